@@ -29,7 +29,10 @@
 #define ATL_HTTP_BODY_DEFAULT ((size_t)1 << 20)
 #define ATL_HTTP_HEAD_TIMEOUT_MS 10000
 #define ATL_HTTP_BODY_IDLE_MS 20000
+#define ATL_HTTP_BODY_RATE_MIN 512	/* bytes a second, averaged, after the first ATL_HTTP_BODY_IDLE_MS */
 #define ATL_HTTP_KEEPALIVE_MS 75000
+#define ATL_HTTP_STALL_MS 60000		/* a reader that takes nothing for so long is dropped */
+#define ATL_WS_PING_MS 30000		/* a WebSocket is pinged; no sign of life for twice that: closed */
 
 enum atl_method { ATL_GET, ATL_POST, ATL_PUT, ATL_PATCH, ATL_DELETE, ATL_HEAD, ATL_OPTIONS, ATL_METHOD_COUNT };
 const char *atl_method_name(enum atl_method method);
@@ -164,6 +167,9 @@ size_t atl_ws_queued_bytes(const struct atl_ws *ws);
 void atl_ws_close(struct atl_ws *ws, int code);
 
 /* ---- the server ---- */
+struct atl_server_timeouts { /* 0: the constant above; tests shorten them */
+	unsigned head_ms, body_idle_ms, keepalive_ms, stall_ms, ws_ping_ms;
+};
 enum atl_auth { ATL_AUTH_OK, ATL_AUTH_DENY, ATL_AUTH_BLOCK };
 struct atl_server_options {
 	const char *address;
@@ -177,7 +183,8 @@ struct atl_server_options {
 	struct atl_loop *const *loops;
 	size_t loop_count;
 	const char *upload_dir;
-	size_t max_connections;
+	size_t max_connections; /* 0: no limit of ours; beyond it a connection is closed at once */
+	struct atl_server_timeouts times;
 	/* May this request go on? Called for every matched route before the body is read. may_block false: on the loop;
 	 * answer BLOCK to be asked again in the pool. DENY: fill info. Public routes are asked too. */
 	enum atl_auth (*authorize)(struct atl_req *req, bool may_block, struct atl_errinfo *info);
