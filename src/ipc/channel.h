@@ -1,0 +1,20 @@
+/* channel.h - frames over a connected descriptor, blocking with a deadline.
+ *
+ * Threads:    one at a time per descriptor; blocks, so never on a loop.
+ * Limits:     every call ends at its deadline (monotonic milliseconds, atl_monotonic_ms()).
+ */
+#ifndef ATL_IPC_CHANNEL_H
+#define ATL_IPC_CHANNEL_H
+
+#include "ipc/frame.h"
+
+/* Sends the header and up to two payload pieces; frame->length is set here. */
+enum atl_err atl_channel_send(int fd, uint64_t deadline_ms, struct atl_frame *frame, const void *a, size_t a_length,
+			      const void *b, size_t b_length, struct atl_errinfo *info) ATL_MUST_USE;
+/* Receives one frame; its payload replaces what is in `payload`, whose maximum bounds it. */
+enum atl_err atl_channel_receive(int fd, uint64_t deadline_ms, struct atl_frame *ret, struct atl_buf *payload,
+				 struct atl_errinfo *info) ATL_MUST_USE;
+/* A connected pair of stream sockets, both close-on-exec. */
+enum atl_err atl_channel_pair(int ret_fds[2], struct atl_errinfo *info) ATL_MUST_USE;
+
+#endif
