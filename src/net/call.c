@@ -356,11 +356,15 @@ static void answer_unrouted(struct call *call)
 		return;
 	}
 	call->phase = PHASE_LOOP;
+	call->in_fallback = true;
 	if (!options->fallback(&call->req))
 		atl_res_error(&call->req, ATL_ERR_NOT_FOUND, NULL);
-	else if (!call->has_answer)
-		return; /* it went to the pool or answers later */
-	call_send(call);
+	call->in_fallback = false;
+	if (call->handler) {
+		call_to_pool(call);
+		return;
+	}
+	atl_res_send(&call->req);
 }
 
 static void run_handler(struct call *call)
@@ -497,7 +501,8 @@ void atl_req_to_pool(struct atl_req *req, atl_handler fn)
 	struct call *call = (struct call *)req;
 
 	call->handler = fn;
-	call_to_pool(call);
+	if (!call->in_fallback) /* else when the fallback has returned */
+		call_to_pool(call);
 }
 
 void atl_req_on_hangup(struct atl_req *req, void (*fn)(void *arg), void *arg)

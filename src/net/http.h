@@ -188,7 +188,8 @@ struct atl_server_options {
 	/* May this request go on? Called for every matched route before the body is read. may_block false: on the loop;
 	 * answer BLOCK to be asked again in the pool. DENY: fill info. Public routes are asked too. */
 	enum atl_auth (*authorize)(struct atl_req *req, bool may_block, struct atl_errinfo *info);
-	/* For requests that match no route (the page, its assets); loop thread; false: 404. */
+	/* For GET and HEAD that match no route (the page, its assets); loop thread; false: 404. On true it has set the
+	 * answer (not sent it: no atl_res_send) or called atl_req_to_pool(). */
 	bool (*fallback)(struct atl_req *req);
 	/* After each response; loop thread; for metrics and the access log. */
 	void (*on_done)(const struct atl_req *req, int status, uint64_t duration_us);

@@ -103,7 +103,7 @@ struct call {
 	/* what the pool thread shall do and did */
 	atl_handler handler;
 	atl_handler next; /* atl_res_continue */
-	bool pool_auth, pool_work, pool_upload, pool_read;
+	bool pool_auth, pool_upload, pool_read, in_fallback;
 	/* response */
 	const char *type; /* NULL: none */
 	struct atl_buf extra;
@@ -118,6 +118,7 @@ struct call {
 	struct atl_stream stream;
 	void (*on_hangup)(void *arg);
 	void *hangup_arg;
+	void *module; /* of the fallback that took the request to the pool */
 };
 
 struct lane {
@@ -208,6 +209,10 @@ void conn_tick(struct conn *conn, uint64_t now_ms);
 /* ---- res.c ---- */
 size_t res_head(struct call *call, char *out, int64_t content_length, bool chunked);
 const char *res_reason(int status);
+/* A body that outlives the response (embedded assets): sent without copying. */
+void res_borrowed(struct atl_req *req, int status, const char *type, const void *data, size_t length);
+/* Trusted, ready "Name: value\r\n" lines that bring Cache-Control and Content-Security-Policy with them. */
+void res_header_lines(struct atl_req *req, const char *lines);
 extern const char res_continue[];
 extern const size_t res_continue_length;
 

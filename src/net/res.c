@@ -219,6 +219,24 @@ void atl_res_body(struct atl_req *req, int status, const char *type, const void 
 		atl_res_error(req, ATL_ERR_NOMEM, NULL);
 }
 
+void res_borrowed(struct atl_req *req, int status, const char *type, const void *data, size_t length)
+{
+	struct call *call = start(req, status, type);
+
+	call->static_body = data;
+	call->static_length = length;
+	if (call->mock)
+		atl_buf_add(&req->out, data, length);
+}
+
+void res_header_lines(struct atl_req *req, const char *lines)
+{
+	struct call *call = (struct call *)req;
+
+	call->own_csp = call->own_cache = true;
+	atl_buf_adds(&call->extra, lines);
+}
+
 void atl_res_json_text(struct atl_req *req, int status, const char *json, size_t length)
 {
 	start(req, status, "application/json");
