@@ -1,0 +1,81 @@
+/* app.h - everything the running server consists of, as handlers and domain code reach it (req->app).
+ *
+ * A plain struct of borrowed pointers. src/app/serve.c creates and destroys what they point to, in the order listed
+ * there; everything here is set before the first request and constant until the last one has ended. NULL where a part
+ * is optional and absent.
+ *
+ * Threads:    read-only after start; each part says how it may be called.
+ * Adding one: a member here (forward-declare its struct), a step in serve.c.
+ */
+#ifndef ATL_CORE_APP_H
+#define ATL_CORE_APP_H
+
+#include <stdatomic.h>
+
+#include "base/crypto.h"
+#include "base/err.h"
+
+struct atl_db;
+struct atl_pool;
+struct atl_loop;
+struct atl_guard;
+struct atl_blobs;    /* blob/blob.h */
+struct atl_server; /* net/http.h; only api and app may look inside */
+struct atl_auth;
+struct atl_throttle;
+struct atl_events;
+struct atl_metrics;
+struct atl_pictures; /* media/picture.h */
+
+/* Parts of colleagues' modules. */
+struct atl_providers;	/* core/providers: configured providers, their models, circuit breakers */
+struct atl_engine;	/* core/engine: the managed llama-server */
+struct atl_generations; /* core/generation: running replies */
+struct atl_transfers;	/* core/transfer: model downloads */
+
+struct atl_app {
+	/* paths, from the configuration */
+	const char *data_dir;	/* absolute */
+	const char *upload_dir; /* data_dir/tmp: same file system as what it is renamed to */
+	const char *models_dir;
+	const char *web_dir;	   /* serve the page from here; NULL: the built-in copy */
+	const char *decode_program; /* atelier-decode */
+	const char *engine_program; /* llama-server; NULL: not configured */
+	/* switches, from the configuration */
+	const char *address; /* listen address */
+	int port;	     /* the real one, once listening */
+	const char *public_url;
+	const char *const *outbound_private; /* private addresses the operator allows; NULL-terminated */
+	const char *engine_model;	     /* file in models_dir, or NULL */
+	int engine_context_size, engine_slots, engine_threads, engine_gpu_layers; /* 0 / -1: automatic, see config.c */
+	bool engine_enabled;
+	bool mature_default; /* mature_allowed until the owner chooses */
+	int64_t session_ttl_ms;
+	const unsigned char *master_key; /* ATL_MASTER_KEY_SIZE bytes */
+	const char *setup_token;	 /* "" once there is a user at start */
+
+	/* machinery */
+	struct atl_db *db;
+	struct atl_pool *pool;
+	struct atl_loop *const *loops;
+	size_t loop_count;
+	struct atl_server *server;
+	struct atl_guard *guard;
+	struct atl_blobs *blobs;
+	struct atl_pictures *pictures;
+
+	/* domain */
+	struct atl_auth *auth;
+	struct atl_throttle *throttle;
+	struct atl_events *events;
+	struct atl_metrics *metrics;
+	struct atl_providers *providers;
+	struct atl_engine *engine;
+	struct atl_generations *generations;
+	struct atl_transfers *transfers;
+
+	int64_t started_ms;
+	atomic_bool stopping; /* set when draining begins */
+};
+
+#endif

@@ -1,0 +1,38 @@
+/* auth.h - credentials to identity, from memory: the authorise hook asks it on the loop thread without SQL.
+ *
+ * A cache of sessions and keys by the hash of their secret. A miss is answered in the pool from the database and
+ * remembered; a wrong secret is remembered too, for a short time. Revoking forgets at once. Times of last use are
+ * collected and written back by atl_auth_flush().
+ *
+ * Life cycle: atl_auth_create() .. atl_auth_destroy(). Threads: any; atl_auth_lookup() and atl_auth_flush() block.
+ * Limits:     ATL_AUTH_CACHE_MAX entries (then the cache starts over), ATL_AUTH_CACHE_MS old at most.
+ */
+#ifndef ATL_CORE_AUTH_H
+#define ATL_CORE_AUTH_H
+
+#include "core/app.h"
+#include "core/identity.h"
+
+#define ATL_AUTH_CACHE_MAX 20000
+#define ATL_AUTH_CACHE_MS 60000
+#define ATL_AUTH_MISS_MS 5000
+#define ATL_AUTH_FLUSH_MS 60000
+
+enum atl_auth_answer { ATL_AUTH_KNOWN, ATL_AUTH_REFUSED, ATL_AUTH_ASK };
+
+enum atl_err atl_auth_create(struct atl_auth **ret) ATL_MUST_USE;
+void atl_auth_destroy(struct atl_auth *auth); /* NULL is allowed */
+
+/* KNOWN: *ret is set. REFUSED: surely not valid. ASK: call atl_auth_lookup() in the pool. Never blocks. */
+enum atl_auth_answer atl_auth_cached(struct atl_auth *auth, enum atl_identity_channel channel, const char *secret,
+				     struct atl_identity *ret);
+/* Ask the database. AUTH (cookie) or KEY when the secret is not valid. */
+enum atl_err atl_auth_lookup(struct atl_app *app, enum atl_identity_channel channel, const char *secret,
+			     struct atl_identity *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* Forget a session or key by its id, or all of a user. */
+void atl_auth_forget(struct atl_auth *auth, const char *session_or_key_id);
+void atl_auth_forget_user(struct atl_auth *auth, const char *user_id);
+/* Write the times of last use; called now and then and at the end. */
+enum atl_err atl_auth_flush(struct atl_app *app, struct atl_errinfo *info) ATL_MUST_USE;
+
+#endif

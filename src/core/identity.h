@@ -1,0 +1,44 @@
+/* identity.h - who asks: the result of authentication, attached to every request as req->identity.
+ *
+ * A plain value without pointers; copy it freely. Code that works for a user takes `const struct atl_identity *` or
+ * just the user id, and never looks at cookies or headers itself.
+ *
+ * Threads: a value.
+ */
+#ifndef ATL_CORE_IDENTITY_H
+#define ATL_CORE_IDENTITY_H
+
+#include "base/crypto.h"
+#include "base/id.h"
+#include "core/permission.h"
+
+#define ATL_USER_NAME_MAX 64 /* code points */
+#define ATL_USER_NAME_SIZE (ATL_USER_NAME_MAX * 4 + 1)
+
+/* How the credentials came. Only cookies are sent by browsers on their own, so only they need the CSRF checks. */
+enum atl_identity_channel { ATL_CHANNEL_NONE, ATL_CHANNEL_COOKIE, ATL_CHANNEL_BEARER, ATL_CHANNEL_X_API_KEY };
+
+struct atl_identity {
+	char user_id[ATL_ID_SIZE]; /* "" when nobody is signed in (channel NONE) */
+	char user_name[ATL_USER_NAME_SIZE];
+	enum atl_role role;
+	enum atl_identity_channel channel;
+	uint32_t permissions;		 /* ATL_PERM_BIT()s */
+	char session_id[ATL_ID_SIZE];	 /* COOKIE, else "" */
+	char csrf_token[ATL_TOKEN_SIZE]; /* COOKIE, else "" */
+	char key_id[ATL_ID_SIZE];	 /* BEARER and X_API_KEY, else "" */
+	int64_t expires_at_ms;		 /* of the session or key; 0: never */
+};
+
+static inline bool atl_identity_signed_in(const struct atl_identity *identity)
+{
+	return identity && identity->channel != ATL_CHANNEL_NONE;
+}
+
+/* The one permission decision. NULL is nobody. */
+bool atl_identity_may(const struct atl_identity *identity, enum atl_permission perm);
+
+/* An identity for work the server does in a user's name without a request (schedules, commands). */
+void atl_identity_internal(struct atl_identity *out, const char *user_id, const char *user_name, enum atl_role role);
+
+#endif

@@ -1,0 +1,39 @@
+/* setting.h - settings that are changed in the interface, kept in the database: name -> JSON text.
+ *
+ * The names and their defaults are one table (setting.c). Values are cached after the first read.
+ *
+ * Threads: pool threads. Adding one: a line in ATL_SETTING_LIST and a field of api/settings.c.
+ */
+#ifndef ATL_CORE_SETTING_H
+#define ATL_CORE_SETTING_H
+
+#include "base/arena.h"
+#include "core/app.h"
+
+/* name, text, default as JSON */
+#define ATL_SETTING_LIST(X)                             \
+	X(DEFAULT_MODEL, "default_model", "null")       \
+	X(FALLBACK_MODEL, "fallback_model", "null")     \
+	X(MATURE_ALLOWED, "mature_allowed", "null")     \
+	X(ENGINE, "engine", "null")                     \
+	X(STARTERS, "starters", "null")
+
+enum atl_setting {
+#define ATL_SETTING_X(name, text, fallback) ATL_SETTING_##name,
+	ATL_SETTING_LIST(ATL_SETTING_X)
+#undef ATL_SETTING_X
+		ATL_SETTING_COUNT
+};
+
+/* JSON text in the arena; the default when nothing was stored. */
+enum atl_err atl_setting_get(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena,
+			     const char **ret_json, struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_setting_set(struct atl_app *app, enum atl_setting setting, const char *json,
+			     struct atl_errinfo *info) ATL_MUST_USE;
+/* For text and switches: NULL / the fallback when it is null or cannot be read. */
+const char *atl_setting_text(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena);
+bool atl_setting_bool(struct atl_app *app, enum atl_setting setting, bool fallback);
+/* May mature content be shown? The owner's choice, else the configuration. */
+bool atl_mature_allowed(struct atl_app *app);
+
+#endif

@@ -1,0 +1,49 @@
+/* user.h - the people who sign in: name, role, password, preferences.
+ *
+ * Names are unique without regard to ASCII case. Passwords are kept as Argon2id hashes only.
+ *
+ * Threads: pool threads (they block). Limits: the constants below, checked here.
+ */
+#ifndef ATL_CORE_USER_H
+#define ATL_CORE_USER_H
+
+#include "base/arena.h"
+#include "core/app.h"
+#include "core/identity.h"
+
+#define ATL_PASSWORD_MIN 8    /* code points */
+#define ATL_PASSWORD_MAX 1024 /* bytes */
+#define ATL_PREFERENCES_MAX 65536
+
+struct atl_user {
+	const char *id, *name, *role_name;
+	enum atl_role role;
+	const char *password_hash;
+	int64_t created_at, updated_at;
+	int64_t disabled_at; /* 0: may sign in */
+};
+
+/* Errors: INVALID (field "name" or "password"), CONFLICT (the name is taken; or only_first and there is a user). */
+enum atl_err atl_user_create(struct atl_app *app, const char *name, const char *password, enum atl_role role,
+			     bool only_first, char ret_id[ATL_ID_SIZE], struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_user_get(struct atl_app *app, const char *id, struct atl_arena *arena, struct atl_user *ret,
+			  struct atl_errinfo *info) ATL_MUST_USE; /* NOT_FOUND */
+enum atl_err atl_user_find(struct atl_app *app, const char *name, struct atl_arena *arena, struct atl_user *ret,
+			   struct atl_errinfo *info) ATL_MUST_USE; /* by name; NOT_FOUND */
+enum atl_err atl_user_list(struct atl_app *app, struct atl_arena *arena, struct atl_user **ret, size_t *ret_count,
+			   struct atl_errinfo *info) ATL_MUST_USE; /* oldest first */
+enum atl_err atl_user_count(struct atl_app *app, int64_t *ret, struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_user_rename(struct atl_app *app, const char *id, const char *name,
+			     struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_user_set_password(struct atl_app *app, const char *id, const char *password,
+				   struct atl_errinfo *info) ATL_MUST_USE;
+/* The last owner stays one: CONFLICT. */
+enum atl_err atl_user_set_role(struct atl_app *app, const char *id, enum atl_role role,
+			       struct atl_errinfo *info) ATL_MUST_USE;
+/* Open JSON object, kept as text. */
+enum atl_err atl_user_preferences(struct atl_app *app, const char *id, struct atl_arena *arena, const char **ret_json,
+				  struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_user_set_preferences(struct atl_app *app, const char *id, const char *json,
+				      struct atl_errinfo *info) ATL_MUST_USE;
+
+#endif
