@@ -21,7 +21,7 @@ struct atl_loop;
 struct atl_guard;
 struct atl_blobs;    /* blob/blob.h */
 struct atl_server; /* net/http.h; only api and app may look inside */
-struct atl_auth;
+struct atl_auth_cache;
 struct atl_throttle;
 struct atl_events;
 struct atl_metrics;
@@ -65,7 +65,7 @@ struct atl_app {
 	struct atl_pictures *pictures;
 
 	/* domain */
-	struct atl_auth *auth;
+	struct atl_auth_cache *auth;
 	struct atl_throttle *throttle;
 	struct atl_events *events;
 	struct atl_metrics *metrics;

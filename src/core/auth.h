@@ -20,18 +20,18 @@
 
 enum atl_auth_answer { ATL_AUTH_KNOWN, ATL_AUTH_REFUSED, ATL_AUTH_ASK };
 
-enum atl_err atl_auth_create(struct atl_auth **ret) ATL_MUST_USE;
-void atl_auth_destroy(struct atl_auth *auth); /* NULL is allowed */
+enum atl_err atl_auth_create(struct atl_auth_cache **ret) ATL_MUST_USE;
+void atl_auth_destroy(struct atl_auth_cache *auth); /* NULL is allowed */
 
 /* KNOWN: *ret is set. REFUSED: surely not valid. ASK: call atl_auth_lookup() in the pool. Never blocks. */
-enum atl_auth_answer atl_auth_cached(struct atl_auth *auth, enum atl_identity_channel channel, const char *secret,
+enum atl_auth_answer atl_auth_cached(struct atl_auth_cache *auth, enum atl_identity_channel channel, const char *secret,
 				     struct atl_identity *ret);
 /* Ask the database. AUTH (cookie) or KEY when the secret is not valid. */
 enum atl_err atl_auth_lookup(struct atl_app *app, enum atl_identity_channel channel, const char *secret,
 			     struct atl_identity *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* Forget a session or key by its id, or all of a user. */
-void atl_auth_forget(struct atl_auth *auth, const char *session_or_key_id);
-void atl_auth_forget_user(struct atl_auth *auth, const char *user_id);
+void atl_auth_forget(struct atl_auth_cache *auth, const char *session_or_key_id);
+void atl_auth_forget_user(struct atl_auth_cache *auth, const char *user_id);
 /* Write the times of last use; called now and then and at the end. */
 enum atl_err atl_auth_flush(struct atl_app *app, struct atl_errinfo *info) ATL_MUST_USE;
 
