@@ -73,8 +73,7 @@ enum atl_err atl_err_from_uv(int status)
 	case UV_ENOMEM: return ATL_ERR_NOMEM;
 	case UV_ENOENT: return ATL_ERR_NOT_FOUND;
 	case UV_EINVAL: return ATL_ERR_INVALID;
-	case UV_ENOSPC:
-	case UV_EDQUOT: return ATL_ERR_DISK;
+	case UV_ENOSPC: return ATL_ERR_DISK;
 	case UV_ECONNREFUSED:
 	case UV_EHOSTUNREACH:
 	case UV_ENETUNREACH:
