@@ -12,7 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define READ_CHUNK 65536
+#define READ_CHUNK 16384
 #define NAME_BYTES_MAX 255
 
 static enum atl_err fail(struct atl_errinfo *info, const char *what, const char *path, int error)
@@ -46,22 +46,22 @@ enum atl_err atl_file_read(const char *path, size_t max, struct atl_buf *out, st
 	if (err)
 		return err;
 	size_t total = 0;
+	char chunk[READ_CHUNK];
 	for (;;) {
-		char *room = atl_buf_reserve(out, READ_CHUNK);
-		char spare;
-		ssize_t got = room ? read(fd, room, READ_CHUNK) : read(fd, &spare, 1);
+		ssize_t got = read(fd, chunk, sizeof(chunk));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
 			err = fail(info, "read", path, errno);
-		else if (got > 0 && (!room || (size_t)got > max - total))
+		else if ((size_t)got > max - total)
 			err = atl_fail(info, ATL_ERR_TOO_LARGE, "%s is larger than %zu bytes", path, max);
-		if (err || got <= 0)
+		if (err || got == 0)
 			break;
-		out->length += (size_t)got;
-		out->data[out->length] = '\0';
+		atl_buf_add(out, chunk, (size_t)got);
 		total += (size_t)got;
 	}
+	if (!err)
+		err = atl_buf_err(out, info);
 	close(fd);
 	return err;
 }
