@@ -21,14 +21,15 @@ struct atl_arena {
 
 void atl_arena_init(struct atl_arena *arena, size_t max_bytes); /* 0: ATL_ARENA_MAX_DEFAULT; allocates nothing yet */
 void atl_arena_finish(struct atl_arena *arena);
-void atl_arena_reset(struct atl_arena *arena); /* keeps the first block */
+void atl_arena_reset(struct atl_arena *arena); /* as finish and init, but keeps a block of ordinary size */
 
 void *atl_arena_alloc(struct atl_arena *arena, size_t size); /* zeroed, aligned to 16; NULL when full */
+void *atl_arena_array(struct atl_arena *arena, size_t size, size_t count); /* as alloc; NULL too when size * count overflows */
 char *atl_arena_strdup(struct atl_arena *arena, const char *text); /* NULL in, NULL out */
 char *atl_arena_strndup(struct atl_arena *arena, const char *text, size_t length);
 char *atl_arena_printf(struct atl_arena *arena, const char *fmt, ...) ATL_PRINTF(2, 3);
 
 #define ATL_ARENA_NEW(arena, type) ((type *)atl_arena_alloc((arena), sizeof(type)))
-#define ATL_ARENA_ARRAY(arena, type, count) ((type *)atl_arena_alloc((arena), sizeof(type) * (count)))
+#define ATL_ARENA_ARRAY(arena, type, count) ((type *)atl_arena_array((arena), sizeof(type), (count)))
 
 #endif

@@ -17,6 +17,7 @@ uint64_t atl_monotonic_ms(void);
 void atl_clock_set(int64_t (*now_ms)(void));
 
 void atl_rfc3339_format(int64_t ms, char out[ATL_RFC3339_SIZE]); /* 2026-01-02T03:04:05.678Z */
+/* Any offset and fraction (cut to milliseconds); no leap second, and the zone must be there. */
 bool atl_rfc3339_parse(const char *text, int64_t *ret_ms) ATL_MUST_USE;
 
 #endif

@@ -1,6 +1,6 @@
 /* crypto.h - what we use of libsodium: hashes, random, passwords, sealed secrets.
  *
- * Passwords: Argon2id (RFC 9106). Secrets at rest: XChaCha20-Poly1305 with a random nonce in front and the caller's
+ * Passwords: Argon2id (RFC 9106), 2 passes over 64 MiB (libsodium's "interactive"). Secrets at rest: XChaCha20-Poly1305 with a random nonce in front and the caller's
  * context as associated data, so that a ciphertext moved to another row does not open.
  *
  * Life cycle: atl_crypto_init() once before anything else. Threads: any. atl_password_* take tens of milliseconds:
@@ -37,7 +37,8 @@ void atl_hmac_sha256(const void *key, size_t key_length, const void *data, size_
 enum atl_err atl_password_hash(const char *password, char out[ATL_PASSWORD_HASH_SIZE]) ATL_MUST_USE;
 bool atl_password_verify(const char *hash, const char *password) ATL_MUST_USE;
 
-/* Appends nonce + ciphertext + tag. */
+/* seal appends nonce + ciphertext + tag; errors: TOO_LARGE. unseal appends the plain text; errors: CONFIG (another key,
+ * another context or changed bytes), TOO_LARGE. The caller wipes what was opened. */
 enum atl_err atl_seal(struct atl_buf *out, const unsigned char key[ATL_MASTER_KEY_SIZE], const char *context,
 		      const void *data, size_t length) ATL_MUST_USE;
 enum atl_err atl_unseal(struct atl_buf *out, const unsigned char key[ATL_MASTER_KEY_SIZE], const char *context,

@@ -104,7 +104,7 @@ enum atl_err atl_fail(struct atl_errinfo *info, enum atl_err err, const char *fm
 enum atl_err atl_fail_field(struct atl_errinfo *info, enum atl_err err, const char *field, const char *fmt, ...)
 	ATL_PRINTF(4, 5);
 
-/* Put "context: " in front of the detail that is there; returns info's code. */
+/* Put "context: " in front of the detail that is there (a field stays named), make `err` the code and return it. */
 enum atl_err atl_fail_context(struct atl_errinfo *info, enum atl_err err, const char *fmt, ...) ATL_PRINTF(3, 4);
 
 #endif

@@ -4,8 +4,10 @@
  * them, and the OpenAPI document is generated from them.
  *
  * Life cycle: trees live in the arena they were parsed into. Threads: pure functions.
- * Limits:     ATL_JSON_DEPTH_MAX nested levels; text must be strict UTF-8 without NUL (also as \u0000).
- * cJSON is used in json.c only.
+ * Limits:     ATL_JSON_DEPTH_MAX nested levels; text must be strict UTF-8 without NUL (also as \u0000) and without
+ *             byte order mark; numbers must fit a double. The parser is ours (json_parse.c), see
+ *             docs/decisions/0002-json.md.
+ * Adding one: a descriptor table: docs/base.md.
  */
 #ifndef ATL_BASE_JSON_H
 #define ATL_BASE_JSON_H
@@ -31,6 +33,7 @@ struct atl_json {
 	size_t count;		/* children */
 };
 
+/* Errors: JSON (detail says where and what), ENCODING (not UTF-8), NOMEM (arena full). `text` is not kept. */
 enum atl_err atl_json_parse(struct atl_arena *arena, const char *text, size_t length, struct atl_json **ret,
 			    struct atl_errinfo *info) ATL_MUST_USE;
 
@@ -39,12 +42,13 @@ const struct atl_json *atl_json_get(const struct atl_json *object, const char *k
 const struct atl_json *atl_json_at(const struct atl_json *array, size_t index);
 const struct atl_json *atl_json_path(const struct atl_json *root, const char *path); /* "choices.0.delta.content" */
 const char *atl_json_str(const struct atl_json *object, const char *key, const char *fallback);
+bool atl_json_integer(const struct atl_json *node, int64_t *ret) ATL_MUST_USE; /* 5 and 5.0, not 5.5 */
 int64_t atl_json_int(const struct atl_json *object, const char *key, int64_t fallback);
 double atl_json_num(const struct atl_json *object, const char *key, double fallback);
 bool atl_json_bool(const struct atl_json *object, const char *key, bool fallback);
 
 /* ---- writer: straight into a buffer; commas and escapes are its business ---- */
-#define ATL_JSON_WRITER_DEPTH 32
+#define ATL_JSON_WRITER_DEPTH 80 /* a parsed tree (ATL_JSON_DEPTH_MAX) inside a document */
 struct atl_jw {
 	struct atl_buf *out;
 	unsigned depth;
@@ -78,7 +82,7 @@ enum atl_jt {
 	ATL_JT_ANY,	/* const struct atl_json *   any JSON value, kept as a tree; encoded by atl_jw_tree */
 	ATL_JT_RAW,	/* const char *      any JSON value as compact text */
 	ATL_JT_OBJ,	/* const void *      pointer to sub's struct, NULL is null */
-	ATL_JT_LIST	/* struct atl_items  array of sub's structs */
+	ATL_JT_LIST	/* struct atl_items  array of sub's structs; min/max: count */
 };
 enum {
 	ATL_JF_REQUIRED = 1,	/* must be there when decoding; always there when encoding */
@@ -102,24 +106,27 @@ struct atl_json_field {
 	enum atl_jt type;
 	size_t offset;
 	unsigned flags;
-	double min, max; /* both 0: no bound (strings: ATL_JSON_STR_MAX) */
+	double min, max; /* both 0: no bound (strings: ATL_JSON_STR_MAX); max < min: no upper bound */
 	const struct atl_json_desc *sub;
 	const char *const *values; /* ENUM: NULL-terminated */
 	const char *doc;
+	unsigned item_max; /* STRS: code points of one item, 0: ATL_JSON_STR_MAX */
 };
 struct atl_json_desc {
 	const char *name; /* schema name in the OpenAPI document: "CharacterInput" */
 	const char *doc;
 	const struct atl_json_field *fields;
-	size_t field_count;
+	size_t field_count; /* at most ATL_JSON_FIELDS_MAX */
 	size_t size;	       /* of the struct */
 	size_t present_offset; /* of a uint64_t bit mask (bit i: field i was there), or ATL_JSON_NO_PRESENT */
 	bool open;	       /* unknown keys are accepted and ignored; otherwise they are an error that names them */
 };
 #define ATL_JSON_NO_PRESENT ((size_t)-1)
+#define ATL_JSON_FIELDS_MAX 64
 #define ATL_JSON_STR_MAX 1000000
 
-/* Decode `value` into `out` (desc->size bytes, zeroed here first). Errors name the field's path. */
+/* Decode `value` into `out` (desc->size bytes, zeroed here first; on error its content means nothing).
+ * Strings and trees stay those of `value`. Errors: INVALID, naming the field's path ("messages.0.content"); NOMEM. */
 enum atl_err atl_json_decode(struct atl_arena *arena, const struct atl_json *value, const struct atl_json_desc *desc,
 			     void *out, struct atl_errinfo *info) ATL_MUST_USE;
 /* Was field `name` in the decoded document? (PATCH) */

@@ -14,6 +14,7 @@ struct atl_map {
 	struct atl_map_entry **buckets;
 	size_t bucket_count;
 	size_t count;
+	unsigned char seed[16];
 };
 
 void atl_map_init(struct atl_map *map);

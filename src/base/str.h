@@ -28,6 +28,7 @@ bool atl_str_u64(const char *text, uint64_t max, uint64_t *ret) ATL_MUST_USE;
 bool atl_str_double(const char *text, double *ret) ATL_MUST_USE; /* locale independent, finite */
 bool atl_str_size(const char *text, uint64_t *ret_bytes) ATL_MUST_USE; /* "512", "64K", "20M", "2G" */
 
+size_t atl_utf8_char(const char *text, size_t length);	    /* bytes of the character at the start; 0 when it is not valid */
 bool atl_utf8_valid(const char *text, size_t length);	    /* strict; no surrogates, no overlong */
 size_t atl_utf8_incomplete(const char *text, size_t length); /* bytes of an unfinished character at the end, 0-3 */
 size_t atl_utf8_cut(const char *text, size_t length, size_t max); /* largest cut <= max on a character border */
