@@ -40,6 +40,11 @@ void atl_sampling_merge(struct atl_sampling *base, const struct atl_sampling *ov
 /* From stored JSON ("" or "{}": nothing set); strings in the arena. */
 enum atl_err atl_sampling_parse(struct atl_arena *arena, const char *json, struct atl_sampling *ret,
 				struct atl_errinfo *info) ATL_MUST_USE;
+/* The same from a parsed value (a request's); NULL and null: nothing set. */
+enum atl_err atl_sampling_read(struct atl_arena *arena, const struct atl_json *tree, struct atl_sampling *ret,
+			       struct atl_errinfo *info) ATL_MUST_USE;
+/* As the text that is stored; NULL: too large or out of memory. */
+const char *atl_sampling_text(struct atl_arena *arena, const struct atl_sampling *sampling);
 /* Only what is set, as a JSON object. */
 void atl_sampling_write(struct atl_jw *w, const char *key, const struct atl_sampling *sampling);
 
