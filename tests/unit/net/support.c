@@ -143,7 +143,7 @@ void client_read_until(int fd, char *out, size_t size, const char *needle)
 
 const char *answer_header(const struct answer *answer, const char *name)
 {
-	static char value[4096];
+	static _Thread_local char value[4096];
 	size_t length = strlen(name);
 	const char *at = answer->head;
 
