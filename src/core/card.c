@@ -186,3 +186,19 @@ const char *atl_card_summary(struct atl_arena *arena, const struct atl_card *car
 	}
 	return atl_arena_printf(arena, "%.*s%s", (int)cut, text, cut < length ? "…" : "");
 }
+
+const char *atl_like_pattern(struct atl_arena *arena, const char *before, const char *text, const char *after)
+{
+	char *out = atl_arena_alloc(arena, strlen(before) + 2 * strlen(text) + strlen(after) + 1);
+	if (!out)
+		return NULL;
+	size_t at = strlen(before);
+	memcpy(out, before, at);
+	for (; *text; text++) {
+		if (strchr("!%_", *text))
+			out[at++] = '!';
+		out[at++] = (char)(*text >= 'A' && *text <= 'Z' ? *text + 32 : *text);
+	}
+	memcpy(out + at, after, strlen(after) + 1);
+	return out;
+}

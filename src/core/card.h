@@ -23,5 +23,7 @@ const char *atl_card_summary(struct atl_arena *arena, const struct atl_card *car
 /* The card's tags as a list. */
 enum atl_err atl_card_tags(struct atl_arena *arena, const char *card_json, struct atl_strs *ret,
 			   struct atl_errinfo *info) ATL_MUST_USE;
+/* For LIKE ... ESCAPE '!': before + the text, folded to lower ASCII and escaped, + after. NULL: out of memory. */
+const char *atl_like_pattern(struct atl_arena *arena, const char *before, const char *text, const char *after);
 
 #endif

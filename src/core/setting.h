@@ -1,6 +1,6 @@
 /* setting.h - settings that are changed in the interface, kept in the database: name -> JSON text.
  *
- * The names and their defaults are one table (setting.c). Values are cached after the first read.
+ * The names and their defaults are one table (setting.c).
  *
  * Threads: pool threads. Adding one: a line in ATL_SETTING_LIST and a field of api/settings.c.
  */

@@ -1,0 +1,109 @@
+#include "core/setting.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "db/db.h"
+
+static const struct {
+	const char *name, *fallback;
+} settings[ATL_SETTING_COUNT] = {
+#define ATL_SETTING_X(name, text, fallback) [ATL_SETTING_##name] = { text, fallback },
+	ATL_SETTING_LIST(ATL_SETTING_X)
+#undef ATL_SETTING_X
+};
+
+struct access {
+	enum atl_setting setting;
+	struct atl_arena *arena;
+	const char *json;
+};
+
+static enum atl_err get_read(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct access *access = arg;
+	struct atl_rows *rows;
+	enum atl_err err = atl_query(conn, &rows, info, "SELECT value FROM settings WHERE name = ?", "s",
+				     settings[access->setting].name);
+
+	access->json = settings[access->setting].fallback;
+	if (err)
+		return err;
+	if (atl_rows_next(rows, &err, info)) {
+		access->json = atl_col_text(rows, 0, access->arena);
+		atl_rows_close(rows);
+	}
+	if (!err && !access->json)
+		return atl_fail(info, ATL_ERR_NOMEM, "read setting");
+	return err;
+}
+
+enum atl_err atl_setting_get(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena,
+			     const char **ret_json, struct atl_errinfo *info)
+{
+	struct access access = { .setting = setting, .arena = arena };
+	enum atl_err err = atl_db_read(app->db, get_read, &access, info);
+
+	if (!err)
+		*ret_json = access.json;
+	return err;
+}
+
+static enum atl_err set_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct access *access = arg;
+
+	return atl_exec(conn, info,
+			"INSERT INTO settings (name, value, updated_at) VALUES (?, ?, ?) "
+			"ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
+			"ssi", settings[access->setting].name, access->json, atl_now_ms());
+}
+
+enum atl_err atl_setting_set(struct atl_app *app, enum atl_setting setting, const char *json, struct atl_errinfo *info)
+{
+	struct access access = { .setting = setting, .json = json };
+
+	return atl_db_tx(app->db, set_tx, &access, info);
+}
+
+static const struct atl_json *get_tree(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena)
+{
+	struct atl_errinfo info = { 0 };
+	struct atl_json *tree;
+	const char *json;
+	enum atl_err err = atl_setting_get(app, setting, arena, &json, &info);
+
+	if (!err)
+		err = atl_json_parse(arena, json, strlen(json), &tree, &info);
+	if (err) {
+		atl_error("setting", "read %s: %s %s", settings[setting].name, atl_err_name(err), info.detail);
+		return NULL;
+	}
+	return tree;
+}
+
+const char *atl_setting_text(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena)
+{
+	const struct atl_json *tree = get_tree(app, setting, arena);
+
+	return tree && tree->kind == ATL_JSON_STRING ? tree->string : NULL;
+}
+
+bool atl_setting_bool(struct atl_app *app, enum atl_setting setting, bool fallback)
+{
+	const struct atl_json *tree;
+	struct atl_arena arena;
+
+	atl_arena_init(&arena, 0);
+	tree = get_tree(app, setting, &arena);
+	if (tree && tree->kind == ATL_JSON_BOOL)
+		fallback = tree->number != 0;
+	atl_arena_finish(&arena);
+	return fallback;
+}
+
+bool atl_mature_allowed(struct atl_app *app)
+{
+	return atl_setting_bool(app, ATL_SETTING_MATURE_ALLOWED, app->mature_default);
+}
