@@ -120,18 +120,19 @@ static unsigned allowed_or_default(const struct call *call)
 
 static void add_allow(struct call *call)
 {
-	char text[80] = "OPTIONS";
 	unsigned allowed = allowed_or_default(call);
+	struct atl_buf text;
 
 	if (allowed & (1u << ATL_GET))
 		allowed |= 1u << ATL_HEAD;
+	atl_buf_init(&text, 128);
+	atl_buf_adds(&text, "OPTIONS");
 	for (int i = 0; i < ATL_METHOD_COUNT; i++) {
-		if (i == ATL_OPTIONS || !(allowed & (1u << i)))
-			continue;
-		strcat(text, ", ");
-		strcat(text, atl_method_name(i));
+		if (i != ATL_OPTIONS && (allowed & (1u << i)))
+			atl_buf_addf(&text, ", %s", atl_method_name(i));
 	}
-	atl_res_header(&call->req, "Allow", text);
+	atl_res_header(&call->req, "Allow", text.data);
+	atl_buf_finish(&text);
 }
 
 static enum atl_err check_expect(struct call *call, struct atl_errinfo *info)
@@ -571,6 +572,8 @@ void atl_res_send(struct atl_req *req)
 {
 	struct call *call = (struct call *)req;
 
+	if (call->phase == PHASE_POOL)
+		return; /* sent when the handler returns */
 	if (!call->has_answer && !req->sent)
 		atl_res_error(req, ATL_ERR_INTERNAL, NULL);
 	call_send(call);

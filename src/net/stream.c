@@ -39,8 +39,10 @@ static void close_soon(struct atl_stream *stream)
 	if (stream->closed)
 		return;
 	stream->closed = true;
-	if (call->mock || !atl_loop_post(call->lane->loop, finish_stream, call))
+	if (call->mock)
 		finish_stream(call);
+	else if (!atl_loop_post(call->lane->loop, finish_stream, call))
+		atl_error(MODULE, "the loop ended before the server; a stream is lost");
 }
 
 void stream_gone(struct call *call)

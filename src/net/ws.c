@@ -155,7 +155,7 @@ void ws_gone(struct atl_ws *ws)
 		return;
 	ws->closed = true;
 	if (!atl_loop_post(ws->call->lane->loop, finish_ws, ws))
-		finish_ws(ws);
+		atl_error(MODULE, "the loop ended before the server; a WebSocket is lost");
 }
 
 /* ---- writing ---- */
