@@ -67,5 +67,8 @@ enum atl_err atl_fetch_sync(struct atl_loop *loop, struct atl_arena *arena, cons
 /* Once per process, before the first loop. */
 enum atl_err atl_fetch_global_init(void) ATL_MUST_USE;
 void atl_fetch_global_finish(void);
+/* The operator's proxy for outbound requests; NULL: none. Before the first loop. Names are then resolved by the proxy,
+ * so that only the URL is checked by the guard. Environment variables are not read here. */
+enum atl_err atl_fetch_proxy_set(const char *url) ATL_MUST_USE;
 
 #endif
