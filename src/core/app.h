@@ -34,6 +34,7 @@ struct atl_generations; /* core/generation: running replies */
 struct atl_transfers;	/* core/transfer: model downloads */
 
 struct atl_app {
+	const char *version;
 	/* paths, from the configuration */
 	const char *data_dir;	/* absolute */
 	const char *upload_dir; /* data_dir/tmp: same file system as what it is renamed to */

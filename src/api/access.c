@@ -1,0 +1,551 @@
+/* access.c - who is there: status, first setup, sign-in and sign-out, sessions, one's own account, API keys. */
+#include <stdio.h>
+
+#include "api/api.h"
+#include "api/fields.h"
+#include "base/codec.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "core/api_key.h"
+#include "core/auth.h"
+#include "core/session.h"
+#include "core/setting.h"
+#include "core/throttle.h"
+#include "core/user.h"
+
+#define DEVICE_COOKIE "atelier_device" /* remembers that a name signed in on this browser; grants nothing */
+#define DEVICE_MAX_AGE_S (400 * 24 * 3600LL)
+
+/* ---- what goes in and out ---- */
+
+struct user_out {
+	const char *id, *name, *role;
+};
+static const struct atl_json_field user_fields[] = {
+	F_STR(struct user_out, id, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_STR(struct user_out, name, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_STR(struct user_out, role, ATL_JF_REQUIRED, 0, 0, "owner or user"),
+};
+DESC(user_desc, struct user_out, "User", user_fields);
+
+struct status_out {
+	const char *version, *csrf_token;
+	bool setup_required, setup_token_required, signed_in, mature_allowed;
+	const struct user_out *user;
+};
+static const struct atl_json_field status_fields[] = {
+	F_STR(struct status_out, version, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_BOOL(struct status_out, setup_required, ATL_JF_REQUIRED, "there is no user yet"),
+	F_BOOL(struct status_out, setup_token_required, ATL_JF_REQUIRED, "setup needs the token printed at the start"),
+	F_BOOL(struct status_out, signed_in, ATL_JF_REQUIRED, NULL),
+	F_OBJ(struct status_out, user, ATL_JF_REQUIRED | ATL_JF_NULLABLE, &user_desc, NULL),
+	F_STR(struct status_out, csrf_token, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "for the header X-CSRF-Token"),
+	F_BOOL(struct status_out, mature_allowed, ATL_JF_REQUIRED, NULL),
+};
+DESC(status_desc, struct status_out, "Status", status_fields);
+
+struct credentials_in {
+	const char *token, *name, *password;
+};
+static const struct atl_json_field setup_fields[] = {
+	F_STR(struct credentials_in, token, 0, 0, 200, "printed at the start; not needed on the same machine"),
+	F_STR(struct credentials_in, name, ATL_JF_REQUIRED, 1, ATL_USER_NAME_MAX, NULL),
+	F_STR(struct credentials_in, password, ATL_JF_REQUIRED | ATL_JF_SECRET, ATL_PASSWORD_MIN, ATL_PASSWORD_MAX, NULL),
+};
+DESC(setup_desc, struct credentials_in, "Setup", setup_fields);
+
+static const struct atl_json_field sign_in_fields[] = {
+	F_STR(struct credentials_in, name, ATL_JF_REQUIRED, 1, ATL_USER_NAME_MAX, NULL),
+	F_STR(struct credentials_in, password, ATL_JF_REQUIRED | ATL_JF_SECRET, 1, ATL_PASSWORD_MAX, NULL),
+};
+DESC(sign_in_desc, struct credentials_in, "SignIn", sign_in_fields);
+
+struct session_out {
+	const struct user_out *user;
+	const char *csrf_token;
+	int64_t expires_at;
+};
+static const struct atl_json_field session_fields[] = {
+	F_OBJ(struct session_out, user, ATL_JF_REQUIRED, &user_desc, NULL),
+	F_STR(struct session_out, csrf_token, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "null for API keys"),
+	F_TIME(struct session_out, expires_at, ATL_JF_REQUIRED | ATL_JF_NULLABLE, NULL),
+};
+DESC(session_desc, struct session_out, "Session", session_fields);
+
+static const struct atl_json_field device_fields[] = {
+	F_STR(struct atl_session, id, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_STR(struct atl_session, user_agent, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_STR(struct atl_session, remote, ATL_JF_REQUIRED, 0, 0, "address it was opened from"),
+	F_BOOL(struct atl_session, current, ATL_JF_REQUIRED, "the session of this request"),
+	F_TIME(struct atl_session, created_at, ATL_JF_REQUIRED, NULL),
+	F_TIME(struct atl_session, last_seen_at, ATL_JF_REQUIRED, NULL),
+	F_TIME(struct atl_session, expires_at, ATL_JF_REQUIRED, NULL),
+};
+DESC(device_desc, struct atl_session, "SessionEntry", device_fields);
+
+struct me_patch {
+	uint64_t present;
+	const char *name;
+};
+static const struct atl_json_field me_fields[] = {
+	F_STR(struct me_patch, name, 0, 1, ATL_USER_NAME_MAX, NULL),
+};
+DESC_PATCH(me_patch_desc, struct me_patch, "MePatch", me_fields);
+
+struct password_in {
+	const char *current, *password;
+};
+static const struct atl_json_field password_fields[] = {
+	F_STR(struct password_in, current, ATL_JF_REQUIRED | ATL_JF_SECRET, 1, ATL_PASSWORD_MAX, NULL),
+	F_STR(struct password_in, password, ATL_JF_REQUIRED | ATL_JF_SECRET, ATL_PASSWORD_MIN, ATL_PASSWORD_MAX, NULL),
+};
+DESC(password_desc, struct password_in, "PasswordChange", password_fields);
+
+struct key_in {
+	const char *name;
+	struct atl_strs scopes;
+	int64_t expires_at;
+};
+static const struct atl_json_field key_in_fields[] = {
+	F_STR(struct key_in, name, ATL_JF_REQUIRED, 1, 100, NULL),
+	F_STRS(struct key_in, scopes, ATL_JF_REQUIRED, 1, 8, "chat, characters, models, admin"),
+	F_TIME(struct key_in, expires_at, ATL_JF_NULLABLE, "null: never"),
+};
+DESC(key_in_desc, struct key_in, "ApiKeyInput", key_in_fields);
+
+static const struct atl_json_field key_fields[] = {
+	F_STR(struct atl_api_key, id, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_STR(struct atl_api_key, name, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_STR(struct atl_api_key, prefix, ATL_JF_REQUIRED, 0, 0, "the key's first characters"),
+	F_STRS(struct atl_api_key, scopes, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_TIME(struct atl_api_key, created_at, ATL_JF_REQUIRED, NULL),
+	F_TIME(struct atl_api_key, expires_at, ATL_JF_REQUIRED | ATL_JF_NULLABLE, NULL),
+	F_TIME(struct atl_api_key, last_used_at, ATL_JF_REQUIRED | ATL_JF_NULLABLE, NULL),
+	F_STR(struct atl_api_key, key, ATL_JF_OMIT, 0, 0, "the key itself, only in the answer to its creation"),
+};
+DESC(key_desc, struct atl_api_key, "ApiKey", key_fields);
+
+static const struct atl_json_desc preferences_desc = { .name = "Preferences", .doc = "An open object of the interface.",
+						       .size = sizeof(int), .open = true,
+						       .present_offset = ATL_JSON_NO_PRESENT };
+
+/* ---- status and setup ---- */
+
+static bool setup_needs_token(const struct atl_req *req)
+{
+	return !req->loopback;
+}
+
+static void user_of_identity(const struct atl_identity *identity, struct user_out *out)
+{
+	out->id = identity->user_id;
+	out->name = identity->user_name;
+	out->role = atl_role_name(identity->role);
+}
+
+static void handle_status(struct atl_req *req)
+{
+	struct atl_app *app = atl_api_app(req);
+	const struct atl_identity *identity = atl_api_identity(req);
+	struct status_out out = { .version = app->version };
+	struct user_out user;
+	struct atl_errinfo info = { 0 };
+	int64_t users = 0;
+	enum atl_err err = atl_user_count(app, &users, &info);
+
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	out.setup_required = users == 0;
+	out.setup_token_required = users == 0 && setup_needs_token(req);
+	out.mature_allowed = atl_mature_allowed(app);
+	if (atl_identity_signed_in(identity)) {
+		out.signed_in = true;
+		user_of_identity(identity, &user);
+		out.user = &user;
+		out.csrf_token = identity->csrf_token[0] ? identity->csrf_token : NULL;
+	}
+	atl_res_json(req, 200, &status_desc, &out);
+}
+
+/* "<user id>.<random>.<MAC>": made by us for this user, on this browser. The random part, or NULL. */
+static void device_mac(struct atl_app *app, const char *user_id, const char *random, char out[ATL_SHA256_SIZE * 2 + 1])
+{
+	unsigned char mac[ATL_SHA256_SIZE];
+	char text[128];
+
+	snprintf(text, sizeof(text), "device %.40s %.60s", user_id, random);
+	atl_hmac_sha256(app->master_key, ATL_MASTER_KEY_SIZE, text, strlen(text), mac);
+	atl_hex_encode(mac, sizeof(mac), out);
+}
+
+static const char *known_device(struct atl_req *req, const char *user_id)
+{
+	const char *cookie = atl_req_cookie(req, DEVICE_COOKIE);
+	char mac[ATL_SHA256_SIZE * 2 + 1];
+	char *copy = cookie && strlen(cookie) < 200 ? atl_arena_strdup(&req->arena, cookie) : NULL, *random, *sent;
+
+	if (!copy || !(random = strchr(copy, '.')) || !(sent = strchr(random + 1, '.')))
+		return NULL;
+	*random++ = '\0';
+	*sent++ = '\0';
+	if (strcmp(copy, user_id) != 0 || strlen(sent) != sizeof(mac) - 1)
+		return NULL;
+	device_mac(atl_api_app(req), user_id, random, mac);
+	return atl_str_eq_secret(sent, mac, sizeof(mac) - 1) ? random : NULL;
+}
+
+static void set_device(struct atl_req *req, const char *user_id)
+{
+	char random[ATL_TOKEN_SIZE], mac[ATL_SHA256_SIZE * 2 + 1];
+	const char *value;
+
+	if (known_device(req, user_id))
+		return;
+	atl_token_new(random);
+	device_mac(atl_api_app(req), user_id, random, mac);
+	value = atl_arena_printf(&req->arena, "%s.%s.%s", user_id, random, mac);
+	if (value)
+		atl_res_cookie(req, DEVICE_COOKIE, value, DEVICE_MAX_AGE_S, true);
+}
+
+static void answer_session(struct atl_req *req, int status, const struct atl_identity *identity)
+{
+	struct user_out user;
+	struct session_out out = { .user = &user, .expires_at = identity->expires_at_ms };
+
+	user_of_identity(identity, &user);
+	out.csrf_token = identity->csrf_token[0] ? identity->csrf_token : NULL;
+	atl_res_json(req, status, &session_desc, &out);
+}
+
+static const char *cookie_name(const struct atl_req *req)
+{
+	return req->secure ? ATL_COOKIE_NAME_SECURE : ATL_COOKIE_NAME;
+}
+
+/* Open a session for the user and answer with it. */
+static void open_session(struct atl_req *req, const char *user_id)
+{
+	struct atl_app *app = atl_api_app(req);
+	struct atl_errinfo info = { 0 };
+	struct atl_identity identity;
+	char token[ATL_TOKEN_SIZE];
+	enum atl_err err = atl_session_create(app, user_id, atl_req_header(req, "User-Agent"), req->remote, token,
+					      &identity, &info);
+
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	atl_res_cookie(req, cookie_name(req), token, app->session_ttl_ms / 1000, true);
+	set_device(req, user_id);
+	answer_session(req, 201, &identity);
+	atl_wipe(token, sizeof(token));
+}
+
+static void handle_setup(struct atl_req *req)
+{
+	struct atl_app *app = atl_api_app(req);
+	struct credentials_in in;
+	struct atl_errinfo info = { 0 };
+	char id[ATL_ID_SIZE];
+	int64_t users;
+	enum atl_err err = atl_req_json(req, &in, &info);
+
+	if (!err)
+		err = atl_user_count(app, &users, &info);
+	if (!err && users > 0)
+		err = atl_fail(&info, ATL_ERR_CONFLICT, "The setup is done already: there is a user. Sign in.");
+	if (!err && setup_needs_token(req)) {
+		err = atl_throttle_try(app->throttle, req->remote, "setup", NULL, &info);
+		if (!err && (!in.token || !app->setup_token || !app->setup_token[0] ||
+			     strlen(in.token) != strlen(app->setup_token) ||
+			     !atl_str_eq_secret(in.token, app->setup_token, strlen(in.token))))
+			err = atl_fail_field(&info, ATL_ERR_CREDENTIALS, "token",
+					     "Open the address with the token that the server printed when it started.");
+		if (!err)
+			atl_throttle_success(app->throttle, req->remote, "setup", NULL);
+	}
+	if (!err)
+		err = atl_user_create(app, in.name, in.password, ATL_ROLE_OWNER, true, id, &info);
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	atl_info("access", "the owner's account %s was created from %s", id, req->remote);
+	open_session(req, id);
+}
+
+/* ---- sign-in and sessions ---- */
+
+/* The time a wrong name takes must not differ from that of a wrong password. */
+static void verify_nothing(const char *password)
+{
+	char hash[ATL_PASSWORD_HASH_SIZE];
+
+	if (atl_password_hash(password, hash) != ATL_OK)
+		atl_warn("access", "hash a password: out of memory");
+}
+
+static void handle_sign_in(struct atl_req *req)
+{
+	struct atl_app *app = atl_api_app(req);
+	struct credentials_in in;
+	struct atl_user user;
+	struct atl_errinfo info = { 0 };
+	const char *device = NULL;
+	bool found;
+	enum atl_err err = atl_req_json(req, &in, &info);
+
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	err = atl_user_find(app, in.name, &req->arena, &user, &info);
+	found = err == ATL_OK;
+	if (err && err != ATL_ERR_NOT_FOUND) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	if (found)
+		device = known_device(req, user.id);
+	memset(&info, 0, sizeof(info));
+	err = atl_throttle_try(app->throttle, req->remote, in.name, device, &info);
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	if (!found)
+		verify_nothing(in.password);
+	if (!found || !atl_password_verify(user.password_hash, in.password) || user.disabled_at) {
+		atl_info("access", "a sign-in from %s failed", req->remote);
+		atl_fail(&info, ATL_ERR_CREDENTIALS, "The name or the password is wrong.");
+		atl_api_fail(req, ATL_ERR_CREDENTIALS, &info);
+		return;
+	}
+	atl_throttle_success(app->throttle, req->remote, in.name, device);
+	open_session(req, user.id);
+}
+
+static void handle_session(struct atl_req *req)
+{
+	answer_session(req, 200, atl_api_identity(req));
+}
+
+static void handle_sign_out(struct atl_req *req)
+{
+	const struct atl_identity *identity = atl_api_identity(req);
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = ATL_OK;
+
+	if (identity->session_id[0])
+		err = atl_session_delete(atl_api_app(req), identity->user_id, identity->session_id, &info);
+	if (err && err != ATL_ERR_NOT_FOUND) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	atl_res_cookie(req, cookie_name(req), "", 0, true);
+	atl_res_empty(req, 204);
+}
+
+static void handle_sessions(struct atl_req *req)
+{
+	const struct atl_identity *identity = atl_api_identity(req);
+	struct atl_session *sessions;
+	struct atl_errinfo info = { 0 };
+	size_t count;
+	enum atl_err err = atl_session_list(atl_api_app(req), identity->user_id, &req->arena, &sessions, &count, &info);
+
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		sessions[i].current = atl_str_eq(sessions[i].id, identity->session_id);
+	atl_api_list(req, &device_desc, sessions, count, NULL);
+}
+
+static void handle_session_delete(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_session_delete(atl_api_app(req), atl_api_user(req), atl_req_param(req, "id"), &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_empty(req, 204);
+}
+
+/* ---- one's own account ---- */
+
+static void answer_me(struct atl_req *req)
+{
+	struct atl_user user;
+	struct user_out out;
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_user_get(atl_api_app(req), atl_api_user(req), &req->arena, &user, &info);
+
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	out = (struct user_out){ user.id, user.name, atl_role_name(user.role) };
+	atl_res_json(req, 200, &user_desc, &out);
+}
+
+static void handle_me_patch(struct atl_req *req)
+{
+	struct atl_app *app = atl_api_app(req);
+	struct me_patch in;
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_req_json(req, &in, &info);
+
+	if (!err && atl_json_has(&me_patch_desc, &in, "name")) {
+		err = atl_user_rename(app, atl_api_user(req), in.name, &info);
+		atl_auth_forget_user(app->auth, atl_api_user(req));
+	}
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		answer_me(req);
+}
+
+static void handle_password(struct atl_req *req)
+{
+	struct atl_app *app = atl_api_app(req);
+	const struct atl_identity *identity = atl_api_identity(req);
+	struct password_in in;
+	struct atl_user user;
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_req_json(req, &in, &info);
+
+	if (!err)
+		err = atl_user_get(app, identity->user_id, &req->arena, &user, &info);
+	if (!err)
+		err = atl_throttle_try(app->throttle, req->remote, user.name, identity->session_id, &info);
+	if (!err && !atl_password_verify(user.password_hash, in.current))
+		err = atl_fail_field(&info, ATL_ERR_CREDENTIALS, "current", "The current password is wrong.");
+	if (!err) {
+		atl_throttle_success(app->throttle, req->remote, user.name, identity->session_id);
+		err = atl_user_set_password(app, identity->user_id, in.password, &info);
+	}
+	if (!err) /* whoever knew the old one is out */
+		err = atl_session_delete_others(app, identity->user_id, identity->session_id, &info);
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_empty(req, 204);
+}
+
+static void handle_preferences(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	const char *json;
+	enum atl_err err = atl_user_preferences(atl_api_app(req), atl_api_user(req), &req->arena, &json, &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_json_text(req, 200, json, strlen(json));
+}
+
+static void handle_preferences_put(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	struct atl_json *tree;
+	struct atl_buf out;
+	struct atl_jw w;
+	enum atl_err err = atl_req_tree(req, &tree, &info);
+
+	atl_buf_init(&out, ATL_PREFERENCES_MAX + 1);
+	if (!err && tree->kind != ATL_JSON_OBJECT)
+		err = atl_fail(&info, ATL_ERR_INVALID, "Preferences are a JSON object.");
+	if (!err) {
+		atl_jw_init(&w, &out);
+		atl_jw_tree(&w, NULL, tree);
+		err = atl_buf_err(&out, &info);
+	}
+	if (!err)
+		err = atl_user_set_preferences(atl_api_app(req), atl_api_user(req), out.data, &info);
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_json_text(req, 200, out.data, out.length);
+	atl_buf_finish(&out);
+}
+
+/* ---- API keys ---- */
+
+static void handle_keys(struct atl_req *req)
+{
+	struct atl_api_key *keys;
+	struct atl_errinfo info = { 0 };
+	size_t count;
+	enum atl_err err = atl_api_key_list(atl_api_app(req), atl_api_user(req), &req->arena, &keys, &count, &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_api_list(req, &key_desc, keys, count, NULL);
+}
+
+static void handle_key_create(struct atl_req *req)
+{
+	struct key_in in;
+	struct atl_api_key key;
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_req_json(req, &in, &info);
+
+	if (!err)
+		err = atl_api_key_create(atl_api_app(req), atl_api_user(req), in.name, &in.scopes, in.expires_at,
+					 &req->arena, &key, &info);
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_json(req, 201, &key_desc, &key);
+}
+
+static void handle_key_delete(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_api_key_revoke(atl_api_app(req), atl_api_user(req), atl_req_param(req, "id"), &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_empty(req, 204);
+}
+
+#define R(method_, path_, perm_, handler_, summary_) \
+	.method = (method_), .path = (path_), .permission = (perm_), .handler = (handler_), .tag = "Access", .summary = (summary_)
+
+const struct atl_route atl_access_routes[] = {
+	{ R(ATL_GET, "/api/v1/status", "public", handle_status, "What the page needs to know first"), .out = &status_desc },
+	{ R(ATL_POST, "/api/v1/setup", "public", handle_setup, "Create the owner's account, once"), .in = &setup_desc,
+	  .out = &session_desc, .status = 201 },
+	{ R(ATL_POST, "/api/v1/session", "public", handle_sign_in, "Sign in"), .in = &sign_in_desc, .out = &session_desc,
+	  .status = 201 },
+	{ R(ATL_GET, "/api/v1/session", "session", handle_session, "The session at hand"), .out = &session_desc },
+	{ R(ATL_DELETE, "/api/v1/session", "session", handle_sign_out, "Sign out"), .status = 204 },
+	{ R(ATL_GET, "/api/v1/sessions", "account.manage", handle_sessions, "One's sessions, latest used first"),
+	  .out = &device_desc, .out_list = true },
+	{ R(ATL_DELETE, "/api/v1/sessions/{id}", "account.manage", handle_session_delete, "End a session"), .status = 204 },
+	{ R(ATL_GET, "/api/v1/me", "session", answer_me, "One's own account"), .out = &user_desc },
+	{ R(ATL_PATCH, "/api/v1/me", "account.manage", handle_me_patch, "Change one's name"), .in = &me_patch_desc,
+	  .out = &user_desc },
+	{ R(ATL_POST, "/api/v1/me/password", "account.manage", handle_password,
+	    "Change one's password; all other sessions end"), .in = &password_desc, .status = 204 },
+	{ R(ATL_GET, "/api/v1/me/preferences", "account.manage", handle_preferences, "What the interface remembers"),
+	  .out = &preferences_desc },
+	{ R(ATL_PUT, "/api/v1/me/preferences", "account.manage", handle_preferences_put, "Replace the preferences"),
+	  .in = &preferences_desc, .out = &preferences_desc },
+	{ R(ATL_GET, "/api/v1/keys", "keys.manage", handle_keys, "One's API keys, newest first"), .out = &key_desc,
+	  .out_list = true },
+	{ R(ATL_POST, "/api/v1/keys", "keys.manage", handle_key_create, "Create an API key"), .in = &key_in_desc,
+	  .out = &key_desc, .status = 201 },
+	{ R(ATL_DELETE, "/api/v1/keys/{id}", "keys.manage", handle_key_delete, "Revoke an API key"), .status = 204 },
+	{ .path = NULL },
+};
