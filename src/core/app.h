@@ -22,6 +22,8 @@ struct atl_guard;
 struct atl_blobs;    /* blob/blob.h */
 struct atl_server; /* net/http.h; only api and app may look inside */
 struct atl_auth_cache;
+struct atl_identity;
+struct atl_buf;
 struct atl_throttle;
 struct atl_events;
 struct atl_metrics;
@@ -74,6 +76,11 @@ struct atl_app {
 	struct atl_engine *engine;
 	struct atl_generations *generations;
 	struct atl_transfers *transfers;
+	/* Set by the generations: stop a running reply, if it is this user's. Any thread, never blocks. NULL: none. */
+	void (*stop_message)(struct atl_app *app, const struct atl_identity *identity, const char *message_id);
+
+	/* Appends metric families of parts that api/ops.c does not know (engine, generations); NULL: none. Pool thread. */
+	void (*metrics_more)(struct atl_app *app, struct atl_buf *out);
 
 	int64_t started_ms;
 	atomic_bool stopping; /* set when draining begins */

@@ -1,0 +1,79 @@
+/* settings.c - settings of the whole server that are changed in the interface. */
+#include "api/api.h"
+#include "api/fields.h"
+#include "base/str.h"
+#include "core/setting.h"
+
+struct settings {
+	uint64_t present;
+	const char *default_model, *fallback_model;
+	bool mature_allowed;
+};
+static const struct atl_json_field out_fields[] = {
+	F_STR(struct settings, default_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300, "model of new conversations"),
+	F_STR(struct settings, fallback_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300,
+	      "tried when the first one fails before it has said a word"),
+	F_BOOL(struct settings, mature_allowed, ATL_JF_REQUIRED, "mature text with fictional adults is allowed"),
+};
+DESC(out_desc, struct settings, "Settings", out_fields);
+
+static const struct atl_json_field in_fields[] = {
+	F_STR(struct settings, default_model, ATL_JF_NULLABLE, 1, 300, NULL),
+	F_STR(struct settings, fallback_model, ATL_JF_NULLABLE, 1, 300, NULL),
+	F_BOOL(struct settings, mature_allowed, 0, NULL),
+};
+DESC_PATCH(in_desc, struct settings, "SettingsPatch", in_fields);
+
+static void answer(struct atl_req *req)
+{
+	struct atl_app *app = atl_api_app(req);
+	struct settings out = { 0 };
+
+	out.default_model = atl_setting_text(app, ATL_SETTING_DEFAULT_MODEL, &req->arena);
+	out.fallback_model = atl_setting_text(app, ATL_SETTING_FALLBACK_MODEL, &req->arena);
+	out.mature_allowed = atl_mature_allowed(app);
+	atl_res_json(req, 200, &out_desc, &out);
+}
+
+static enum atl_err set_text(struct atl_req *req, enum atl_setting setting, const char *text, struct atl_errinfo *info)
+{
+	struct atl_buf json;
+	struct atl_jw w;
+	enum atl_err err;
+
+	atl_buf_init(&json, 8192);
+	atl_jw_init(&w, &json);
+	atl_jw_str(&w, NULL, text);
+	err = atl_buf_err(&json, info);
+	if (!err)
+		err = atl_setting_set(atl_api_app(req), setting, json.data, info);
+	atl_buf_finish(&json);
+	return err;
+}
+
+static void handle_patch(struct atl_req *req)
+{
+	struct settings in;
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_req_json(req, &in, &info);
+
+	if (!err && atl_json_has(&in_desc, &in, "default_model"))
+		err = set_text(req, ATL_SETTING_DEFAULT_MODEL, in.default_model, &info);
+	if (!err && atl_json_has(&in_desc, &in, "fallback_model"))
+		err = set_text(req, ATL_SETTING_FALLBACK_MODEL, in.fallback_model, &info);
+	if (!err && atl_json_has(&in_desc, &in, "mature_allowed"))
+		err = atl_setting_set(atl_api_app(req), ATL_SETTING_MATURE_ALLOWED, in.mature_allowed ? "true" : "false",
+				      &info);
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		answer(req);
+}
+
+const struct atl_route atl_settings_routes[] = {
+	{ .method = ATL_GET, .path = "/api/v1/settings", .permission = "settings.manage", .handler = answer,
+	  .tag = "Settings", .summary = "Settings of the server", .out = &out_desc },
+	{ .method = ATL_PATCH, .path = "/api/v1/settings", .permission = "settings.manage", .handler = handle_patch,
+	  .tag = "Settings", .summary = "Change settings", .in = &in_desc, .out = &out_desc },
+	{ .path = NULL },
+};
