@@ -1,0 +1,156 @@
+/**
+ * state.js - what the page knows, changed only by the pure function `reduce` and read by everyone.
+ *
+ * Objects are replaced, never changed in place, so a view sees by identity what is new. Live events of the server are
+ * actions as they come ({type: "message.delta", …data}).
+ */
+
+/** @typedef {{ids: string[], byId: Record<string, any>, more: boolean, loaded: boolean, stale: boolean}} Thread */
+
+export const initial = {
+  /** @type {any} */ status: null,
+  /** @type {Record<string, any>} */ prefs: {},
+  connection: "connecting",
+  /** @type {any[]|null} */ conversations: null,
+  /** @type {any[]|null} */ characters: null,
+  /** @type {any[]} */ personas: [],
+  /** @type {any[]} */ folders: [],
+  /** @type {any[]|null} */ models: null,
+  /** @type {any[]|null} */ providers: null,
+  /** @type {any} */ engine: null,
+  /** @type {Record<string, any>} */ transfers: {},
+  /** @type {Record<string, Thread>} */ threads: {},
+  /** @type {Record<string, any>} */ progress: {},
+};
+/** @typedef {typeof initial} State */
+
+const EMPTY = { ids: [], byId: {}, more: false, loaded: false, stale: false };
+
+/** Pinned first, then the latest active. @param {any[]} list */
+export function sortConversations(list) {
+  return [...list].sort((a, b) => Number(!!b.pinned_at) - Number(!!a.pinned_at) ||
+    (a.active_at < b.active_at ? 1 : a.active_at > b.active_at ? -1 : 0));
+}
+
+/** @param {any[]|null} list @param {any} item */
+function upsert(list, item) {
+  if (!list) return [item];
+  const at = list.findIndex((one) => one.id === item.id);
+  if (at < 0) return [item, ...list];
+  if (item.version !== undefined && list[at].version > item.version) return list;
+  const copy = [...list];
+  copy[at] = item;
+  return copy;
+}
+
+/** @param {any[]|null} list @param {string} id */
+const without = (list, id) => list && list.filter((one) => one.id !== id);
+
+/** @param {State} state @param {string} id @param {Partial<Thread>} change @returns {State} */
+function withThread(state, id, change) {
+  return { ...state, threads: { ...state.threads, [id]: { ...(state.threads[id] ?? EMPTY), ...change } } };
+}
+
+/** A new message joins the path at its end, or replaces the sibling's branch. @param {State} state @param {any} message */
+function created(state, message) {
+  const thread = state.threads[message.conversation_id];
+  if (!thread?.loaded) return state;
+  if (thread.byId[message.id]) return updated(state, message);
+  const byId = { ...thread.byId, [message.id]: message };
+  for (const id of message.siblings ?? [])
+    if (byId[id] && id !== message.id) byId[id] = { ...byId[id], siblings: message.siblings };
+  const at = message.parent_id === null ? 0 : thread.ids.indexOf(message.parent_id) + 1;
+  if (message.parent_id !== null && at === 0) return withThread(state, message.conversation_id, { stale: true });
+  return withThread(state, message.conversation_id, { byId, ids: [...thread.ids.slice(0, at), message.id] });
+}
+
+/** @param {State} state @param {any} message */
+function updated(state, message) {
+  const thread = state.threads[message.conversation_id];
+  const old = thread?.byId[message.id];
+  if (!old) return state;
+  if (message.status === "streaming" && old.stream_seq > message.stream_seq) return state;
+  return withThread(state, message.conversation_id, { byId: { ...thread.byId, [message.id]: message } });
+}
+
+/** @param {State} state @param {any} data */
+function delta(state, data) {
+  const thread = state.threads[data.conversation_id];
+  const old = thread?.byId[data.message_id];
+  if (!old || data.seq <= old.stream_seq) return state;
+  if (data.seq > old.stream_seq + 1) return withThread(state, data.conversation_id, { stale: true });
+  const key = data.channel === "reasoning" ? "reasoning" : "content";
+  const message = { ...old, [key]: (old[key] ?? "") + data.text, stream_seq: data.seq };
+  return withThread(state, data.conversation_id, { byId: { ...thread.byId, [old.id]: message } });
+}
+
+/** Another tab moved the conversation's head: what is shown here may be another branch. @param {State} state @param {any} conversation */
+function conversationChanged(state, conversation) {
+  const thread = state.threads[conversation.id];
+  const next = { ...state, conversations: state.conversations && sortConversations(upsert(state.conversations, conversation)) };
+  if (thread?.loaded && conversation.head_id && thread.ids.at(-1) !== conversation.head_id)
+    return withThread(next, conversation.id, { stale: true });
+  return next;
+}
+
+/** @param {State} state @param {any} action @returns {State} */
+export function reduce(state, action) {
+  switch (action.type) {
+    case "set": return { ...state, ...action.values };
+    case "prefs": return { ...state, prefs: { ...state.prefs, ...action.values } };
+    case "thread.loaded": {
+      /** @type {Record<string, any>} */ const byId = {};
+      for (const message of action.items) byId[message.id] = message;
+      return withThread(state, action.id, { ids: action.items.map((/** @type {any} */ m) => m.id), byId, more: action.more, loaded: true, stale: false });
+    }
+    case "thread.older": {
+      const thread = state.threads[action.id];
+      if (!thread) return state;
+      const fresh = action.items.filter((/** @type {any} */ m) => !thread.byId[m.id]);
+      const byId = { ...thread.byId };
+      for (const message of fresh) byId[message.id] = message;
+      return withThread(state, action.id, { byId, more: action.more, ids: [...fresh.map((/** @type {any} */ m) => m.id), ...thread.ids] });
+    }
+    case "thread.stale": return state.threads[action.id] ? withThread(state, action.id, { stale: true }) : state;
+    case "message.created": return created(state, action.message);
+    case "message.updated": return updated(state, action.message);
+    case "message.delta": return delta(state, action);
+    case "message.deleted": {
+      const thread = state.threads[action.conversation_id];
+      const at = thread?.ids.indexOf(action.id) ?? -1;
+      return at < 0 ? state : withThread(state, action.conversation_id, { ids: thread.ids.slice(0, at) });
+    }
+    case "conversation.created":
+    case "conversation.updated": return conversationChanged(state, action.conversation);
+    case "conversation.deleted": return { ...state, conversations: without(state.conversations, action.id) };
+    case "character.created":
+    case "character.updated": return { ...state, characters: upsert(state.characters, action.character) };
+    case "character.deleted": return { ...state, characters: without(state.characters, action.id) };
+    case "provider.updated": return { ...state, providers: upsert(state.providers, action.provider) };
+    case "engine.state": return { ...state, engine: action.engine };
+    case "transfer.progress": return { ...state, transfers: { ...state.transfers, [action.transfer.id]: action.transfer } };
+    case "generation.progress": return { ...state, progress: { ...state.progress, [action.conversation_id]: action } };
+    default: return state;
+  }
+}
+
+/** @param {State} [start] */
+export function createStore(start = initial) {
+  let state = start;
+  /** @type {Set<(state: State, old: State) => void>} */ const listeners = new Set();
+  return {
+    get: () => state,
+    /** @param {any} action */
+    dispatch(action) {
+      const old = state;
+      state = reduce(state, action);
+      if (state !== old) for (const listener of [...listeners]) listener(state, old);
+    },
+    /** @param {(state: State, old: State) => void} listener */
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => { listeners.delete(listener); };
+    },
+  };
+}
+export const store = createStore();
