@@ -30,6 +30,7 @@ struct atl_chat_endpoint {
 	const char *const *extra_headers; /* "Name: value", NULL-terminated, or NULL */
 	struct atl_breaker *breaker; /* may be NULL; lives as long as the run; one loop */
 	unsigned first_byte_ms, idle_ms, total_ms; /* 0: 120 s, 60 s, none */
+	unsigned retry_base_ms; /* first pause before a retry; 0: 250 ms */
 	const struct atl_chat_script *script; /* preset "fake" only (fake_chat.h) */
 };
 
