@@ -114,7 +114,7 @@ bool atl_base64_decode(struct atl_buf *out, enum atl_base64 kind, const char *te
 	}
 	if (length % 4 == 1)
 		return false;
-	start = p = atl_buf_reserve(out, length / 4 * 3 + length % 4);
+	start = p = atl_buf_reserve(out, length / 4 * 3 + (length % 4 ? length % 4 - 1 : 0));
 	if (!p)
 		return false;
 	for (size_t i = 0; i < length; i++) {

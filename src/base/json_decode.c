@@ -32,7 +32,7 @@ static void put_place(struct atl_buf *out, const struct place *place)
 			atl_buf_addc(out, '.');
 	}
 	if (place->name)
-		atl_buf_adds(out, place->name);
+		atl_buf_add(out, place->name, strnlen(place->name, ATL_ERRINFO_FIELD_MAX));
 	else if (place->parent)
 		atl_buf_addf(out, "%zu", place->index);
 }
@@ -46,7 +46,7 @@ static enum atl_err invalid(const struct decoder *decoder, const struct place *p
 	enum atl_err err;
 	va_list args;
 
-	atl_buf_init(&path, 4096);
+	atl_buf_init(&path, (ATL_JSON_DEPTH_MAX + 2) * (ATL_ERRINFO_FIELD_MAX + 1));
 	put_place(&path, place);
 	va_start(args, fmt);
 	vsnprintf(detail, sizeof(detail), fmt, args);
@@ -80,7 +80,7 @@ static bool has_max(const struct atl_json_field *field)
 	return bounded(field) && field->max >= field->min;
 }
 
-/* "from 1 to 200", "at least 1", "at most 200" for what is counted or measured. */
+/* "at least 1"; counted: "at most 200", "1 to 200"; measured: "from 1 to 200". */
 static void bound_text(const struct atl_json_field *field, bool counted, char out[80])
 {
 	char low[32], high[32];
@@ -92,7 +92,7 @@ static void bound_text(const struct atl_json_field *field, bool counted, char ou
 	else if (counted && field->min <= 0)
 		snprintf(out, 80, "at most %s", high);
 	else
-		snprintf(out, 80, "from %s to %s", low, high);
+		snprintf(out, 80, "%s%s to %s", counted ? "" : "from ", low, high);
 }
 
 static bool in_bounds(const struct atl_json_field *field, double value)

@@ -17,6 +17,7 @@
 #include "base/str.h"
 
 #define REQUEST_MAX 64
+#define MODULE_MAX 32
 #define SECRET_LENGTH_MIN 8
 #define MASK "[secret]"
 
@@ -179,7 +180,7 @@ struct line {
 
 static void put(struct line *line, const char *text, size_t length, size_t room)
 {
-	if (line->full || length > room - line->length) {
+	if (line->full || line->length + length > room) {
 		line->full = true;
 		return;
 	}
@@ -234,11 +235,12 @@ static size_t secret_at(const char *text, size_t left)
 	return longest;
 }
 
-static void put_masked(struct line *line, const char *text, size_t length, size_t room)
+/* What starts before `stop` is written; up to `length` is looked at to recognise a secret. */
+static void put_masked(struct line *line, const char *text, size_t stop, size_t length, size_t room)
 {
 	size_t start = 0;
 
-	for (size_t i = 0; i < length;) {
+	for (size_t i = 0; i < stop;) {
 		size_t secret = secret_at(text + i, length - i);
 
 		if (!secret) {
@@ -250,10 +252,12 @@ static void put_masked(struct line *line, const char *text, size_t length, size_
 		i += secret;
 		start = i;
 	}
-	put_escaped(line, text + start, length - start, room);
+	if (start < stop)
+		put_escaped(line, text + start, stop - start, room);
 }
 
-static void build(struct line *line, enum atl_log_level level, const char *module, const char *message, size_t length)
+static void build(struct line *line, enum atl_log_level level, const char *module, const char *message, size_t stop,
+		  size_t length)
 {
 	static const char *const names[] = { "debug", "info", "warn", "error" };
 	const size_t room = sizeof(line->text) - LINE_TAIL;
@@ -268,16 +272,16 @@ static void build(struct line *line, enum atl_log_level level, const char *modul
 	puts_to(line, json ? "\",\"level\":\"" : " level=");
 	puts_to(line, names[level]);
 	puts_to(line, json ? "\",\"module\":\"" : " module=");
-	put_escaped(line, module, strlen(module), room);
+	put_escaped(line, module, strnlen(module, MODULE_MAX), room);
 	puts_to(line, json ? "\",\"message\":\"" : " msg=\"");
-	put_masked(line, message, length, room);
+	put_masked(line, message, stop, length, room);
 	line->full = false; /* what was cut is the message; its tail has room kept */
 	puts_to(line, "\"");
 	if (request[0]) {
 		size_t before = line->length;
 
 		puts_to(line, json ? ",\"request_id\":\"" : " request=\"");
-		put_masked(line, request, strlen(request), sizeof(line->text) - 3);
+		put_masked(line, request, strlen(request), strlen(request), sizeof(line->text) - 3);
 		puts_to(line, "\"");
 		if (line->full) { /* an id of nothing but control characters: leave it out */
 			line->length = before;
@@ -306,8 +310,8 @@ void atl_log_write(enum atl_log_level level, const char *module, const char *fmt
 	char message[2 * ATL_LOG_LINE_MAX];
 	struct line line;
 	int saved = errno, written;
+	size_t length, stop;
 	va_list args;
-	size_t length;
 
 	if (!atl_log_enabled(level))
 		return;
@@ -316,11 +320,13 @@ void atl_log_write(enum atl_log_level level, const char *module, const char *fmt
 	va_end(args);
 	length = written < 0 ? 0 : (size_t)written;
 	pthread_mutex_lock(&state.lock);
-	if (length >= sizeof(message)) { /* a secret cut in two at the end would not be recognised: drop it */
+	if (length >= sizeof(message)) { /* a secret that was cut at the end is not recognised: leave its room out */
 		length = sizeof(message) - 1;
-		length -= state.secret_longest < length ? state.secret_longest : length;
+		stop = state.secret_longest < length ? length - state.secret_longest : 0;
+	} else {
+		stop = length;
 	}
-	build(&line, level, module, message, length);
+	build(&line, level, module, message, stop, length);
 	write_all(state.fd, line.text, line.length);
 	pthread_mutex_unlock(&state.lock);
 	errno = saved;
