@@ -1,0 +1,71 @@
+/* db.h - the database: SQLite or PostgreSQL behind one interface.
+ *
+ * SQL is written once, as literals with `?` placeholders in order, in the dialect both take (docs/db.md lists it);
+ * where they differ, atl_db_pick() chooses. Statements are prepared once per connection and cached by their text.
+ *
+ * Writing: atl_db_tx() queues `fn`; with SQLite the one writer thread runs all waiting transactions, each under a
+ * savepoint, in one commit (synchronous=FULL) and then releases the callers. With PostgreSQL `fn` runs on the caller's
+ * own connection and is retried on serialisation failure - so fn may run more than once and must have no other effect
+ * than SQL and filling its result (reset it at the top). When atl_db_tx() returns ATL_OK the change is durable.
+ * Reading: atl_db_read() gives `fn` a snapshot on a reader connection.
+ *
+ * Life cycle: atl_db_open() .. atl_db_close(). Threads: any but loop threads (they block), except atl_db_tx_async().
+ * Limits:     ATL_DB_QUEUE_MAX waiting writes (more: ATL_ERR_DB_BUSY), ATL_DB_TEXT_MAX bytes a value.
+ * Adding one: docs/db.md (a driver, a migration).
+ */
+#ifndef ATL_DB_DB_H
+#define ATL_DB_DB_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+#define ATL_DB_QUEUE_MAX 10000
+#define ATL_DB_TEXT_MAX ((size_t)32 << 20)
+
+struct atl_db;
+struct atl_conn; /* a connection inside a transaction; valid only within fn */
+struct atl_rows; /* a running query; ends at ATL_DB_DONE, at an error or by atl_rows_close() */
+
+/* `url`: "sqlite:/path/file.db" or "postgres://..." */
+enum atl_err atl_db_open(const char *url, struct atl_db **ret, struct atl_errinfo *info) ATL_MUST_USE;
+void atl_db_close(struct atl_db *db); /* finishes queued writes; NULL is allowed */
+enum atl_err atl_db_migrate(struct atl_db *db, struct atl_errinfo *info) ATL_MUST_USE;
+const char *atl_db_kind(const struct atl_db *db); /* "sqlite" or "postgres" */
+
+typedef enum atl_err (*atl_db_fn)(struct atl_conn *conn, void *arg, struct atl_errinfo *info);
+
+/* fn's error rolls its own changes back and is returned. */
+enum atl_err atl_db_tx(struct atl_db *db, atl_db_fn fn, void *arg, struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_db_read(struct atl_db *db, atl_db_fn fn, void *arg, struct atl_errinfo *info) ATL_MUST_USE;
+/* From any thread, also a loop's: queue and go on. done(arg, err) is called on a database thread after the commit.
+ * On error here nothing was queued and done is not called. */
+enum atl_err atl_db_tx_async(struct atl_db *db, atl_db_fn fn, void *arg, void (*done)(void *arg, enum atl_err err)) ATL_MUST_USE;
+size_t atl_db_queue_depth(const struct atl_db *db);
+enum atl_err atl_db_ping(struct atl_db *db, struct atl_errinfo *info) ATL_MUST_USE;
+
+/* ---- inside fn ----
+ * `types` has one letter per placeholder:
+ *   s const char * (NULL: null)   i int64_t   d double   b const void *, size_t   n (no argument: null)
+ *   t int64_t milliseconds, 0 is null */
+enum atl_err atl_exec(struct atl_conn *conn, struct atl_errinfo *info, const char *sql, const char *types, ...) ATL_MUST_USE;
+/* As atl_exec, and the number of rows changed. */
+enum atl_err atl_exec_count(struct atl_conn *conn, int64_t *ret_changed, struct atl_errinfo *info, const char *sql,
+			    const char *types, ...) ATL_MUST_USE;
+enum atl_err atl_query(struct atl_conn *conn, struct atl_rows **ret, struct atl_errinfo *info, const char *sql,
+		       const char *types, ...) ATL_MUST_USE;
+/* True: a row is there. False: no more rows, or an error in *err (ATL_OK when simply done). Closes itself on false. */
+bool atl_rows_next(struct atl_rows *rows, enum atl_err *err, struct atl_errinfo *info);
+void atl_rows_close(struct atl_rows *rows);
+bool atl_col_null(struct atl_rows *rows, int col);
+int64_t atl_col_int(struct atl_rows *rows, int col); /* null: 0 */
+double atl_col_num(struct atl_rows *rows, int col);
+const char *atl_col_text(struct atl_rows *rows, int col, struct atl_arena *arena); /* copied; null: NULL */
+const void *atl_col_blob(struct atl_rows *rows, int col, struct atl_arena *arena, size_t *ret_length);
+
+/* Choose the literal for this connection's driver. Both must be literals. */
+const char *atl_db_pick(const struct atl_conn *conn, const char *sqlite, const char *postgres);
+bool atl_conn_is_postgres(const struct atl_conn *conn);
+/* Did the last failed statement break a UNIQUE rule? */
+bool atl_conn_unique_violation(const struct atl_conn *conn);
+
+#endif
