@@ -1,0 +1,588 @@
+/* serve.c - `atelier serve`: brings the parts up in the order of one table, waits for signals, takes them down in the
+ * reverse order.
+ *
+ * Signals are taken by the main thread alone: TERM and INT drain (a second one ends at once), HUP reopens the log.
+ * Between signals it does the housekeeping, once a minute.
+ *
+ * Adding a part: a member of struct atl_app, an up and a down function here, a line in `steps`. Parts may use
+ * everything above them in the table. What a part must do when the server begins to stop, while requests are still
+ * being answered (checkpoint replies, stop children), is its `drain`.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "app/commands.h"
+#include "app/master_key.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "blob/blob.h"
+#include "core/auth.h"
+#include "core/events.h"
+#include "core/idempotency.h"
+#include "core/metrics.h"
+#include "core/session.h"
+#include "core/throttle.h"
+#include "core/user.h"
+#include "db/db.h"
+#include "media/picture.h"
+#include "net/guard.h"
+#include "net/static.h"
+#include "os/file.h"
+
+#define MODULE "serve"
+#define DRAIN_MS 10000
+#define HOUSEKEEPING_S 60
+#define LOOPS_MAX 64
+#define POOL_QUEUE_MAX 4096
+#define PATH_SIZE 4200
+
+struct serve {
+	struct atl_app app;
+	struct atl_config config;
+	unsigned char master_key[ATL_MASTER_KEY_SIZE];
+	char setup_token[ATL_TOKEN_SIZE];
+	struct atl_loop *loops[LOOPS_MAX];
+	struct atl_guard guard;
+	struct atl_static *page;
+	struct atl_server_options options;
+	char **hosts, **trusted_proxies, **outbound_private;
+	char upload_dir[PATH_SIZE], models_dir[PATH_SIZE], decode_program[PATH_SIZE];
+};
+
+static struct serve *the_serve; /* the server's callbacks get requests, not us; set before it listens */
+
+/* ---- the parts ---- */
+
+static enum atl_err log_up(struct serve *s, struct atl_errinfo *info)
+{
+	static const char *const levels[] = { "debug", "info", "warn", "error" };
+	const char *level = atl_config_text(&s->config, CFG_log_level);
+	enum atl_log_format format =
+		atl_str_eq(atl_config_text(&s->config, CFG_log_format), "json") ? ATL_LOG_JSON : ATL_LOG_LOGFMT;
+	enum atl_log_level value = ATL_LOG_INFO;
+
+	for (size_t i = 0; i < ATL_COUNT(levels); i++)
+		if (atl_str_eq(levels[i], level))
+			value = (enum atl_log_level)i;
+	return atl_log_init(value, format, atl_config_text(&s->config, CFG_log_file), info);
+}
+
+static void log_down(struct serve *s)
+{
+	atl_log_finish();
+}
+
+static enum atl_err store_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_store_open(&s->config, &s->app, info);
+}
+
+static void store_down(struct serve *s)
+{
+	atl_db_close(s->app.db);
+}
+
+/* Paths and switches that are only read from here on. */
+static enum atl_err settings_up(struct serve *s, struct atl_errinfo *info)
+{
+	struct atl_app *app = &s->app;
+	const struct atl_config *config = &s->config;
+	const char *models = atl_config_text(config, CFG_models_dir), *decode = atl_config_text(config, CFG_decode_program);
+	ssize_t length;
+	enum atl_err err;
+
+	snprintf(s->upload_dir, PATH_SIZE, "%s/tmp", app->data_dir);
+	if (models)
+		snprintf(s->models_dir, PATH_SIZE, "%s", models);
+	else
+		snprintf(s->models_dir, PATH_SIZE, "%s/models", app->data_dir);
+	if (decode) {
+		snprintf(s->decode_program, PATH_SIZE, "%s", decode);
+	} else { /* beside this program */
+		length = readlink("/proc/self/exe", s->decode_program, PATH_SIZE - 32);
+		s->decode_program[length > 0 ? length : 0] = '\0';
+		strcpy(strrchr(s->decode_program, '/') ? strrchr(s->decode_program, '/') + 1 : s->decode_program, "atelier-decode");
+	}
+	err = atl_dir_make(s->upload_dir, 0700, info);
+	if (!err)
+		err = atl_dir_make(s->models_dir, 0700, info);
+	app->upload_dir = s->upload_dir;
+	app->models_dir = s->models_dir;
+	app->decode_program = s->decode_program;
+	app->web_dir = atl_config_text(config, CFG_web_dir);
+	app->engine_program = atl_config_text(config, CFG_engine_program);
+	app->address = atl_config_text(config, CFG_address);
+	app->public_url = atl_config_text(config, CFG_public_url);
+	app->engine_model = atl_config_text(config, CFG_engine_model);
+	app->engine_context_size = (int)atl_config_int(config, CFG_engine_context_size);
+	app->engine_slots = (int)atl_config_int(config, CFG_engine_slots);
+	app->engine_threads = (int)atl_config_int(config, CFG_engine_threads);
+	app->engine_gpu_layers = (int)atl_config_int(config, CFG_engine_gpu_layers);
+	app->engine_enabled = atl_config_bool(config, CFG_engine_enabled);
+	app->mature_default = atl_config_bool(config, CFG_mature_allowed);
+	app->session_ttl_ms = atl_config_int(config, CFG_session_days) * 24 * 3600 * 1000;
+	s->hosts = atl_config_words(config, CFG_hosts);
+	s->trusted_proxies = atl_config_words(config, CFG_trusted_proxies);
+	s->outbound_private = atl_config_words(config, CFG_outbound_private);
+	app->outbound_private = (const char *const *)s->outbound_private;
+	if (!err && (!s->hosts || !s->trusted_proxies || !s->outbound_private))
+		err = atl_fail(info, ATL_ERR_NOMEM, "read lists of the configuration");
+	return err;
+}
+
+static void settings_down(struct serve *s)
+{
+	free(s->hosts);
+	free(s->trusted_proxies);
+	free(s->outbound_private);
+}
+
+static enum atl_err key_up(struct serve *s, struct atl_errinfo *info)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s/master.key", s->app.data_dir);
+	s->app.master_key = s->master_key;
+	return atl_master_key_load(path, s->master_key, info);
+}
+
+static void key_down(struct serve *s)
+{
+	atl_wipe(s->master_key, sizeof(s->master_key));
+}
+
+static enum atl_err setup_up(struct serve *s, struct atl_errinfo *info)
+{
+	int64_t users = 0;
+	enum atl_err err = atl_user_count(&s->app, &users, info);
+
+	if (!err && users == 0) {
+		atl_token_new(s->setup_token);
+		atl_log_secret(s->setup_token);
+	}
+	s->app.setup_token = s->setup_token;
+	return err;
+}
+
+static enum atl_err guard_up(struct serve *s, struct atl_errinfo *info)
+{
+	s->app.guard = &s->guard;
+	return atl_guard_init(&s->guard, s->app.outbound_private, info);
+}
+
+static void guard_down(struct serve *s)
+{
+	atl_guard_finish(&s->guard);
+}
+
+static enum atl_err loops_up(struct serve *s, struct atl_errinfo *info)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int64_t wanted = atl_config_int(&s->config, CFG_loops);
+	enum atl_err err = ATL_OK;
+
+	if (wanted == 0)
+		wanted = cores < 1 ? 1 : cores > 8 ? 8 : cores;
+	s->app.loops = s->loops;
+	while (!err && s->app.loop_count < (size_t)wanted && s->app.loop_count < LOOPS_MAX) {
+		err = atl_loop_create("loop", &s->loops[s->app.loop_count], info);
+		if (!err)
+			s->app.loop_count++;
+	}
+	return err;
+}
+
+static void loops_down(struct serve *s)
+{
+	for (size_t i = 0; i < s->app.loop_count; i++)
+		atl_loop_stop(s->loops[i]);
+	for (size_t i = 0; i < s->app.loop_count; i++)
+		atl_loop_destroy(s->loops[i]);
+}
+
+static enum atl_err pool_up(struct serve *s, struct atl_errinfo *info)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int64_t wanted = atl_config_int(&s->config, CFG_pool_threads);
+
+	if (wanted == 0)
+		wanted = cores < 1 ? 4 : cores > 8 ? 32 : 4 * cores;
+	return atl_pool_create((unsigned)wanted, POOL_QUEUE_MAX, &s->app.pool, info);
+}
+
+static void pool_down(struct serve *s)
+{
+	atl_pool_destroy(s->app.pool);
+}
+
+static enum atl_err blobs_up(struct serve *s, struct atl_errinfo *info)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s/blobs", s->app.data_dir);
+	return atl_blobs_create(path, &s->app.blobs, info);
+}
+
+static void blobs_down(struct serve *s)
+{
+	atl_blobs_destroy(s->app.blobs);
+}
+
+static enum atl_err pictures_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_pictures_create(s->loops[0], s->app.decode_program, &s->app.pictures, info);
+}
+
+static void pictures_down(struct serve *s)
+{
+	atl_pictures_destroy(s->app.pictures);
+}
+
+static enum atl_err metrics_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_metrics_create(&s->app.metrics);
+}
+
+static void metrics_down(struct serve *s)
+{
+	atl_metrics_destroy(s->app.metrics);
+}
+
+static enum atl_err auth_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_auth_create(&s->app.auth);
+}
+
+static void auth_down(struct serve *s)
+{
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_auth_flush(&s->app, &info);
+
+	if (err)
+		atl_warn(MODULE, "write times of last use: %s %s", atl_err_name(err), info.detail);
+	atl_auth_destroy(s->app.auth);
+}
+
+static enum atl_err throttle_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_throttle_create(&s->app.throttle);
+}
+
+static void throttle_down(struct serve *s)
+{
+	atl_throttle_destroy(s->app.throttle);
+}
+
+/* {"id":n,"event":"...","data":{...}} */
+static struct atl_bytes *ws_event(uint64_t id, const char *event, const char *data, size_t length)
+{
+	struct atl_bytes *frame = NULL;
+	struct atl_buf out;
+
+	atl_buf_init(&out, length + 256);
+	if (id)
+		atl_buf_addf(&out, "{\"id\":%llu,\"event\":\"%s\",\"data\":", (unsigned long long)id, event);
+	else
+		atl_buf_addf(&out, "{\"event\":\"%s\",\"data\":", event);
+	atl_buf_add(&out, data, length);
+	atl_buf_addc(&out, '}');
+	if (!out.failed)
+		frame = atl_ws_frame(out.data, out.length);
+	atl_buf_finish(&out);
+	return frame;
+}
+
+static enum atl_err events_up(struct serve *s, struct atl_errinfo *info)
+{
+	struct atl_events_options options = { .encode = { [ATL_EVENTS_SSE] = atl_sse_frame, [ATL_EVENTS_WS] = ws_event },
+					      .loops = s->app.loops, .loop_count = s->app.loop_count };
+
+	return atl_events_create(&options, &s->app.events, info);
+}
+
+static void events_drain(struct serve *s)
+{
+	atl_events_close(s->app.events);
+}
+
+static void events_down(struct serve *s)
+{
+	atl_events_destroy(s->app.events);
+}
+
+static enum atl_err openapi_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_openapi_init(s->app.version, info);
+}
+
+static void openapi_down(struct serve *s)
+{
+	atl_openapi_finish();
+}
+
+static enum atl_err page_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_static_create(&atl_web_assets, s->app.web_dir, &s->page);
+}
+
+static void page_down(struct serve *s)
+{
+	atl_static_destroy(s->page);
+}
+
+static bool serve_page(struct atl_req *req)
+{
+	return atl_static_serve(the_serve->page, req);
+}
+
+static void on_done(const struct atl_req *req, int status, uint64_t duration_us)
+{
+	const struct atl_app *app = req->app;
+
+	atl_metrics_request(app->metrics, status, duration_us);
+	atl_debug("access", "%s %s %d %llu us %s", atl_method_name(req->method), req->path ? req->path : "-", status,
+		  (unsigned long long)duration_us, req->id);
+}
+
+static enum atl_err server_up(struct serve *s, struct atl_errinfo *info)
+{
+	struct atl_server_options *options = &s->options;
+	enum atl_err err;
+
+	options->address = s->app.address;
+	options->port = (int)atl_config_int(&s->config, CFG_port);
+	options->unix_path = atl_config_text(&s->config, CFG_unix_path);
+	options->hosts = (const char *const *)s->hosts;
+	options->trusted_proxies = (const char *const *)s->trusted_proxies;
+	options->tables = atl_api_tables;
+	options->app = &s->app;
+	options->pool = s->app.pool;
+	options->loops = s->app.loops;
+	options->loop_count = s->app.loop_count;
+	options->upload_dir = s->app.upload_dir;
+	options->max_connections = (size_t)atl_config_int(&s->config, CFG_max_connections);
+	options->authorize = atl_api_authorize;
+	options->fallback = serve_page;
+	options->on_done = on_done;
+	the_serve = s;
+	err = atl_server_create(options, &s->app.server, info);
+	if (!err)
+		s->app.port = atl_server_port(s->app.server);
+	return err;
+}
+
+static void server_drain(struct serve *s)
+{
+	atl_server_drain(s->app.server, DRAIN_MS);
+}
+
+static void server_down(struct serve *s)
+{
+	atl_server_destroy(s->app.server);
+	the_serve = NULL;
+}
+
+/* Up from first to last, drained and down from last to first. A loop ends only after everything that runs on it is
+ * closed; what the loops' last callbacks may touch (events) goes after them. */
+static const struct step {
+	const char *name;
+	enum atl_err (*up)(struct serve *s, struct atl_errinfo *info);
+	void (*drain)(struct serve *s);
+	void (*down)(struct serve *s);
+} steps[] = {
+	{ "log", log_up, NULL, log_down },
+	{ "store", store_up, NULL, store_down },
+	{ "settings", settings_up, NULL, settings_down },
+	{ "master key", key_up, NULL, key_down },
+	{ "setup token", setup_up, NULL, NULL },
+	{ "outbound guard", guard_up, NULL, guard_down },
+	{ "metrics", metrics_up, NULL, metrics_down },
+	{ "auth", auth_up, NULL, auth_down },
+	{ "throttle", throttle_up, NULL, throttle_down },
+	{ "loops", loops_up, NULL, loops_down },
+	{ "pool", pool_up, NULL, pool_down },
+	{ "blobs", blobs_up, NULL, blobs_down },
+	{ "pictures", pictures_up, NULL, pictures_down },
+	{ "events", events_up, NULL, events_down },
+	/* Domain parts: engine, providers, transfers, generations. */
+	{ "API document", openapi_up, NULL, openapi_down },
+	{ "page", page_up, NULL, page_down },
+	{ "server", server_up, server_drain, server_down },
+	{ "live events", NULL, events_drain, NULL }, /* streams end first, or draining would wait for them */
+};
+
+static void take_down(struct serve *s, size_t count)
+{
+	while (count-- > 0)
+		if (steps[count].down)
+			steps[count].down(s);
+}
+
+static enum atl_err bring_up(struct serve *s, struct atl_errinfo *info)
+{
+	for (size_t i = 0; i < ATL_COUNT(steps); i++) {
+		enum atl_err err = steps[i].up ? steps[i].up(s, info) : ATL_OK;
+
+		if (!err)
+			continue;
+		if (info->detail[0])
+			atl_fail_context(info, err, "%s", steps[i].name);
+		else
+			atl_fail(info, err, "%s: %s", steps[i].name, atl_err_sentence(err));
+		take_down(s, i);
+		return err;
+	}
+	return ATL_OK;
+}
+
+/* ---- telling others ---- */
+
+static void notify(const char *text)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t length = path ? strlen(path) : 0;
+	int fd;
+
+	if (length < 2 || length >= sizeof(address.sun_path))
+		return;
+	memcpy(address.sun_path, path, length);
+	if (address.sun_path[0] == '@')
+		address.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
+		atl_warn(MODULE, "tell the supervisor: %s", strerror(errno));
+	close(fd);
+}
+
+static void announce(struct serve *s)
+{
+	static const char ready[] = "READY=1\n";
+	int fd = (int)atl_config_int(&s->config, CFG_ready_fd);
+	const char *address = s->app.address;
+	char base[400];
+
+	if (atl_str_eq(address, "0.0.0.0") || atl_str_eq(address, "::"))
+		address = "localhost";
+	if (s->app.public_url)
+		snprintf(base, sizeof(base), "%s", s->app.public_url);
+	else
+		snprintf(base, sizeof(base), strchr(address, ':') ? "http://[%s]:%d" : "http://%s:%d", address, s->app.port);
+	printf("Atelier is ready: %s/\n", base);
+	if (s->setup_token[0])
+		printf("Create the first account: %s/setup?token=%s\n", base, s->setup_token);
+	fflush(stdout);
+	notify("READY=1\n");
+	if (fd >= 0) {
+		if (write(fd, ready, sizeof(ready) - 1) < 0)
+			atl_warn(MODULE, "write to ready_fd: %s", strerror(errno));
+		close(fd);
+	}
+}
+
+/* ---- running ---- */
+
+static void housekeeping(struct serve *s)
+{
+	static const struct {
+		const char *what;
+		enum atl_err (*run)(struct atl_app *app, struct atl_errinfo *info);
+	} tasks[] = {
+		{ "write times of last use", atl_auth_flush },
+		{ "remove expired sessions", atl_session_purge },
+		{ "remove old idempotency keys", atl_idempotency_purge },
+	};
+
+	for (size_t i = 0; i < ATL_COUNT(tasks); i++) {
+		struct atl_errinfo info = { 0 };
+		enum atl_err err = tasks[i].run(&s->app, &info);
+
+		if (err)
+			atl_warn(MODULE, "%s: %s %s", tasks[i].what, atl_err_name(err), info.detail);
+	}
+}
+
+static void watched_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+}
+
+static void wait_for_end(struct serve *s)
+{
+	const struct timespec timeout = { .tv_sec = HOUSEKEEPING_S };
+	sigset_t set;
+
+	watched_signals(&set);
+	for (;;) {
+		int signum = sigtimedwait(&set, NULL, &timeout);
+
+		if (signum == SIGHUP) {
+			atl_log_reopen();
+			atl_info(MODULE, "the log was reopened");
+		} else if (signum == SIGTERM || signum == SIGINT) {
+			return;
+		} else if (errno == EAGAIN) {
+			housekeeping(s);
+		}
+	}
+}
+
+static void drain(struct serve *s)
+{
+	sigset_t set;
+
+	atl_info(MODULE, "stopping: running requests get %d s; a second signal ends at once", DRAIN_MS / 1000);
+	atomic_store(&s->app.stopping, true);
+	notify("STOPPING=1\n");
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	watched_signals(&set);
+	sigdelset(&set, SIGHUP);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	for (size_t i = ATL_COUNT(steps); i-- > 0;)
+		if (steps[i].drain)
+			steps[i].drain(s);
+}
+
+int atl_cmd_serve(int argc, char **argv)
+{
+	struct serve *s = calloc(1, sizeof(*s));
+	struct atl_errinfo info = { 0 };
+	sigset_t set;
+	enum atl_err err;
+
+	if (!s)
+		return atl_cmd_failed(ATL_ERR_NOMEM, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	watched_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread starts: they inherit it */
+	s->app.version = ATL_VERSION;
+	s->app.started_ms = atl_now_ms();
+	err = atl_config_load(&s->config, argc, argv, NULL, &info);
+	if (!err) {
+		err = bring_up(s, &info);
+		if (!err) {
+			announce(s);
+			wait_for_end(s);
+			drain(s);
+			take_down(s, ATL_COUNT(steps));
+		}
+		atl_config_finish(&s->config);
+	}
+	free(s);
+	return err ? atl_cmd_failed(err, &info) : 0;
+}
