@@ -43,15 +43,11 @@ static enum atl_err remember_way(struct atl_conn *conn, const char *id, struct a
 {
 	return atl_exec(
 		conn, info,
-		"UPDATE messages SET active_child_id = ("
 		"WITH RECURSIVE up (id, parent_id) AS (SELECT id, parent_id FROM messages WHERE id = ? UNION ALL "
 		"SELECT m.id, m.parent_id FROM up u JOIN messages m ON m.id = u.parent_id) "
-		"SELECT up.id FROM up WHERE up.parent_id = messages.id) "
-		"WHERE id IN (WITH RECURSIVE up (id, parent_id) AS (SELECT id, parent_id FROM messages WHERE id = ? UNION ALL "
-		"SELECT m.id, m.parent_id FROM up u JOIN messages m ON m.id = u.parent_id) "
-		"SELECT p.id FROM up JOIN messages p ON p.id = up.parent_id "
-		"WHERE p.active_child_id IS NULL OR p.active_child_id <> up.id)",
-		"ss", id, id);
+		"UPDATE messages SET active_child_id = up.id FROM up WHERE messages.id = up.parent_id "
+		"AND (messages.active_child_id IS NULL OR messages.active_child_id <> up.id)",
+		"s", id);
 }
 
 static enum atl_err set_head(struct atl_conn *conn, const char *conversation_id, const char *head_id, int64_t now_ms,
