@@ -1,0 +1,89 @@
+/** conversations.js - the list of conversations and what can be done with one. */
+import { debounce, h, icon, iconButton, replace } from "../dom.js";
+import { t } from "../i18n.js";
+import * as api from "../api.js";
+import { store } from "../state.js";
+import { go } from "../router.js";
+import { age } from "../format.js";
+import { ask, attempt, avatar, menu, toast } from "./ui.js";
+
+/** @param {string} id @param {any} body */
+async function change(id, body) {
+  const fresh = await attempt(() => api.patch(`/conversations/${id}`, body));
+  if (fresh) store.dispatch({ type: "conversation.updated", conversation: fresh });
+}
+
+/** @param {Element} anchor @param {any} it */
+export function conversationMenu(anchor, it) {
+  const folders = store.get().folders;
+  const saveAs = (/** @type {string} */ format) => { const link = h("a", { href: `/api/v1/conversations/${it.id}/export?format=${format}`, download: "" }); document.body.append(link); link.click(); link.remove(); };
+  menu(anchor, [
+    { label: t("chat.rename"), icon: "edit", run: () => ask(t("chat.rename"), it.title, (title) => change(it.id, { title })) },
+    { label: t(it.pinned_at ? "chat.unpin" : "chat.pin"), icon: "pin", run: () => change(it.id, { pinned: !it.pinned_at }) },
+    { label: t("chat.folder"), icon: "menu", run: () => menu(anchor, [{ label: t("chat.folder.none"), run: () => change(it.id, { folder_id: null }) }, ...folders.map((one) => ({ label: one.name, checked: one.id === it.folder_id, run: () => change(it.id, { folder_id: one.id }) })),
+      { label: t("chat.folder.new"), icon: "plus", run: () => ask(t("chat.folder.name"), "", (name) => attempt(async () => { const made = await api.post("/folders", { name }); store.dispatch({ type: "set", values: { folders: [...store.get().folders, made] } }); await change(it.id, { folder_id: made.id }); })) }]) },
+    { label: t(it.archived_at ? "chat.unarchive" : "chat.archive"), icon: "down", run: () => change(it.id, { archived: !it.archived_at }) },
+    null,
+    ...["atelier", "sillytavern", "text"].map((format) => ({ label: `${t("chat.export")}: ${t(`chat.export.${format}`)}`, icon: "upload", run: () => saveAs(format) })),
+    null,
+    { label: t("common.delete"), icon: "trash", danger: true, run: () => attempt(async () => {
+      await api.del(`/conversations/${it.id}`);
+      store.dispatch({ type: "conversation.deleted", id: it.id });
+      if (location.pathname === `/c/${it.id}`) go("/");
+      toast(t("chat.deleted"), { undo: () => attempt(async () => { await api.post(`/conversations/${it.id}/restore`); store.dispatch({ type: "conversation.updated", conversation: await api.get(`/conversations/${it.id}`) }); }) });
+    }) },
+  ]);
+}
+
+/** @param {FileList|File[]} files */
+async function importFiles(files) {
+  for (const file of files) await attempt(async () => {
+    const made = await api.sendRaw("POST", "/conversations/import", file, "application/octet-stream");
+    for (const conversation of made.items) store.dispatch({ type: "conversation.created", conversation });
+    toast(t("chat.imported", { count: made.items.length }));
+  });
+}
+
+/** @param {Element} root @param {() => void} newChat */
+export function mountConversations(root, newChat) {
+  /** @type {any[]|null} */ let found = null;
+  let folder = "", archived = false;
+  /** @type {any[]} */ let archive = [];
+  const picker = h("input", { type: "file", accept: ".json,.jsonl", multiple: true, hidden: true, onchange: () => importFiles(picker.files) });
+  const search = h("input", { class: "input", type: "search", id: "list-search", placeholder: t("chat.search"), "aria-label": t("chat.search") });
+  const list = h("div", { class: "list-scroll" });
+  const filters = h("div", { class: "row" });
+  replace(root, h("div", { class: "list-head" }, h("div", { class: "row" }, h("button", { class: "button primary grow", onclick: newChat }, icon("plus"), t("chat.new")), iconButton("upload", t("chat.import"), () => picker.click()), picker), search, filters), list);
+
+  search.addEventListener("input", debounce(async () => {
+    const q = search.value.trim();
+    found = q ? (await attempt(() => api.get("/search" + api.query({ q }))))?.items ?? [] : null;
+    draw();
+  }, 180));
+  root.addEventListener("dragover", (event) => { event.preventDefault(); root.classList.add("drop"); });
+  root.addEventListener("dragleave", () => root.classList.remove("drop"));
+  root.addEventListener("drop", (event) => { event.preventDefault(); root.classList.remove("drop"); importFiles(/** @type {any} */ (event).dataTransfer.files); });
+
+  const row = (/** @type {any} */ it) => h("div", { class: "item" }, h("a", { href: `/c/${it.id}`, "aria-current": location.pathname === `/c/${it.id}` ? "page" : null }, avatar(it.character, "small"), h("span", {}, it.title || it.character?.name || t("chat.untitled"))),
+    iconButton("more", `${t("chat.options")}: ${it.title || it.character?.name || t("chat.untitled")}`, (event) => conversationMenu(event.currentTarget, it), { class: "icon-button small" }));
+
+  function draw() {
+    const state = store.get();
+    const toggle = (/** @type {string} */ label, /** @type {boolean} */ on, /** @type {() => void} */ run) => h("button", { class: "chip", "aria-pressed": String(on), onclick: async () => { await run(); draw(); } }, label);
+    replace(filters, toggle(t("chat.all"), !folder && !archived, () => { folder = ""; archived = false; }), state.folders.map((one) => toggle(one.name, folder === one.id, () => { folder = one.id; archived = false; })),
+      toggle(t("chat.archived"), archived, async () => { archived = true; folder = ""; archive = (await attempt(() => api.get("/conversations?archived=true")))?.items ?? []; }));
+    if (found) return replace(list, found.length ? found.map((hit) => h("div", { class: "item" }, h("a", { href: `/c/${hit.conversation_id}` }, h("span", { class: "grow" }, hit.title || t("chat.untitled"), h("small", {}, hit.snippet.map((/** @type {any} */ part) => part.hit ? h("mark", {}, part.text) : part.text)))))) : h("p", { class: "empty" }, t("chat.none.found")));
+    if (!state.conversations) return;
+    const items = archived ? archive : state.conversations.filter((one) => !one.archived_at && (!folder || one.folder_id === folder));
+    if (!items.length) return replace(list, h("p", { class: "empty small" }, t("chat.none")));
+    let group = "";
+    replace(list, items.map((it) => {
+      const name = it.pinned_at ? t("chat.pinned") : t(`age.${age(it.active_at)}`);
+      const heading = name !== group && h("h2", {}, name);
+      group = name;
+      return [heading, row(it)];
+    }));
+  }
+  draw();
+  return { draw, dispose: store.subscribe((state, old) => { if (state.conversations !== old.conversations || state.folders !== old.folders) draw(); }) };
+}

@@ -1,0 +1,92 @@
+/** ui.js - what every view uses: toast, menu, dialog, avatar, error. */
+import { h, icon, iconButton, replace } from "../dom.js";
+import { t } from "../i18n.js";
+import { initials } from "../format.js";
+
+const UNDO_MS = 10000;
+const TOAST_MS = 4000;
+
+/** @param {string} text @param {{undo?: () => void, bad?: boolean}} [options] */
+export function toast(text, options = {}) {
+  const box = h("div", { class: options.bad ? "toast bad" : "toast", role: options.bad ? "alert" : "status" }, h("span", { class: "grow" }, text));
+  const timer = setTimeout(() => box.remove(), options.undo || options.bad ? UNDO_MS : TOAST_MS);
+  const end = () => { clearTimeout(timer); box.remove(); };
+  if (options.undo) box.append(h("button", { type: "button", onclick: () => { end(); options.undo?.(); } }, t("common.undo")));
+  else box.append(h("button", { type: "button", "aria-label": t("common.close"), onclick: end }, "×"));
+  document.getElementById("toasts")?.append(box);
+}
+
+/** Run, and say what went wrong. @template T @param {() => Promise<T>} fn @returns {Promise<T|undefined>} */
+export async function attempt(fn) {
+  try { return await fn(); } catch (error) {
+    toast(/** @type {Error} */ (error).message, { bad: true });
+    return undefined;
+  }
+}
+
+/** Say it to a screen reader. @param {string} text */
+export function announce(text) { const live = document.getElementById("live"); if (live) live.textContent = text; }
+
+/** @param {any} who @param {string} [size] */
+export function avatar(who, size = "") {
+  const name = who?.name ?? t("app.name");
+  if (who?.avatar?.url) {
+    const width = size === "large" || size === "cover" ? 512 : 128;
+    return h("img", { class: `avatar ${size}`, src: `${who.avatar.url}?width=${width}`, alt: "", loading: "lazy", width, height: width });
+  }
+  return h("span", { class: `avatar ${size}`, "aria-hidden": "true" }, initials(name));
+}
+
+/** @typedef {{label: string, icon?: string, danger?: boolean, checked?: boolean, run: () => void}|null} MenuRow */
+/** @param {Element} anchor @param {MenuRow[]} rows null is a line between groups */
+export function menu(anchor, rows) {
+  document.querySelector(".menu")?.remove();
+  const close = (focus = true) => {
+    box.remove();
+    anchor.removeAttribute("aria-expanded");
+    removeEventListener("pointerdown", outside, true);
+    if (focus) /** @type {HTMLElement} */ (anchor).focus();
+  };
+  const outside = (/** @type {Event} */ event) => { if (!box.contains(event.target)) close(false); };
+  const box = h("div", { class: "menu", role: "menu", onkeydown: (/** @type {KeyboardEvent} */ event) => {
+    const items = [...box.querySelectorAll("button")];
+    const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
+    if (step) { event.preventDefault(); items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus(); }
+    if (event.key === "Escape" || event.key === "Tab") { event.preventDefault(); event.stopPropagation(); close(); }
+  } }, rows.map((row) => row
+    ? h("button", { type: "button", role: row.checked === undefined ? "menuitem" : "menuitemradio", "aria-checked": row.checked === undefined ? null : String(row.checked), class: row.danger ? "danger" : null, onclick: () => { close(); row.run(); } }, row.icon && icon(row.icon), row.label, row.checked ? " ✓" : null)
+    : h("hr")));
+  document.body.append(box);
+  anchor.setAttribute("aria-expanded", "true");
+  const at = anchor.getBoundingClientRect(), size = box.getBoundingClientRect();
+  box.style.left = `${Math.max(8, Math.min(at.left, innerWidth - size.width - 8))}px`;
+  box.style.top = `${at.bottom + size.height + 12 > innerHeight ? Math.max(8, at.top - size.height - 4) : at.bottom + 4}px`;
+  addEventListener("pointerdown", outside, true);
+  box.querySelector("button")?.focus();
+}
+
+/** @param {string} title @param {any} body @param {string} [kind] @returns {() => void} close */
+export function dialog(title, body, kind = "") {
+  const back = /** @type {HTMLElement|null} */ (document.activeElement);
+  const close = () => box.close();
+  const box = h("dialog", { class: kind, "aria-label": title, onclose: () => { box.remove(); back?.focus?.(); }, onclick: (/** @type {Event} */ event) => { if (event.target === box) close(); } },
+    h("header", {}, h("h2", {}, title), iconButton("close", t("common.close"), close)), h("div", { class: "dialog-body" }, body));
+  document.body.append(box);
+  box.showModal();
+  return close;
+}
+
+/** Ask for one line of text. @param {string} title @param {string} value @param {(text: string) => void} done */
+export function ask(title, value, done) {
+  const input = h("input", { class: "input", value, "aria-label": title, required: true, maxlength: 200 });
+  const close = dialog(title, h("form", { class: "stack", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); close(); done(input.value.trim()); } }, input, h("button", { class: "button primary" }, t("common.save"))));
+  input.select();
+}
+
+/** The error state of a view. @param {Element} root @param {any} error @param {() => void} again */
+export function failed(root, error, again) {
+  const details = JSON.stringify({ status: error.status, slug: error.slug, request_id: error.request_id, detail: error.message });
+  replace(root, h("div", { class: "empty", role: "alert" }, h("h2", {}, t("error.title")), h("p", {}, error.message),
+    h("div", { class: "row" }, h("button", { class: "button", onclick: again }, t("error.retry")),
+      h("button", { class: "button quiet", onclick: () => navigator.clipboard?.writeText(details).then(() => toast(t("common.copied"))) }, t("error.copy")))));
+}

@@ -1,0 +1,138 @@
+/** main.js - start: who is here, the shell around the views, live events, keys. */
+import { h, icon, iconButton, replace } from "./dom.js";
+import { t } from "./i18n.js";
+import * as api from "./api.js";
+import { store, sortConversations } from "./state.js";
+import * as router from "./router.js";
+import { connect } from "./socket.js";
+import { actionFor } from "./shortcuts.js";
+import { accountGate, engineGate, pickGate } from "./views/auth.js";
+import { loadThread, mountChat, mountStart, startConversation } from "./views/chat.js";
+import { mountConversations } from "./components/conversations.js";
+import { mountCharacter, mountCharacters } from "./views/characters.js";
+import { mountSettings } from "./views/settings.js";
+import { openHelp, openPalette } from "./components/palette.js";
+import { attempt, failed, menu } from "./components/ui.js";
+
+const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+/** @type {any} */ let view = null;
+/** @type {any} */ let list = null;
+/** @type {() => void} */ let disconnect = () => {};
+
+function theme() {
+  const choice = store.get().prefs.theme ?? localStorage.getItem("theme") ?? "system";
+  localStorage.setItem("theme", choice);
+  document.documentElement.dataset.theme = choice === "system" ? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light") : choice;
+}
+
+async function refresh() {
+  const set = (/** @type {string} */ key, /** @type {string} */ path) => api.all(path).then((items) => store.dispatch({ type: "set", values: { [key]: items } })).catch(() => {});
+  await Promise.all([
+    api.get("/conversations?limit=200").then((page) => store.dispatch({ type: "set", values: { conversations: sortConversations(page.items) } })).catch(() => {}),
+    set("characters", "/characters"), set("personas", "/personas"), set("folders", "/folders"), set("models", "/models"),
+    api.get("/engine").then((engine) => store.dispatch({ type: "engine.state", engine })).catch(() => {}),
+  ]);
+}
+
+/** @param {string} event @param {any} data */
+function onevent(event, data) {
+  if (event === "reset") { refresh(); for (const id of Object.keys(store.get().threads)) if (location.pathname === `/c/${id}`) loadThread(id).catch(() => {}); return; }
+  if (event === "session.revoked") return void begin();
+  if (event === "persona.changed") api.all("/personas").then((personas) => store.dispatch({ type: "set", values: { personas } })).catch(() => {});
+  if (event === "folder.changed") api.all("/folders").then((folders) => store.dispatch({ type: "set", values: { folders } })).catch(() => {});
+  if (event === "engine.state" || event === "provider.updated") api.all("/models").then((models) => store.dispatch({ type: "set", values: { models } })).catch(() => {});
+  store.dispatch({ type: event, ...data });
+}
+
+function signOut() { attempt(async () => { await api.del("/session"); await begin(); }); }
+
+function shell() {
+  const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ label) => h("a", { href, title: label, dataset: { area: name } }, icon(name), h("span", { class: "label" }, label), h("span", { class: "visually-hidden" }, label));
+  const aside = h("aside", { class: "list", "aria-label": t("nav.chat") });
+  const work = h("main", { class: "work", id: "work", tabindex: -1 });
+  const line = h("div", { class: "line", role: "status", hidden: true });
+  const user = store.get().status.user;
+  const box = h("div", { class: "shell" }, h("a", { class: "skip", href: "#work", onclick: (/** @type {Event} */ event) => { event.preventDefault(); work.focus(); } }, t("app.skip")),
+    h("nav", { class: "rail", "aria-label": t("nav.main") }, h("a", { class: "brand", href: "/", "aria-label": t("app.name") }, h("img", { src: "/icon.svg", alt: "" })), link("/", "chat", t("nav.chat")), link("/characters", "people", t("nav.characters")), link("/settings", "settings", t("nav.settings")),
+      h("button", { class: "end", "aria-label": t("nav.account"), onclick: (/** @type {any} */ event) => menu(event.currentTarget, [{ label: user.name, icon: "people", run: () => router.go("/settings/account") }, { label: t("help.title"), icon: "menu", run: openHelp }, null, { label: t("nav.signout"), icon: "close", run: signOut }]) }, h("span", { class: "avatar small", "aria-hidden": "true" }, user.name.slice(0, 1).toUpperCase()))),
+    line, aside, work, h("button", { class: "scrim", "aria-label": t("common.close"), onclick: () => box.classList.remove("list-open") }));
+  replace(root, box);
+  list = mountConversations(aside, () => router.go("/"));
+  return { box, aside, work, line };
+}
+
+/** @type {any} */ let parts = null;
+/** @param {router.Route} route */
+function show(route) {
+  if (!parts) return;
+  (view?.dispose ?? view)?.();
+  parts.box.classList.remove("list-open");
+  parts.aside.hidden = route.view !== "chat" && route.view !== "search";
+  const area = route.view === "chat" || route.view === "search" ? "chat" : route.view.startsWith("character") ? "people" : "settings";
+  for (const one of parts.box.querySelectorAll(".rail [data-area]")) one.dataset.area === area ? one.setAttribute("aria-current", "page") : one.removeAttribute("aria-current");
+  document.title = t("app.name");
+  list.draw();
+  const work = parts.work;
+  if (route.view === "chat" && route.id) view = mountChat(work, route.id);
+  else if (route.view === "chat" || route.view === "search") view = mountStart(work);
+  else if (route.view === "characters") view = mountCharacters(work);
+  else if (route.view === "character") view = mountCharacter(work, route.id ?? "");
+  else if (route.view === "settings") view = mountSettings(work, route.section ?? "appearance");
+  else { view = null; replace(work, h("div", { class: "empty" }, h("h1", {}, t("error.missing")), h("a", { class: "button", href: "/" }, t("common.back")))); }
+}
+
+document.addEventListener("keydown", (event) => {
+  if (!parts || event.isComposing || document.querySelector("dialog[open], .menu")) return;
+  const target = /** @type {HTMLElement} */ (event.target);
+  const where = target.id === "prompt" ? "prompt" : target.closest("input, textarea, select, [contenteditable]") ? "text" : "page";
+  const action = actionFor(event, store.get().prefs.shortcuts ?? {}, where);
+  /** @type {Record<string, () => any>} */
+  const doing = { palette: openPalette, help: openHelp, new_chat: () => router.go("/"), search: () => document.getElementById("list-search")?.focus(),
+    toggle_list: () => parts.box.classList.toggle(innerWidth < 900 ? "list-open" : "list-closed"), ...(view?.actions ?? {}) };
+  if (action && doing[action] && doing[action]() !== false) event.preventDefault();
+});
+
+async function begin() {
+  disconnect();
+  parts = null;
+  try {
+    const status = await api.get("/status");
+    api.setCsrf(status.csrf_token);
+    store.dispatch({ type: "set", values: { status } });
+    theme();
+    if (!status.signed_in) return accountGate(root, status, (session, fresh) => signedIn(session, fresh));
+    await enter();
+  } catch (error) { failed(root, error, begin); }
+}
+
+/** @param {any} session @param {boolean} fresh */
+async function signedIn(session, fresh) {
+  api.setCsrf(session.csrf_token);
+  store.dispatch({ type: "set", values: { status: { ...store.get().status, signed_in: true, setup_required: false, user: session.user } } });
+  if (!fresh) return enter();
+  engineGate(root, () => pickGate(root, async (character) => { await enter(); if (character) startConversation(character); }));
+}
+
+let routed = false;
+async function enter() {
+  const prefs = await api.get("/me/preferences").catch(() => ({}));
+  store.dispatch({ type: "prefs", values: prefs ?? {} });
+  theme();
+  parts = shell();
+  disconnect = connect(onevent, (state) => {
+    store.dispatch({ type: "set", values: { connection: state } });
+    if (parts) { parts.line.hidden = state === "online"; parts.line.textContent = state === "online" ? "" : t(`line.${state}`); }
+  });
+  if (routed) show(router.match(location.pathname, location.search)); else { routed = true; router.start(show); }
+  refresh();
+}
+
+store.subscribe((state, old) => { if (state.prefs.theme !== old.prefs.theme) theme(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme);
+visualViewport?.addEventListener("resize", () => {
+  const port = /** @type {VisualViewport} */ (visualViewport);
+  root.style.setProperty("--viewport", `${port.height}px`);
+  root.classList.toggle("typing", port.height < innerHeight * 0.75);
+});
+api.onSignedOut(() => { if (parts) begin(); });
+begin();

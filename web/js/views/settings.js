@@ -1,0 +1,128 @@
+/** settings.js - one page a section; each section is a function that fills its box. */
+import { debounce, field, h, icon, replace } from "../dom.js";
+import { t } from "../i18n.js";
+import * as api from "../api.js";
+import { store } from "../state.js";
+import { go } from "../router.js";
+import { bindings, chord, conflict, pretty } from "../shortcuts.js";
+import { duration, moment, size } from "../format.js";
+import { attempt, dialog, failed, toast } from "../components/ui.js";
+import { copy } from "../components/markdown.js";
+
+/** @param {Record<string, any>} values */
+async function setPrefs(values) {
+  store.dispatch({ type: "prefs", values });
+  await attempt(() => api.put("/me/preferences", store.get().prefs));
+}
+const button = (/** @type {string} */ label, /** @type {() => any} */ run, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: () => attempt(async () => run()) }, label);
+const input = (props = {}) => h("input", { class: "input", ...props });
+const submit = (/** @type {() => Promise<any>} */ run) => (/** @type {Event} */ event) => { event.preventDefault(); attempt(run); };
+const pick = (/** @type {any[][]} */ rows, /** @type {any} */ value, /** @type {(value: string) => void} */ change) => { const box = h("select", { class: "input", onchange: () => change(box.value) }, rows.map(([key, label]) => h("option", { value: key, selected: key === value }, label))); return box; };
+/** What cannot be undone is asked with the thing's name in the button. @param {string} label @param {() => Promise<any>} run */
+function sure(label, run) { const close = dialog(label, h("div", { class: "row" }, h("button", { class: "button danger", onclick: () => { close(); attempt(run); } }, label), h("button", { class: "button quiet", onclick: () => close() }, t("common.cancel")))); }
+
+/** @type {Record<string, (box: any, again: () => any) => any>} */
+const sections = {
+  appearance(box) {
+    const prefs = store.get().prefs;
+    replace(box, field(t("look.theme"), pick([["system", t("look.system")], ["light", t("look.light")], ["dark", t("look.dark")]], prefs.theme ?? "system", (theme) => setPrefs({ theme }))),
+      field(t("look.send"), pick([["enter", t("look.send.enter")], ["mod", t("look.send.mod")]], prefs.send_key ?? "enter", (send_key) => setPrefs({ send_key }))));
+  },
+  keyboard(box, again) {
+    const own = store.get().prefs.shortcuts ?? {};
+    replace(box, h("div", { class: "stack" }, bindings(own).map((row) => {
+      const key = h("button", { class: "chip", "aria-label": `${t(row.text)}: ${pretty(row.keys)}`, onclick: () => {
+        key.textContent = t("keys.press");
+        key.onkeydown = async (/** @type {KeyboardEvent} */ event) => {
+          event.preventDefault(); event.stopPropagation();
+          if (["Control", "Shift", "Alt", "Meta"].includes(event.key)) return;
+          const keys = chord(event), other = conflict(row.action, keys, own);
+          if (other) toast(t("keys.conflict", { what: t(`keys.${other}`) }), { bad: true }); else await setPrefs({ shortcuts: { ...own, [row.action]: keys } });
+          again();
+        };
+      } }, pretty(row.keys));
+      return h("div", { class: "row between" }, h("span", {}, t(row.text)), h("span", { class: "row" }, key, own[row.action] && button(t("keys.reset"), async () => { const next = { ...own }; delete next[row.action]; await setPrefs({ shortcuts: next }); again(); }, "quiet")));
+    })));
+  },
+  async models(box, again) {
+    const [engine, files, catalogue, transfers, settings, models] = await Promise.all([api.get("/engine"), api.get("/engine/models"), api.get("/engine/catalogue").catch(() => ({ items: [] })), api.get("/engine/transfers").catch(() => ({ items: [] })), api.get("/settings").catch(() => null), api.get("/models")]);
+    const numbers = ["context_size", "slots", "threads", "gpu_layers"].map((key) => ({ key, control: input({ type: "number", value: engine[key] }) }));
+    const log = h("pre", { class: "log", tabindex: 0 });
+    const path = input({ required: true, "aria-label": t("engine.import"), placeholder: "/srv/models/model.gguf" });
+    const picker = h("input", { type: "file", accept: ".gguf", hidden: true, onchange: () => attempt(async () => { await api.sendRaw("PUT", `/engine/models/${encodeURIComponent(picker.files[0].name)}`, picker.files[0], "application/octet-stream"); again(); }) });
+    const moving = h("div", { class: "stack" });
+    const drawMoving = () => replace(moving, Object.values(store.get().transfers).filter((one) => one.state === "running" || one.state === "paused").map((one) => h("div", { class: "card stack" }, h("div", { class: "row between" }, h("span", {}, one.file), button(t("common.cancel"), () => api.del(`/engine/transfers/${one.id}`).then(again), "quiet")), h("progress", { "aria-label": one.file, max: one.size_bytes ?? 1, value: one.received_bytes }), h("span", { class: "hint" }, t("engine.transfer", { got: size(one.received_bytes), all: size(one.size_bytes), left: duration(((one.size_bytes ?? 0) - one.received_bytes) / (one.bytes_per_second || 1)) })))));
+    for (const transfer of transfers.items) store.dispatch({ type: "transfer.progress", transfer });
+    drawMoving();
+    replace(box, h("div", { class: "stack" },
+      h("div", { class: "card stack" }, h("div", { class: "row" }, h("span", { class: `light ${engine.state === "healthy" ? "good" : engine.state === "backoff" ? "bad" : "warn"}` }), h("h2", { class: "grow" }, t("engine.title")), h("span", {}, t(`engine.state.${engine.state}`))), engine.why && h("p", { class: "notice" }, engine.why), h("p", { class: "muted" }, engine.model ?? t("engine.state.no_model")), h("div", { class: "row" }, ["start", "stop", "restart"].map((verb) => button(t(`engine.${verb}`), () => api.post(`/engine/${verb}`).then(again)))),
+        h("div", { class: "grid" }, numbers.map((one) => field(t(`engine.${one.key}`), one.control))), h("div", {}, button(t("engine.apply"), () => api.patch("/engine", Object.fromEntries(numbers.map((one) => [one.key, Number(one.control.value)]))).then(again))), h("details", { ontoggle: () => attempt(async () => { log.textContent = (await api.get("/engine/log")).lines.join("\n"); }) }, h("summary", {}, t("engine.log")), log)),
+      settings && field(t("engine.default"), pick([["", t("common.none")], ...models.items.map((/** @type {any} */ one) => [one.id, `${one.name} · ${one.provider_name}`])], settings.default_model ?? "", (value) => attempt(() => api.patch("/settings", { default_model: value || null })))),
+      h("h2", {}, t("engine.files")), files.items.length ? files.items.map((/** @type {any} */ one) => h("div", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name || one.file), h("div", { class: "hint" }, [size(one.size_bytes), one.architecture, one.quantization].filter(Boolean).join(" · ")), one.error && h("div", { class: "notice bad" }, one.error)), one.active ? h("span", { class: "chip" }, t("engine.active")) : button(t("engine.use"), () => api.patch("/engine", { model: one.file }).then(again)), !one.active && button(t("common.delete"), () => sure(t("engine.delete.confirm", { name: one.file }), () => api.del(`/engine/models/${encodeURIComponent(one.file)}`).then(again)), "quiet danger"))) : h("p", { class: "muted" }, t("engine.files.none")),
+      moving, h("div", {}, button(t("engine.upload"), () => picker.click()), picker), h("form", { class: "row", onsubmit: submit(() => api.post("/engine/models/import", { path: path.value }).then(again)) }, h("div", { class: "grow" }, field(t("engine.import"), path)), h("button", { class: "button" }, t("engine.import.go"))),
+      h("h2", {}, t("engine.catalogue")), catalogue.items.map((/** @type {any} */ one) => h("div", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name), h("p", {}, one.description), h("div", { class: "hint" }, t("engine.needs", { size: size(one.size_bytes), ram: size(one.needs_ram_bytes) }), " · ", h("a", { href: one.licence_url, target: "_blank", rel: "noopener noreferrer" }, one.licence))), one.installed ? h("span", { class: "chip" }, t("engine.installed")) : button(t("engine.download"), () => api.post("/engine/transfers", { catalogue_id: one.id }).then((transfer) => store.dispatch({ type: "transfer.progress", transfer })))))));
+    return store.subscribe((state, old) => { if (state.transfers !== old.transfers) drawMoving(); if (state.engine?.state !== old.engine?.state) again(); });
+  },
+  async providers(box, again) {
+    const [list, presets] = await Promise.all([api.get("/providers"), api.get("/provider-presets")]);
+    const url = input({ type: "url" }), key = input({ type: "password", autocomplete: "off" });
+    const help = h("a", { target: "_blank", rel: "noopener noreferrer", hidden: true }, t("providers.key.help"));
+    const choose = (/** @type {string} */ value) => { const one = presets.items.find((/** @type {any} */ item) => item.preset === value); url.value = one?.base_url ?? ""; help.hidden = !one?.key_help_url; if (one?.key_help_url) help.href = one.key_help_url; };
+    const preset = pick(presets.items.map((/** @type {any} */ one) => [one.preset, one.name]), presets.items[0]?.preset, choose);
+    choose(presets.items[0]?.preset);
+    replace(box, h("div", { class: "stack" }, list.items.length === 0 && h("p", { class: "muted" }, t("providers.none")), list.items.map((/** @type {any} */ one) => {
+      const fresh = input({ type: "password", autocomplete: "off", placeholder: one.has_key ? t("providers.key.kept") : "" });
+      const result = h("p", { class: "hint", role: "status" }, one.last_error?.detail ?? one.last_error);
+      return h("div", { class: "card stack" }, h("div", { class: "row" }, h("span", { class: `light ${one.state === "ok" ? "good" : one.state === "unknown" ? "" : "bad"}` }), h("h2", { class: "grow" }, one.name), h("span", { class: "muted small" }, t(`providers.state.${one.state}`), " · ", t("providers.models", { count: one.models.length }))), h("div", { class: "hint" }, one.base_url), result,
+        h("form", { onsubmit: submit(() => api.patch(`/providers/${one.id}`, { key: fresh.value }).then(again)) }, field(t("providers.key"), fresh), h("button", { class: "button small" }, t("common.save"))),
+        h("div", { class: "row" }, button(t("providers.test"), async () => { const test = await api.post(`/providers/${one.id}/test`); result.textContent = test.ok ? t("providers.ok", { ms: test.latency_ms }) : test.error.detail; }), button(t("providers.refresh"), () => api.post(`/providers/${one.id}/refresh`).then(again)), presets.items.find((/** @type {any} */ item) => item.preset === one.preset)?.has_characters && button(t("providers.characters"), () => browse(one)), button(t("common.delete"), () => sure(t("providers.remove", { name: one.name }), () => api.del(`/providers/${one.id}`).then(again)), "quiet danger")));
+    }), h("form", { class: "card", onsubmit: submit(async () => { const made = await api.post("/providers", { preset: preset.value, base_url: url.value, ...(key.value ? { key: key.value } : {}) }); await api.post(`/providers/${made.id}/refresh`).catch((error) => toast(error.message, { bad: true })); again(); }) }, h("h2", {}, t("providers.add")), h("br"), field(t("providers.preset"), preset), field(t("providers.url"), url), field(t("providers.key"), key), h("div", { class: "row" }, h("button", { class: "button primary" }, t("common.add")), help))));
+  },
+  async personas(box, again) {
+    const list = await api.get("/personas");
+    const form = (/** @type {any} */ one) => { const name = input({ value: one?.name ?? "", required: true }), text = h("textarea", { class: "input", value: one?.description ?? "" }), def = h("input", { type: "checkbox", checked: one?.is_default }); const close = dialog(one?.name ?? t("personas.add"), h("form", { onsubmit: submit(async () => { const body = { name: name.value, description: text.value, is_default: def.checked }; await (one ? api.patch(`/personas/${one.id}`, body) : api.post("/personas", body)); close(); again(); }) }, field(t("common.name"), name), field(t("personas.description"), text), h("label", { class: "row" }, def, t("personas.default")), h("br"), h("button", { class: "button primary" }, t("common.save")))); };
+    replace(box, h("div", { class: "stack" }, list.items.length ? list.items.map((/** @type {any} */ one) => h("div", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name), one.is_default && h("span", { class: "hint" }, t("personas.is_default")), h("p", { class: "muted" }, one.description)), button(t("common.edit"), () => form(one)), button(t("common.delete"), async () => { await api.del(`/personas/${one.id}`); toast(t("personas.deleted", { name: one.name }), { undo: () => attempt(() => api.post(`/personas/${one.id}/restore`).then(again)) }); again(); }, "quiet danger"))) : h("p", { class: "muted" }, t("personas.none")), h("div", {}, button(t("personas.add"), () => form(null), "primary"))));
+  },
+  async keys(box, again) {
+    const list = await api.get("/keys");
+    const name = input({ required: true }), scopes = ["chat", "models", "characters", "admin"].map((scope) => ({ scope, check: h("input", { type: "checkbox", checked: scope === "chat" || scope === "models" }) }));
+    replace(box, h("div", { class: "stack" }, list.items.length ? list.items.map((/** @type {any} */ one) => h("div", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name), h("div", { class: "hint" }, one.prefix, " · ", one.scopes.join(", "))), button(t("common.delete"), () => sure(t("keys.revoke", { name: one.name }), () => api.del(`/keys/${one.id}`).then(again)), "quiet danger"))) : h("p", { class: "muted" }, t("keys.none")),
+      h("form", { class: "card", onsubmit: submit(async () => { const made = await api.post("/keys", { name: name.value, scopes: scopes.filter((one) => one.check.checked).map((one) => one.scope) }); dialog(t("keys.create"), h("div", { class: "stack" }, h("p", {}, t("keys.once")), h("code", { class: "notice" }, made.key), button(t("common.copy"), () => copy(made.key)))); again(); }) }, h("h2", {}, t("keys.create")), h("br"), field(t("common.name"), name), h("fieldset", { class: "row" }, h("legend", { class: "field-label" }, t("keys.scopes")), scopes.map((one) => h("label", { class: "row" }, one.check, one.scope))), h("br"), h("button", { class: "button primary" }, t("keys.create")))));
+  },
+  async account(box, again) {
+    const [me, sessions] = await Promise.all([api.get("/me"), api.get("/sessions")]);
+    const name = input({ value: me.name, required: true }), current = input({ type: "password", required: true, autocomplete: "current-password" }), fresh = input({ type: "password", required: true, minlength: 10, autocomplete: "new-password" });
+    replace(box, h("form", { onsubmit: submit(async () => { await api.patch("/me", { name: name.value }); toast(t("common.saved")); }) }, field(t("account.name"), name), h("button", { class: "button" }, t("common.save"))), h("br"),
+      h("form", { onsubmit: submit(async () => { await api.post("/me/password", { current: current.value, password: fresh.value }); toast(t("account.changed")); current.value = fresh.value = ""; }) }, field(t("account.current"), current), field(t("account.new"), fresh), h("button", { class: "button" }, t("account.change"))), h("br"), h("h2", {}, t("account.sessions")), h("div", { class: "stack" }, sessions.items.map((/** @type {any} */ one) => h("div", { class: "card row" }, h("div", { class: "grow" }, one.current ? t("account.this") : one.user_agent ?? one.id, h("div", { class: "hint" }, moment(one.created_at))), !one.current && button(t("account.end"), () => api.del(`/sessions/${one.id}`).then(again))))));
+  },
+  about(box) { const version = store.get().status?.version ?? ""; replace(box, h("p", {}, t("about.text", { version })), h("p", { class: "muted" }, t("about.privacy"))); },
+};
+
+/** @param {any} provider */
+async function browse(provider) {
+  const search = input({ type: "search", "aria-label": t("characters.search"), placeholder: t("characters.search") }), list = h("div", { class: "stack" });
+  const draw = () => attempt(async () => { const page = await api.get(`/providers/${provider.id}/characters${api.query({ q: search.value })}`); replace(list, page.items.map((/** @type {any} */ one) => h("div", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name), h("p", { class: "muted small" }, one.description)), button(t("providers.adopt"), async () => { const character = await api.post(`/providers/${provider.id}/characters/${encodeURIComponent(one.slug)}/adopt`); store.dispatch({ type: "character.created", character }); toast(t("providers.adopted", { name: one.name })); })))); });
+  search.addEventListener("input", debounce(draw, 250));
+  dialog(t("providers.characters"), h("div", { class: "stack" }, search, list));
+  draw();
+}
+
+/** @param {Element} root @param {string} section */
+export function mountSettings(root, section) {
+  const name = sections[section] ? section : "appearance";
+  const box = h("div"), nav = h("nav", { class: "row", "aria-label": t("settings.title") });
+  const search = input({ type: "search", id: "list-search", placeholder: t("settings.search"), "aria-label": t("settings.search") });
+  const words = (/** @type {string} */ one) => t(`settings.${one}`) + ({ appearance: "theme dark light enter send", keyboard: "shortcuts keys", models: "engine gguf context threads gpu download catalogue", providers: "openai venice openrouter key url", personas: "about you", keys: "api scopes", account: "password name devices sessions", about: "version" })[one];
+  const drawNav = () => replace(nav, Object.keys(sections).filter((one) => words(one).toLowerCase().includes(search.value.trim().toLowerCase())).map((one) => h("a", { class: "chip", href: `/settings/${one}`, "aria-current": one === name ? "page" : null, "aria-pressed": null }, t(`settings.${one}`))));
+  search.addEventListener("input", drawNav);
+  search.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => { const first = nav.querySelector("a"); if (event.key === "Enter" && first) go(first.getAttribute("href")); });
+  drawNav();
+  replace(root, h("div", { class: "page" }, h("div", { class: "page-inner narrow" }, h("div", { class: "page-head" }, h("h1", {}, t("settings.title")), h("div", {}, search)), nav, h("br"), h("h2", {}, t(`settings.${name}`)), h("br"), box)));
+  /** @type {any} */ let off = null;
+  let closed = false;
+  async function fill() {
+    try { const next = await sections[name](box, fill); off?.(); off = next; if (closed) off?.(); } catch (error) { failed(box, error, fill); }
+  }
+  fill();
+  return () => { closed = true; off?.(); };
+}
