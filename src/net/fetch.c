@@ -100,6 +100,7 @@ static void tell_head(struct transfer *t)
 	long status = 0;
 
 	t->head_done = true;
+	atl_timer_start(t->timer, t->idle_ms, 0); /* on_patience looks again by itself */
 	if (!t->ops.on_head)
 		return;
 	atl_arena_init(&arena, ATL_FETCH_HEAD_MAX * 2);

@@ -66,6 +66,25 @@ static const struct atl_parser_limits LIMITS = {.target_max = 1, .head_max = ATL
 static void run_finish(struct run *run, enum atl_err err, const struct atl_errinfo *info);
 static enum atl_err run_connect(struct run *run, struct atl_errinfo *info);
 
+/* When patience with the present phase ends. */
+static uint64_t due_ms(const struct run *run)
+{
+	uint64_t due = run->last_ms +
+		       (!run->connected ? run->connect_ms : !run->got_bytes ? run->first_byte_ms : run->idle_ms);
+
+	if (run->total_ms && run->started_ms + run->total_ms < due)
+		due = run->started_ms + run->total_ms;
+	return due;
+}
+
+/* At the start of a phase; within it on_patience looks again by itself, so that data costs no timer. */
+static void arm(struct run *run)
+{
+	uint64_t now = atl_loop_now_ms(run->hub->loop), due = due_ms(run);
+
+	atl_timer_start(run->timer, due > now ? due - now : 0, 0);
+}
+
 /* ---- connections ---- */
 static void conn_close(struct conn *conn)
 {
@@ -87,6 +106,8 @@ static void on_close(void *arg)
 {
 	struct conn *conn = arg;
 
+	if (conn->run) /* cancelled: its timer is still to come */
+		conn->run->conn = NULL;
 	atl_arena_finish(&conn->arena);
 	free(conn);
 }
@@ -203,8 +224,11 @@ static void on_data(void *arg, char *data, size_t length)
 		conn_close(conn);
 		return;
 	}
-	run->got_bytes = true;
 	run->last_ms = atl_loop_now_ms(conn->hub->loop);
+	if (!run->got_bytes && !run->cancelled) {
+		run->got_bytes = true;
+		arm(run);
+	}
 	while (length) {
 		size_t used;
 		enum atl_err err = atl_parser_feed(&conn->parser, data, length, &used);
@@ -257,6 +281,8 @@ static void on_end(void *arg, enum atl_err err)
 		err = run_connect(run, &info);
 		if (err)
 			run_finish(run, err, &info);
+		else
+			arm(run);
 	} else if (!run->connected) {
 		fail_run(run, ATL_ERR_UPSTREAM, "The local service cannot be reached.");
 	} else {
@@ -281,8 +307,8 @@ static void on_connect(void *arg)
 	conn->run->connected = true;
 	conn->run->last_ms = atl_loop_now_ms(conn->hub->loop);
 	send_request(conn->run);
-	if (conn->run && conn->run->timer && !conn->run->cancelled)
-		atl_timer_start(conn->run->timer, conn->run->first_byte_ms, 0);
+	if (conn->run && !conn->run->cancelled)
+		arm(conn->run);
 }
 
 static const struct atl_sock_ops SOCK_OPS = {
@@ -356,9 +382,7 @@ static void on_patience(void *arg)
 	}
 	if (run->paused)
 		run->last_ms = now;
-	due = run->last_ms + (!run->connected ? run->connect_ms : !run->got_bytes ? run->first_byte_ms : run->idle_ms);
-	if (run->total_ms && run->started_ms + run->total_ms < due)
-		due = run->started_ms + run->total_ms;
+	due = due_ms(run);
 	if (now >= due) {
 		fail_run(run, ATL_ERR_UPSTREAM_TIMEOUT,
 			 !run->connected ? "The local service did not accept the connection in time."
@@ -537,7 +561,6 @@ enum atl_err atl_fetch_local_start(struct atl_loop *loop, const struct atl_fetch
 {
 	struct hub *hub = hub_of(loop);
 	struct run *run = hub ? calloc(1, sizeof(*run)) : NULL;
-	uint64_t first;
 	enum atl_err err;
 
 	if (!run)
@@ -573,8 +596,7 @@ enum atl_err atl_fetch_local_start(struct atl_loop *loop, const struct atl_fetch
 		send_request(run);
 	}
 	atl_list_append(&hub->runs, &run->link);
-	first = run->connected ? run->first_byte_ms : run->connect_ms;
-	atl_timer_start(run->timer, run->total_ms && run->total_ms < first ? run->total_ms : first, 0);
+	arm(run);
 	*ret = &run->fetch;
 	return ATL_OK;
 }
