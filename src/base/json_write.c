@@ -245,7 +245,7 @@ static void put_tree(struct atl_buf *out, const struct atl_json *value)
 		atl_buf_adds(out, value->number != 0 ? "true" : "false");
 		return;
 	case ATL_JSON_NUMBER:
-		if (value->is_integer)
+		if (value->is_integer && (value->integer || !signbit(value->number))) /* -0 keeps its sign */
 			put_int(out, value->integer);
 		else
 			put_num(out, value->number);
