@@ -1,3 +1,4 @@
+/* api.c - the list of route tables; cursors, lists, versions and Idempotency-Key for handlers. */
 #include "api/api.h"
 
 #include <stdio.h>

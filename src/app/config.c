@@ -1,3 +1,4 @@
+/* config.c - the table of settings, and reading it from file, environment and flags. */
 #include "app/config.h"
 
 #include <ini.h>
@@ -376,7 +377,7 @@ char **atl_config_words(const struct atl_config *config, enum atl_config_key key
 	if (!words)
 		return NULL;
 	copy = (char *)(words + ATL_CONFIG_LIST_MAX + 1);
-	strcpy(copy, text);
+	memcpy(copy, text, strlen(text) + 1);
 	for (char *p = copy; count < ATL_CONFIG_LIST_MAX;) {
 		p += strspn(p, ", \t");
 		if (!*p)

@@ -1,3 +1,4 @@
+/* master_key.c - read or make the key file; one line of hexadecimal digits. */
 #include "app/master_key.h"
 
 #include <errno.h>
@@ -16,7 +17,8 @@ static enum atl_err create(const char *path, struct atl_errinfo *info)
 
 	atl_random(key, sizeof(key));
 	atl_hex_encode(key, sizeof(key), text);
-	strcat(text, "\n");
+	text[sizeof(text) - 2] = '\n';
+	text[sizeof(text) - 1] = '\0';
 	err = atl_file_write_atomic(path, text, strlen(text), 0600, info);
 	atl_wipe(key, sizeof(key));
 	atl_wipe(text, sizeof(text));

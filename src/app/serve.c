@@ -97,6 +97,7 @@ static enum atl_err settings_up(struct serve *s, struct atl_errinfo *info)
 	const struct atl_config *config = &s->config;
 	const char *models = atl_config_text(config, CFG_models_dir), *decode = atl_config_text(config, CFG_decode_program);
 	ssize_t length;
+	char *slash;
 	enum atl_err err;
 
 	snprintf(s->upload_dir, PATH_SIZE, "%s/tmp", app->data_dir);
@@ -109,7 +110,8 @@ static enum atl_err settings_up(struct serve *s, struct atl_errinfo *info)
 	} else { /* beside this program */
 		length = readlink("/proc/self/exe", s->decode_program, PATH_SIZE - 32);
 		s->decode_program[length > 0 ? length : 0] = '\0';
-		strcpy(strrchr(s->decode_program, '/') ? strrchr(s->decode_program, '/') + 1 : s->decode_program, "atelier-decode");
+		slash = strrchr(s->decode_program, '/');
+		memcpy(slash ? slash + 1 : s->decode_program, "atelier-decode", sizeof("atelier-decode"));
 	}
 	err = atl_dir_make(s->upload_dir, 0700, info);
 	if (!err)

@@ -1,3 +1,4 @@
+/* api_key.c - SQL of API keys. Scopes are stored as words separated by spaces. */
 #include "core/api_key.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* auth.c - the cache of credentials: one lock, two maps (valid and refused), a generation against
+ * races with revoking. */
 #include "core/auth.h"
 
 #include <pthread.h>

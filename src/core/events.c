@@ -1,3 +1,4 @@
+/* events.c - rings, fan-out and subscriptions. One lock guards rings and queues; subscribers belong to their loop. */
 #include "core/events.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* idempotency.c - SQL of Idempotency-Key: a row with status 0 is a reservation. */
 #include "core/idempotency.h"
 
 #include "base/clock.h"

@@ -1,3 +1,4 @@
+/* identity.c - the permission decision. */
 #include "core/identity.h"
 
 #include "base/str.h"

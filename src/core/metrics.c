@@ -1,3 +1,4 @@
+/* metrics.c - counting a request. */
 #include "core/metrics.h"
 
 #include <stdlib.h>

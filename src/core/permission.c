@@ -1,3 +1,4 @@
+/* permission.c - the tables of permissions, roles and scopes. */
 #include "core/permission.h"
 
 #include "base/str.h"

@@ -371,8 +371,8 @@ static char fold(uint32_t c)
 		return (char)('a' + (c - 0x1d400) % 26);
 	if (c >= 0x24b6 && c <= 0x24e9)
 		return (char)('a' + (c - 0x24b6) % 26);
-	if (c == 0x456)
-		return 'i';
+	if (c >= 0x455 && c <= 0x458)
+		return "siij"[c - 0x455];
 	if (c >= 0x410 && c <= 0x44f && (c - 0x410) % 32 < sizeof(cyrillic) - 1)
 		return cyrillic[(c - 0x410) % 32];
 	switch (c) { /* Greek look-alikes */

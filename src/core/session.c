@@ -1,3 +1,4 @@
+/* session.c - SQL of sessions. */
 #include "core/session.h"
 
 #include "base/clock.h"

@@ -1,3 +1,4 @@
+/* setting.c - SQL of the settings changed in the interface. */
 #include "core/setting.h"
 
 #include "base/clock.h"

@@ -1,3 +1,4 @@
+/* throttle.c - counting failed sign-ins by address, device and name. */
 #include "core/throttle.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* user.c - SQL of users; what a name and a password may be. */
 #include "core/user.h"
 
 #include "base/clock.h"
