@@ -73,7 +73,7 @@ void atl_jw_tree(struct atl_jw *w, const char *key, const struct atl_json *value
 /* ---- descriptor tables ---- */
 enum atl_jt {
 	ATL_JT_STR,	/* const char *      min/max: code points */
-	ATL_JT_INT,	/* int64_t           min/max: value */
+	ATL_JT_INT,	/* int64_t           min/max: value; NULLABLE: 0 is null */
 	ATL_JT_NUM,	/* double            min/max: value */
 	ATL_JT_BOOL,	/* bool */
 	ATL_JT_TIME,	/* int64_t ms        RFC 3339 in JSON; 0 is null */

@@ -56,7 +56,10 @@ static void encode_field(struct atl_jw *w, const struct atl_json_field *field, c
 		atl_jw_str(w, field->name, *(const char *const *)at);
 		break;
 	case ATL_JT_INT:
-		atl_jw_int(w, field->name, *(const int64_t *)at);
+		if ((field->flags & ATL_JF_NULLABLE) && *(const int64_t *)at == 0)
+			atl_jw_null(w, field->name);
+		else
+			atl_jw_int(w, field->name, *(const int64_t *)at);
 		break;
 	case ATL_JT_NUM:
 		atl_jw_num(w, field->name, *(const double *)at);
