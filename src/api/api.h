@@ -36,6 +36,10 @@
 /* Every resource's table: atl_<name>_routes. One line each. */
 #define ATL_API_TABLES(X) \
 	X(access)         \
+	X(characters)     \
+	X(personas)       \
+	X(conversations)  \
+	X(messages)       \
 	X(settings)       \
 	X(events)         \
 	X(ops)            \
