@@ -21,27 +21,29 @@ static void put(atl_think_out *out, void *arg, bool reasoning, const char *text,
 		out(arg, reasoning, text, length);
 }
 
-/* One byte at the beginning: white space and the opening tag are held; anything else makes it all text. */
-static void before(struct atl_think *think, char c, atl_think_out *out, void *arg)
+/* One byte at the beginning: white space and the opening tag are held; anything else makes it all text.
+ * Returns 0 when the byte was not taken, so that a character of several bytes is passed on whole. */
+static size_t before(struct atl_think *think, char c, atl_think_out *out, void *arg)
 {
+	bool blank_so_far;
 	size_t tag = 0;
 
 	for (size_t i = 0; i < think->held_length; i++)
 		if (!is_space(think->held[i]))
 			tag++;
-	think->held[think->held_length++] = c;
-	if (tag == 0 && is_space(c) && think->held_length < sizeof(think->held) - OPEN_LENGTH)
-		return;
-	if (c == OPEN[tag]) {
-		if (tag + 1 == OPEN_LENGTH) {
+	blank_so_far = tag == 0 && is_space(c) && think->held_length < sizeof(think->held) - OPEN_LENGTH;
+	if (blank_so_far || c == OPEN[tag]) {
+		think->held[think->held_length++] = c;
+		if (!blank_so_far && tag + 1 == OPEN_LENGTH) {
 			think->state = ATL_THINK_INSIDE;
 			think->held_length = 0;
 		}
-		return;
+		return 1;
 	}
 	think->state = ATL_THINK_TEXT;
 	put(out, arg, false, think->held, think->held_length);
 	think->held_length = 0;
+	return 0;
 }
 
 /* Length of the longest end of `text` that begins the closing tag. */
@@ -61,17 +63,17 @@ static size_t inside(struct atl_think *think, const char *text, size_t length, a
 
 	/* What was held is always a beginning of the closing tag: grow it byte by byte until it is decided. */
 	if (think->held_length) {
-		think->held[think->held_length++] = *text;
-		if (memcmp(think->held, CLOSE, think->held_length) != 0) {
-			keep = partial_close(think->held, think->held_length);
-			put(out, arg, true, think->held, think->held_length - keep);
-			memmove(think->held, think->held + think->held_length - keep, keep);
-			think->held_length = keep;
-		} else if (think->held_length == CLOSE_LENGTH) {
-			think->state = ATL_THINK_AFTER;
-			think->held_length = 0;
+		think->held[think->held_length] = *text;
+		if (memcmp(think->held, CLOSE, think->held_length + 1) == 0) {
+			if (++think->held_length == CLOSE_LENGTH) {
+				think->state = ATL_THINK_AFTER;
+				think->held_length = 0;
+			}
+			return 1;
 		}
-		return 1;
+		put(out, arg, true, think->held, think->held_length);
+		think->held_length = 0;
+		return 0; /* the byte may begin a tag, or a character of several bytes */
 	}
 	close = memmem(text, length, CLOSE, CLOSE_LENGTH);
 	if (close) {
@@ -93,7 +95,7 @@ void atl_think_feed(struct atl_think *think, const char *text, size_t length, at
 
 		switch (think->state) {
 		case ATL_THINK_BEFORE:
-			before(think, *text, out, arg);
+			used = before(think, *text, out, arg);
 			break;
 		case ATL_THINK_INSIDE:
 			used = inside(think, text, length, out, arg);
