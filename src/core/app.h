@@ -34,6 +34,8 @@ struct atl_providers;	/* core/providers: configured providers, their models, cir
 struct atl_engine;	/* core/engine: the managed llama-server */
 struct atl_generations; /* core/generation: running replies */
 struct atl_transfers;	/* core/transfer: model downloads */
+struct atl_model_routes; /* core/model_route.h: resolved models for the OpenAI routes */
+struct atl_usage;	/* core/usage.h: what was used, on its way to the database */
 
 struct atl_app {
 	const char *version;
@@ -76,6 +78,8 @@ struct atl_app {
 	struct atl_engine *engine;
 	struct atl_generations *generations;
 	struct atl_transfers *transfers;
+	struct atl_model_routes *routes;
+	struct atl_usage *usage;
 	/* Set by the generations: stop a running reply, if it is this user's. Any thread, never blocks. NULL: none. */
 	void (*stop_message)(struct atl_app *app, const struct atl_identity *identity, const char *message_id);
 
