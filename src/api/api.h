@@ -40,6 +40,8 @@
 	X(personas)       \
 	X(conversations)  \
 	X(messages)       \
+	X(search)         \
+	X(temporary)      \
 	X(settings)       \
 	X(events)         \
 	X(ops)            \

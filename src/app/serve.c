@@ -26,7 +26,9 @@
 #include "blob/blob.h"
 #include "core/auth.h"
 #include "core/events.h"
+#include "core/generation.h"
 #include "core/idempotency.h"
+#include "core/message.h"
 #include "core/metrics.h"
 #include "core/session.h"
 #include "core/throttle.h"
@@ -39,6 +41,7 @@
 
 #define MODULE "serve"
 #define DRAIN_MS 10000
+#define REPLIES_DRAIN_MS 6000 /* of the 10 s a stop may take */
 #define HOUSEKEEPING_S 60
 #define LOOPS_MAX 64
 #define POOL_QUEUE_MAX 4096
@@ -85,9 +88,11 @@ static enum atl_err store_up(struct serve *s, struct atl_errinfo *info)
 	return atl_store_open(&s->config, &s->app, info);
 }
 
+/* The database's threads call back into replies, so these go after it. */
 static void store_down(struct serve *s)
 {
 	atl_db_close(s->app.db);
+	atl_generations_destroy(s->app.generations);
 }
 
 /* Paths and switches that are only read from here on. */
@@ -320,6 +325,34 @@ static void events_down(struct serve *s)
 	atl_events_destroy(s->app.events);
 }
 
+/* Called on a loop: stopping never blocks. */
+static void stop_message(struct atl_app *app, const struct atl_identity *identity, const char *message_id)
+{
+	enum atl_err err = atl_generation_stop(app, identity->user_id, message_id, NULL);
+
+	if (err)
+		atl_debug(MODULE, "stop %s: %s", message_id, atl_err_name(err));
+}
+
+/* Replies that were being written when the last server died are told from those that are. */
+static enum atl_err replies_up(struct serve *s, struct atl_errinfo *info)
+{
+	int64_t count = 0;
+	enum atl_err err = atl_message_interrupt_all(s->app.db, &count, info);
+
+	if (err)
+		return err;
+	if (count)
+		atl_info(MODULE, "%lld replies were interrupted by the last stop", (long long)count);
+	s->app.stop_message = stop_message;
+	return atl_generations_create(&s->app, &s->app.generations);
+}
+
+static void replies_drain(struct serve *s)
+{
+	atl_generations_drain(s->app.generations, REPLIES_DRAIN_MS);
+}
+
 static enum atl_err openapi_up(struct serve *s, struct atl_errinfo *info)
 {
 	return atl_openapi_init(s->app.version, info);
@@ -415,10 +448,12 @@ static const struct step {
 	{ "pictures", pictures_up, NULL, pictures_down },
 	{ "events", events_up, NULL, events_down },
 	/* Domain parts: engine, providers, transfers, generations. */
+	{ "replies", replies_up, NULL, NULL },
 	{ "API document", openapi_up, NULL, openapi_down },
 	{ "page", page_up, NULL, page_down },
 	{ "server", server_up, server_drain, server_down },
 	{ "live events", NULL, events_drain, NULL }, /* streams end first, or draining would wait for them */
+	{ "running replies", NULL, replies_drain, NULL }, /* before that: who listens hears their end */
 };
 
 static void take_down(struct serve *s, size_t count)

@@ -16,7 +16,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "core/events.h"
-#include "core/generation_int.h"
+#include "core/prepare.h"
 #include "core/message_int.h"
 #include "core/publish.h"
 #include "os/pool.h"

@@ -1,6 +1,6 @@
-/* generation_int.h - what generation.c (life of a reply) and generation_prepare.c (what is sent) share. */
-#ifndef ATL_CORE_GENERATION_INT_H
-#define ATL_CORE_GENERATION_INT_H
+/* prepare.h - what goes to a model: shared by generation.c (stored replies) and api/temporary.c (unstored). */
+#ifndef ATL_CORE_PREPARE_H
+#define ATL_CORE_PREPARE_H
 
 #include "core/generation.h"
 #include "core/model.h"
@@ -17,7 +17,10 @@ struct atl_prepared {
 
 struct atl_prepare_input {
 	const struct atl_identity *who;
-	const char *conversation_id;
+	const char *conversation_id; /* NULL: nothing is stored; the next four say what it is about */
+	const char *character_id, *persona_id; /* NULL: none, the default */
+	const struct atl_prompt_turn *turns;   /* oldest first */
+	size_t turn_count;
 	const char *from_id;   /* last message that is sent; NULL: none */
 	const char *model;     /* wanted by the request; NULL: the conversation's, the character's, the default */
 	const char *failed_id; /* resolve the fallback for this model instead; NULL: no */

@@ -1,10 +1,10 @@
-/* generation_prepare.c - from a message to the request that a model gets. See generation_int.h. */
+/* prepare.c - from a message to the request that a model gets. See prepare.h. */
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/character.h"
-#include "core/generation_int.h"
+#include "core/prepare.h"
 #include "core/persona.h"
 #include "core/policy.h"
 #include "core/sampling.h"
@@ -45,13 +45,27 @@ static bool take_turn(void *arg, struct atl_rows *rows)
 	return h->count < ATL_PROMPT_HISTORY_MAX && h->bytes < h->bytes_max;
 }
 
+/* A chat that is not stored has no conversation: what it is about was named. */
+static enum atl_err load_unstored(struct atl_conn *conn, struct load *l, struct atl_errinfo *info)
+{
+	l->conversation = (struct atl_conversation){.id = "", .persona_id = l->in->persona_id, .sampling_json = "{}"};
+	if (!l->in->character_id)
+		return ATL_OK;
+	struct atl_character *character = ATL_ARENA_NEW(l->arena, struct atl_character);
+	if (!character)
+		return atl_fail(info, ATL_ERR_NOMEM, "character");
+	l->conversation.character = character;
+	return atl_character_get_in(conn, l->arena, l->in->who->user_id, l->in->character_id, character, info);
+}
+
 /* What decides about the model comes first, because the history is read to the model's measure. */
 static enum atl_err load_frame(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct load *l = arg;
 	const struct atl_prepare_input *in = l->in;
-	enum atl_err err = atl_conversation_get_in(conn, l->arena, in->who->user_id, in->conversation_id,
-						   &l->conversation, info);
+	enum atl_err err = in->conversation_id ? atl_conversation_get_in(conn, l->arena, in->who->user_id,
+									 in->conversation_id, &l->conversation, info)
+					       : load_unstored(conn, l, info);
 	if (err)
 		return err;
 	struct atl_persona persona;
@@ -78,6 +92,13 @@ static enum atl_err load_history(struct atl_conn *conn, void *arg, struct atl_er
 	enum atl_err err = atl_message_walk_up_in(conn, l->in->conversation_id, l->in->from_id, ATL_PROMPT_HISTORY_MAX,
 						  take_turn, &l->history, info);
 	return !err && l->history.failed ? atl_fail(info, ATL_ERR_NOMEM, "history") : err;
+}
+
+static void take_given(struct load *l)
+{
+	struct history *h = &l->history;
+	for (size_t i = l->in->turn_count; i-- > 0 && h->count < ATL_PROMPT_HISTORY_MAX;)
+		h->turns[h->count++] = l->in->turns[i];
 }
 
 static bool next_turn(void *arg, struct atl_prompt_turn *turn)
@@ -201,7 +222,10 @@ enum atl_err atl_generation_prepare(struct atl_app *app, const struct atl_prepar
 	if (!l.history.turns)
 		return atl_fail(info, ATL_ERR_NOMEM, "history");
 	struct atl_sampling sampling;
-	err = atl_db_read(app->db, load_history, &l, info);
+	if (input->conversation_id)
+		err = atl_db_read(app->db, load_history, &l, info);
+	else
+		take_given(&l);
 	if (!err)
 		err = merge_sampling(&l, &sampling, info);
 	if (err)
@@ -211,7 +235,7 @@ enum atl_err atl_generation_prepare(struct atl_app *app, const struct atl_prepar
 		.card = l.conversation.character ? &l.card : NULL,
 		.user_name = l.user_name,
 		.persona = l.persona,
-		.conversation_id = input->conversation_id,
+		.conversation_id = input->conversation_id ? input->conversation_id : "",
 		.model = out->target.id,
 		.context_size = out->target.context_size,
 		.max_tokens = atl_sampling_has(&sampling, ATL_SAMPLING_MAX_TOKENS) ? sampling.max_tokens : 0,
