@@ -56,6 +56,7 @@ function created(state, message) {
   const thread = state.threads[message.conversation_id];
   if (!thread?.loaded) return state;
   if (thread.byId[message.id]) return updated(state, message);
+  /** @type {Record<string, any>} */
   const byId = { ...thread.byId, [message.id]: message };
   for (const id of message.siblings ?? [])
     if (byId[id] && id !== message.id) byId[id] = { ...byId[id], siblings: message.siblings };
@@ -99,7 +100,7 @@ export function reduce(state, action) {
     case "set": return { ...state, ...action.values };
     case "prefs": return { ...state, prefs: { ...state.prefs, ...action.values } };
     case "thread.loaded": {
-      /** @type {Record<string, any>} */ const byId = {};
+      const byId = /** @type {Record<string, any>} */ ({});
       for (const message of action.items) byId[message.id] = message;
       return withThread(state, action.id, { ids: action.items.map((/** @type {any} */ m) => m.id), byId, more: action.more, loaded: true, stale: false });
     }

@@ -27,8 +27,7 @@ export async function loadThread(id) {
 
 /** @param {any|null} character */
 export async function startConversation(character) {
-  const prefs = store.get().prefs;
-  const made = await attempt(() => api.post("/conversations", { ...(character ? { character_id: character.id } : {}), ...(prefs.persona_id ? { persona_id: prefs.persona_id } : {}) }));
+  const made = await attempt(() => api.post("/conversations", character ? { character_id: character.id } : {}));
   if (!made) return;
   store.dispatch({ type: "conversation.created", conversation: made });
   go(`/c/${made.id}`);
@@ -116,10 +115,9 @@ export function mountChat(root, id) {
       const entry = shown.get(message.id);
       let element = entry?.element;
       if (!entry || entry.message !== message || entry.key !== key) {
-        const focused = element?.contains(document.activeElement);
-        if (element?.dataset.editing) focused;
-        else {
+        if (!element?.dataset.editing) {
           const fresh = messageElement(message, place, act);
+          if (element?.querySelector("details")?.open) fresh.querySelector("details")?.setAttribute("open", "");
           element?.replaceWith(fresh);
           element = fresh;
         }
