@@ -11,7 +11,7 @@ before(async () => { mkdirSync(SHOTS, { recursive: true }); browser = await laun
 after(() => browser.close());
 
 async function axe(page, name) {
-  await page.evaluate(() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => {}))).then(() => {})); 
+  await page.evaluate(() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => {}))).then(() => {}));
   const source = await import("node:fs").then((fs) => fs.readFileSync(axePath, "utf8"));
   await page.evaluate(source);
   const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
@@ -49,7 +49,7 @@ for (const [name, options] of [["desktop", { viewport: { width: 1280, height: 80
     for (const where of ["characters", "settings/appearance", "settings/models", "settings/providers", "settings/keyboard"]) {
       await page.goto(`${mock.url}/${where}`);
       await page.locator("h1").first().waitFor();
-      
+
       await page.locator("main .grid > *, main .card, main .field, main .stack .chip").first().waitFor();
       await page.screenshot({ path: `${SHOTS}/${name}-${where.replace("/", "-")}.png` });
       await axe(page, where);
