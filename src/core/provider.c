@@ -27,6 +27,7 @@ struct health {
 	struct atl_breaker breakers[LOOPS_MAX]; /* each used on its loop only */
 	/* guarded by lock */
 	enum { UNKNOWN, WORKS, FAILS } state;
+	unsigned failures; /* in a row, of those that count for a breaker */
 	char last_error[ATL_ERRINFO_DETAIL_MAX];
 };
 
@@ -250,10 +251,9 @@ static enum atl_err reload(struct atl_providers *self, const char *id, struct at
 
 static const char *state_of(const struct entry *e)
 {
-	/* Other loops write their breakers meanwhile: a glance is enough for a word in the interface. */
-	for (size_t i = 0; i < LOOPS_MAX; i++)
-		if (__atomic_load_n(&e->health->breakers[i].state, __ATOMIC_RELAXED) == ATL_BREAKER_OPEN)
-			return "open_circuit";
+	/* The breakers belong to their loops; their rule applied to what they told us is enough for a word. */
+	if (e->health->failures >= ATL_BREAKER_FAILURES)
+		return "open_circuit";
 	return e->health->state == WORKS ? "ok" : e->health->state == FAILS ? "failing" : "unknown";
 }
 
@@ -377,11 +377,12 @@ void atl_provider_outcome(struct atl_app *app, const char *id, enum atl_err err,
 	size_t at = find(self, id);
 	if (at < self->count) {
 		struct health *h = self->entries[at]->health;
-		int before = h->state;
+		const char *before = state_of(self->entries[at]);
 		h->state = err ? FAILS : WORKS;
+		h->failures = !err ? 0 : h->failures + (atl_breaker_counts(err) ? 1 : 0);
 		atl_str_copy(h->last_error, sizeof h->last_error,
 			     !err ? "" : info && info->detail[0] ? info->detail : atl_err_sentence(err));
-		tell = before != (int)h->state && copy_out(self->entries[at], &arena, &p, NULL) == ATL_OK;
+		tell = before != state_of(self->entries[at]) && copy_out(self->entries[at], &arena, &p, NULL) == ATL_OK;
 	}
 	pthread_mutex_unlock(&self->lock);
 	if (tell)
