@@ -100,6 +100,7 @@ struct atl_req {
 	bool secure;	       /* https, as told by a trusted proxy */
 	/* set by the authorise hook */
 	void *identity; /* core's struct atl_identity, in the arena */
+	void *state;	/* the handler's own, between its steps (atl_res_continue, atl_req_to_pool) */
 	/* the response */
 	int status;
 	bool sent;
@@ -212,6 +213,8 @@ struct atl_mock;
 struct atl_mock *atl_mock_create(const struct atl_server_options *options);
 struct atl_req *atl_mock_request(struct atl_mock *mock, const char *method, const char *target,
 				 const char *const *headers /* "Name: value", NULL-terminated */, const char *body);
+struct atl_req *atl_mock_request_data(struct atl_mock *mock, const char *method, const char *target,
+				      const char *const *headers, const void *body, size_t length); /* any bytes */
 const char *atl_mock_header(const struct atl_req *req, const char *name);
 void atl_mock_destroy(struct atl_mock *mock); /* with all its requests */
 

@@ -74,18 +74,16 @@ static void set_headers(struct atl_req *req, const char *const *lines, bool has_
 	req->headers = headers;
 }
 
-static enum atl_err take_body(struct call *call, const char *body, struct atl_errinfo *info)
+static enum atl_err take_body(struct call *call, const void *body, size_t length, struct atl_errinfo *info)
 {
-	size_t length = body ? strlen(body) : 0;
-
 	if (length > call->body_max)
 		return atl_fail(info, ATL_ERR_TOO_LARGE, "the body may have %zu bytes", call->body_max);
 	atl_buf_add(&call->body, body, length);
 	return ATL_OK;
 }
 
-struct atl_req *atl_mock_request(struct atl_mock *mock, const char *method, const char *target,
-				 const char *const *headers, const char *body)
+struct atl_req *atl_mock_request_data(struct atl_mock *mock, const char *method, const char *target,
+				      const char *const *headers, const void *body, size_t length)
 {
 	struct call *call = call_create(mock->server->lanes, NULL);
 	struct atl_errinfo info = {0};
@@ -96,11 +94,11 @@ struct atl_req *atl_mock_request(struct atl_mock *mock, const char *method, cons
 	call->mock = mock;
 	call->next_free = mock->calls;
 	mock->calls = call;
-	set_headers(&call->req, headers, body && *body);
+	set_headers(&call->req, headers, length > 0);
 	call_set_peer(call, "127.0.0.1", true);
 	err = call_check_head(call, method, target, &info);
 	if (!err)
-		err = take_body(call, body, &info);
+		err = take_body(call, body, length, &info);
 	if (err) {
 		call_refuse(call, err, &info);
 		return &call->req;
@@ -112,6 +110,12 @@ struct atl_req *atl_mock_request(struct atl_mock *mock, const char *method, cons
 	else
 		call_body_complete(call);
 	return &call->req;
+}
+
+struct atl_req *atl_mock_request(struct atl_mock *mock, const char *method, const char *target,
+				 const char *const *headers, const char *body)
+{
+	return atl_mock_request_data(mock, method, target, headers, body, body ? strlen(body) : 0);
 }
 
 const char *atl_mock_header(const struct atl_req *req, const char *name)

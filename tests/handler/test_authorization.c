@@ -1,0 +1,308 @@
+/* Who may do what: every route of every table, asked by every kind of identity, answers as its permission says. The
+ * handlers are replaced by one that only says that it was reached; then the true ones are asked for other people's
+ * objects. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "core/auth.h"
+#include "support.h"
+
+#define REACHED 299
+#define ROUTES_MAX 64
+#define TABLES_MAX 64
+
+/* ---- the tables with another handler ---- */
+
+static struct atl_route rows[TABLES_MAX][ROUTES_MAX];
+static const struct atl_route *tables[TABLES_MAX + 1];
+
+static void reached(struct atl_req *req)
+{
+	atl_res_empty(req, REACHED);
+	if (req->route->flags & ATL_ROUTE_LOOP)
+		atl_res_send(req);
+}
+
+static void copy_tables(void)
+{
+	for (size_t t = 0; atl_api_tables[t]; t++) {
+		size_t r;
+
+		assert_true(t < TABLES_MAX);
+		for (r = 0; atl_api_tables[t][r].path; r++) {
+			assert_true(r + 1 < ROUTES_MAX);
+			rows[t][r] = atl_api_tables[t][r];
+			rows[t][r].handler = reached;
+		}
+		tables[t] = rows[t];
+	}
+}
+
+/* ---- the identities ---- */
+
+enum standing { NOBODY, STALE, SIGNED_IN };
+struct identity {
+	const char *name;
+	enum standing standing;
+	uint32_t permissions;
+	bool cookie, own_page, token; /* of requests by cookie: what proves our own page */
+	struct person person;
+};
+enum { NO_ONE, OWNER, OWNER_BARE, OWNER_NO_TOKEN, OWNER_FOREIGN, OWNER_CROSS_SITE, USER, KEY_CHAT, KEY_CHARACTERS,
+       KEY_MODELS, KEY_ADMIN, KEY_USERS_ADMIN, KEY_X, KEY_REVOKED, KEY_EXPIRED, KEY_WRONG, COOKIE_WRONG, IDENTITIES };
+static struct identity identities[IDENTITIES];
+
+static uint32_t scope(const char *name)
+{
+	uint32_t mask = 0;
+
+	assert_true(atl_scope_permissions(name, &mask));
+	return mask | ATL_PERM_BIT(ATL_PERM_PUBLIC) | ATL_PERM_BIT(ATL_PERM_SESSION);
+}
+
+static void cookie_identity(int index, const char *name, const struct person *of, const char *csrf, const char *from)
+{
+	struct identity *identity = &identities[index];
+	size_t count = 0;
+
+	identity->name = name;
+	identity->standing = SIGNED_IN;
+	identity->permissions = atl_role_permissions(of == &owner ? ATL_ROLE_OWNER : ATL_ROLE_USER);
+	identity->cookie = true;
+	identity->token = csrf != NULL;
+	identity->own_page = atl_str_eq(from, "Origin: http://localhost");
+	identity->person.headers[count++] = of->cookie;
+	if (csrf)
+		identity->person.headers[count++] = csrf;
+	if (from)
+		identity->person.headers[count++] = from;
+}
+
+static void key_identity(struct site *site, int index, const char *name, const struct person *of, const char *scopes)
+{
+	struct identity *identity = &identities[index];
+
+	identity->name = name;
+	identity->standing = SIGNED_IN;
+	identity->permissions = scope(scopes) & atl_role_permissions(of == &owner ? ATL_ROLE_OWNER : ATL_ROLE_USER);
+	person_key(site, of, scopes, &identity->person);
+	identity->person.headers[0] = identity->person.authorization;
+}
+
+static struct person user;
+
+static void make_identities(struct site *site)
+{
+	struct person *revoked = &identities[KEY_REVOKED].person;
+	struct atl_req *req;
+
+	identities[NO_ONE] = (struct identity){ .name = "nobody" };
+	cookie_identity(OWNER, "owner", &owner, owner.csrf, "Origin: http://localhost");
+	cookie_identity(OWNER_BARE, "owner's cookie alone", &owner, NULL, NULL);
+	cookie_identity(OWNER_NO_TOKEN, "owner, own page, no token", &owner, NULL, "Origin: http://localhost");
+	cookie_identity(OWNER_FOREIGN, "owner, foreign page", &owner, owner.csrf, "Origin: https://evil.example");
+	cookie_identity(OWNER_CROSS_SITE, "owner, other site", &owner, owner.csrf, "Sec-Fetch-Site: cross-site");
+	cookie_identity(USER, "second user", &user, user.csrf, "Origin: http://localhost");
+	key_identity(site, KEY_CHAT, "key: chat", &owner, "chat");
+	key_identity(site, KEY_CHARACTERS, "key: characters", &owner, "characters");
+	key_identity(site, KEY_MODELS, "key: models", &owner, "models");
+	key_identity(site, KEY_ADMIN, "key: admin", &owner, "admin");
+	key_identity(site, KEY_USERS_ADMIN, "second user's key: admin", &user, "admin");
+	key_identity(site, KEY_X, "x-api-key: chat", &owner, "chat");
+	identities[KEY_X].person.headers[0] =
+		fmt("x-api-key: %s", identities[KEY_X].person.authorization + strlen("Authorization: Bearer "));
+	key_identity(site, KEY_REVOKED, "revoked key", &owner, "admin");
+	expect(ask(site, revoked, "GET /api/v1/me", NULL), 200);
+	expect(ask(site, &owner, fmt("DELETE /api/v1/keys/%s", revoked->session_id), NULL), 204);
+	identities[KEY_REVOKED].standing = STALE;
+	key_identity(site, KEY_EXPIRED, "expired key", &owner, "admin");
+	execute(site->app.db, fmt("UPDATE api_keys SET expires_at = 1000 WHERE id = '%s'",
+				  identities[KEY_EXPIRED].person.session_id));
+	atl_auth_forget(site->app.auth, identities[KEY_EXPIRED].person.session_id);
+	identities[KEY_EXPIRED].standing = STALE;
+	req = expect(ask(site, &identities[KEY_EXPIRED].person, "GET /api/v1/me", NULL), 401);
+	assert_string_equal(text_at(req, "slug"), "invalid_api_key");
+	identities[KEY_WRONG] = (struct identity){ .name = "wrong key", .standing = STALE };
+	identities[KEY_WRONG].person.headers[0] = "Authorization: Bearer atl_0000000000000000000000000000000000000000000";
+	identities[COOKIE_WRONG] = (struct identity){ .name = "stale cookie" };
+	identities[COOKIE_WRONG].person.headers[0] = "Cookie: " ATL_COOKIE_NAME "=0000000000000000000000000000000000000000000";
+}
+
+/* What must happen, said a second time and independently of authorize.c. */
+static int wanted_status(const struct atl_route *route, const struct identity *identity)
+{
+	enum atl_permission perm;
+	bool changes = route->method != ATL_GET && route->method != ATL_HEAD;
+
+	assert_true(atl_permission_find(route->permission, &perm));
+	if (identity->standing == STALE)
+		return 401;
+	if (perm == ATL_PERM_PUBLIC) {
+		bool foreign = identity == &identities[OWNER_FOREIGN] || identity == &identities[OWNER_CROSS_SITE];
+
+		return changes && foreign ? 403 : REACHED;
+	}
+	if (identity->standing == NOBODY)
+		return 401;
+	if (changes && identity->cookie && !(identity->own_page && identity->token))
+		return 403;
+	return identity->permissions & ATL_PERM_BIT(perm) ? REACHED : 403;
+}
+
+/* "{id}" becomes something of the right form, "{name*}" two levels. */
+static const char *concrete(const char *path)
+{
+	struct atl_buf out;
+	const char *text;
+
+	atl_buf_init(&out, 1024);
+	for (; *path; path++) {
+		if (*path != '{') {
+			atl_buf_addc(&out, *path);
+			continue;
+		}
+		path += strcspn(path, "}");
+		atl_buf_adds(&out, path[-1] == '*' ? "a/b" : "abc");
+	}
+	text = fmt("%s", out.data);
+	atl_buf_finish(&out);
+	return text;
+}
+
+static void test_matrix(void **state)
+{
+	struct site *site = *state;
+	struct atl_server_options options = site->options;
+	struct atl_mock *mock;
+	int routes = 0, wrong = 0;
+
+	make_identities(site);
+	copy_tables();
+	options.tables = tables;
+	mock = atl_mock_create(&options);
+	assert_non_null(mock);
+	for (size_t t = 0; tables[t]; t++) {
+		for (const struct atl_route *route = tables[t]; route->path; route++, routes++) {
+			const char *path = concrete(route->path);
+
+			for (size_t i = 0; i < IDENTITIES; i++) {
+				struct atl_req *req = atl_mock_request(mock, atl_method_name(route->method), path,
+								       identities[i].person.headers, NULL);
+				int wanted = wanted_status(route, &identities[i]);
+
+				if (req->status == wanted)
+					continue;
+				print_error("%s %s (%s) as %s: %d instead of %d\n", atl_method_name(route->method), route->path,
+					    route->permission, identities[i].name, req->status, wanted);
+				wrong++;
+			}
+		}
+	}
+	atl_mock_destroy(mock);
+	assert_int_equal(wrong, 0);
+	assert_true(routes > 50);
+}
+
+/* A page elsewhere cannot open a WebSocket with our cookie. */
+static void test_socket_needs_own_page(void **state)
+{
+	static const char *const plain[] = { "Upgrade: websocket", "Connection: Upgrade", NULL };
+	static const char *const foreign[] = { "Upgrade: websocket", "Connection: Upgrade", "Origin: http://evil.example",
+					       NULL };
+	struct person bare = { .headers = { owner.cookie, NULL } };
+
+	expect_problem(ask_with(*state, &bare, plain, "GET /api/v1/ws", NULL), 403, "foreign_origin", NULL);
+	expect_problem(ask_with(*state, &bare, foreign, "GET /api/v1/ws", NULL), 403, "foreign_origin", NULL);
+}
+
+/* ---- other people's objects ---- */
+
+struct object {
+	const char *prefix; /* of the route's path */
+	const char *id;
+};
+
+static size_t make_objects(struct site *site, struct object *objects)
+{
+	const char *character = make_character(site, &owner, "Ada");
+	const char *conversation = make_conversation(site, &owner, character);
+	static struct person key;
+	size_t n = 0;
+
+	person_key(site, &owner, "chat", &key);
+	objects[n++] = (struct object){ "/api/v1/characters/{id}", character };
+	objects[n++] = (struct object){ "/api/v1/conversations/{id}", conversation };
+	objects[n++] = (struct object){ "/api/v1/messages/{id}", add_message(site, &owner, conversation, "Hello") };
+	objects[n++] = (struct object){ "/api/v1/sessions/{id}", owner.session_id };
+	objects[n++] = (struct object){ "/api/v1/keys/{id}", key.session_id };
+	objects[n++] = (struct object){ "/api/v1/personas/{id}",
+					text_at(expect(ask(site, &owner, "POST /api/v1/personas", "{\"name\":\"Me\"}"), 201), "id") };
+	objects[n++] = (struct object){ "/api/v1/folders/{id}",
+					text_at(expect(ask(site, &owner, "POST /api/v1/folders", "{\"name\":\"Work\"}"), 201), "id") };
+	return n;
+}
+
+/* A body that is good for the route, so that only the id can be what is wrong. */
+static const char *body_for(const struct atl_route *route)
+{
+	if (!route->in)
+		return NULL;
+	if (strstr(route->path, "/messages") || strstr(route->path, "/edit"))
+		return strstr(route->path, "/regenerate") || strstr(route->path, "/continue") ? "{}" : "{\"content\":\"x\"}";
+	return strstr(route->path, "folders") || strstr(route->path, "personas") ? "{\"name\":\"x\"}" : "{}";
+}
+
+static void test_other_peoples_objects(void **state)
+{
+	struct site *site = *state;
+	struct object objects[16];
+	size_t count = make_objects(site, objects);
+	int asked = 0, wrong = 0;
+
+	for (size_t t = 0; atl_api_tables[t]; t++) {
+		for (const struct atl_route *route = atl_api_tables[t]; route->path; route++) {
+			for (size_t i = 0; i < count; i++) {
+				size_t length = strlen(objects[i].prefix);
+				struct atl_req *req;
+
+				if (strncmp(route->path, objects[i].prefix, length) != 0)
+					continue;
+				req = ask(site, &user,
+					  fmt("%s %.*s%s%s", atl_method_name(route->method), (int)length - 4, route->path,
+					      objects[i].id, route->path + length), body_for(route));
+				asked++;
+				if (req->status == 404)
+					continue;
+				print_error("%s %s: %d\n%.300s\n", atl_method_name(route->method), route->path, req->status,
+					    req->out.length ? req->out.data : "");
+				wrong++;
+			}
+		}
+	}
+	assert_int_equal(wrong, 0);
+	assert_true(asked > 30);
+	/* and nothing happened to them */
+	expect(ask(site, &owner, fmt("GET /api/v1/characters/%s", objects[0].id), NULL), 200);
+	expect(ask(site, &owner, fmt("GET /api/v1/conversations/%s", objects[1].id), NULL), 200);
+	expect(ask(site, &owner, fmt("GET /api/v1/messages/%s", objects[2].id), NULL), 200);
+}
+
+static int setup(void **state)
+{
+	site_setup(state);
+	person_create(*state, "Uma", ATL_ROLE_USER, &user);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_matrix),
+		cmocka_unit_test(test_socket_needs_own_page),
+		cmocka_unit_test(test_other_peoples_objects),
+	};
+
+	return cmocka_run_group_tests(tests, setup, site_teardown);
+}
