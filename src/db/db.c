@@ -300,7 +300,7 @@ static enum atl_err run(struct atl_conn *conn, const char *sql, const char *type
 			int64_t *ret_changed, struct atl_errinfo *info)
 {
 	struct atl_param params[ATL_DB_PARAMS_MAX];
-	int count;
+	int count = 0;
 	enum atl_err err;
 
 	if (conn != running)

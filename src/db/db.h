@@ -7,10 +7,14 @@
  * savepoint, in one commit (synchronous=FULL) and then releases the callers. With PostgreSQL `fn` runs on the caller's
  * own connection and is retried on serialisation failure - so fn may run more than once and must have no other effect
  * than SQL and filling its result (reset it at the top). When atl_db_tx() returns ATL_OK the change is durable.
+ * A failed statement ends its transaction, on both drivers: later statements fail, and fn's ATL_OK does not keep it.
+ * For a conflict that is expected write ON CONFLICT; after atl_conn_unique_violation() return an error.
+ * A connection that breaks at COMMIT (PostgreSQL) is ATL_ERR_DB saying that the outcome is not known; it is not run again.
  * Reading: atl_db_read() gives `fn` a snapshot on a reader connection.
  *
  * Life cycle: atl_db_open() .. atl_db_close(). Threads: any but loop threads (they block), except atl_db_tx_async().
- * Limits:     ATL_DB_QUEUE_MAX waiting writes (more: ATL_ERR_DB_BUSY), ATL_DB_TEXT_MAX bytes a value.
+ * Limits:     ATL_DB_QUEUE_MAX waiting writes (more: ATL_ERR_DB_BUSY), ATL_DB_TEXT_MAX bytes a value, 64 placeholders a
+ *             statement, 8 queries open at once (driver.h). What fn leaves open is closed after it.
  * Adding one: docs/db.md (a driver, a migration).
  */
 #ifndef ATL_DB_DB_H
@@ -38,7 +42,8 @@ typedef enum atl_err (*atl_db_fn)(struct atl_conn *conn, void *arg, struct atl_e
 enum atl_err atl_db_tx(struct atl_db *db, atl_db_fn fn, void *arg, struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_db_read(struct atl_db *db, atl_db_fn fn, void *arg, struct atl_errinfo *info) ATL_MUST_USE;
 /* From any thread, also a loop's: queue and go on. done(arg, err) is called on a database thread after the commit.
- * On error here nothing was queued and done is not called. */
+ * done must be short and may not wait for the database (atl_db_tx and atl_db_read refuse); it may queue more.
+ * On error here nothing was queued and done is not called; inside an fn this is refused. */
 enum atl_err atl_db_tx_async(struct atl_db *db, atl_db_fn fn, void *arg, void (*done)(void *arg, enum atl_err err)) ATL_MUST_USE;
 size_t atl_db_queue_depth(const struct atl_db *db);
 enum atl_err atl_db_ping(struct atl_db *db, struct atl_errinfo *info) ATL_MUST_USE;
@@ -59,6 +64,7 @@ void atl_rows_close(struct atl_rows *rows);
 bool atl_col_null(struct atl_rows *rows, int col);
 int64_t atl_col_int(struct atl_rows *rows, int col); /* null: 0 */
 double atl_col_num(struct atl_rows *rows, int col);
+/* A text or blob for which the arena has no room is NULL too, and then the transaction fails with ATL_ERR_NOMEM. */
 const char *atl_col_text(struct atl_rows *rows, int col, struct atl_arena *arena); /* copied; null: NULL */
 const void *atl_col_blob(struct atl_rows *rows, int col, struct atl_arena *arena, size_t *ret_length);
 
