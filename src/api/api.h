@@ -42,6 +42,9 @@
 	X(messages)       \
 	X(search)         \
 	X(temporary)      \
+	X(models)        \
+	X(engine)        \
+	X(providers)     \
 	X(settings)       \
 	X(events)         \
 	X(ops)            \
