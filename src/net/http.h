@@ -216,6 +216,7 @@ struct atl_req *atl_mock_request(struct atl_mock *mock, const char *method, cons
 struct atl_req *atl_mock_request_data(struct atl_mock *mock, const char *method, const char *target,
 				      const char *const *headers, const void *body, size_t length); /* any bytes */
 const char *atl_mock_header(const struct atl_req *req, const char *name);
+const char *atl_mock_lines(const struct atl_req *req); /* all lines the handler set, each ending in CR LF */
 void atl_mock_destroy(struct atl_mock *mock); /* with all its requests */
 
 #endif

@@ -138,6 +138,13 @@ const char *atl_mock_header(const struct atl_req *req, const char *name)
 	return NULL;
 }
 
+const char *atl_mock_lines(const struct atl_req *req)
+{
+	struct call *call = (struct call *)(uintptr_t)req;
+
+	return call->extra.length ? call->extra.data : "";
+}
+
 void atl_mock_destroy(struct atl_mock *mock)
 {
 	if (!mock)
