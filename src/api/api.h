@@ -47,6 +47,7 @@
 	X(providers)     \
 	X(settings)       \
 	X(events)         \
+	X(openai)         \
 	X(ops)            \
 	X(openapi)
 

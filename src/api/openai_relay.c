@@ -295,7 +295,7 @@ static void on_done(void *arg, enum atl_err err, const struct atl_errinfo *why)
 		atl_openai_sse_end(&relay->sse);
 	err = judge(relay, err, why, &info);
 	tell_breaker(relay, err);
-	if (err != ATL_ERR_CANCELLED)
+	if (err != ATL_ERR_CANCELLED && err != ATL_ERR_INVALID && err != ATL_ERR_UNPROCESSABLE)
 		atl_model_outcome(relay->app, &relay->route->target, err, &info);
 	record(relay, err);
 	if (!relay->sse_ready) {

@@ -30,8 +30,10 @@
 #include "core/idempotency.h"
 #include "core/message.h"
 #include "core/metrics.h"
+#include "core/model_route.h"
 #include "core/session.h"
 #include "core/throttle.h"
+#include "core/usage.h"
 #include "core/user.h"
 #include "db/db.h"
 #include "media/picture.h"
@@ -353,6 +355,20 @@ static void replies_drain(struct serve *s)
 	atl_generations_drain(s->app.generations, REPLIES_DRAIN_MS);
 }
 
+/* Usage is written, and routes are held, by what still runs on the loops while they end. */
+static enum atl_err usage_up(struct serve *s, struct atl_errinfo *info)
+{
+	enum atl_err err = atl_usage_create(&s->app, &s->app.usage, info);
+
+	return err ? err : atl_model_routes_create(NULL, &s->app.routes);
+}
+
+static void usage_down(struct serve *s)
+{
+	atl_model_routes_destroy(s->app.routes);
+	atl_usage_destroy(s->app.usage);
+}
+
 static enum atl_err openapi_up(struct serve *s, struct atl_errinfo *info)
 {
 	return atl_openapi_init(s->app.version, info);
@@ -442,6 +458,7 @@ static const struct step {
 	{ "metrics", metrics_up, NULL, metrics_down },
 	{ "auth", auth_up, NULL, auth_down },
 	{ "throttle", throttle_up, NULL, throttle_down },
+	{ "usage records", usage_up, NULL, usage_down },
 	{ "loops", loops_up, NULL, loops_down },
 	{ "pool", pool_up, NULL, pool_down },
 	{ "blobs", blobs_up, NULL, blobs_down },

@@ -97,6 +97,8 @@ struct atl_model_route *atl_model_route_cached(struct atl_model_routes *routes, 
 	struct entry *entry;
 	uint64_t age_ms;
 
+	if (!routes)
+		return NULL;
 	pthread_mutex_lock(&routes->lock);
 	entry = atl_map_get(&routes->entries, wanted ? wanted : "");
 	if (entry) {
@@ -143,6 +145,32 @@ static bool write_out(struct kept *kept)
 	return route->headers && quote(kept);
 }
 
+/* Only what is needed of the target: resolving leaves whole lists of models behind. */
+static bool copy_target(struct atl_arena *arena, const struct atl_model_target *from, struct atl_model_target *to)
+{
+	const char *const *extra = from->endpoint.extra_headers;
+	const char **copies;
+	size_t count = 0;
+
+	*to = *from;
+	to->id = atl_arena_strdup(arena, from->id);
+	to->name = atl_arena_strdup(arena, from->name);
+	to->provider_id = atl_arena_strdup(arena, from->provider_id);
+	to->provider_name = atl_arena_strdup(arena, from->provider_name);
+	to->endpoint.name = atl_arena_strdup(arena, from->endpoint.name);
+	to->endpoint.base_url = atl_arena_strdup(arena, from->endpoint.base_url);
+	to->endpoint.unix_path = atl_arena_strdup(arena, from->endpoint.unix_path);
+	to->endpoint.api_key = atl_arena_strdup(arena, from->endpoint.api_key);
+	while (extra && extra[count])
+		count++;
+	copies = ATL_ARENA_ARRAY(arena, const char *, count + 1);
+	for (size_t i = 0; copies && i < count; i++)
+		copies[i] = atl_arena_strdup(arena, extra[i]);
+	to->endpoint.extra_headers = extra ? copies : NULL;
+	return copies && to->id && to->name && (!from->endpoint.unix_path || to->endpoint.unix_path) &&
+	       (!from->endpoint.base_url || to->endpoint.base_url) && (!from->endpoint.api_key || to->endpoint.api_key);
+}
+
 static void remember(struct atl_model_routes *routes, const char *wanted, struct kept *kept, uint64_t generation)
 {
 	struct entry *entry = calloc(1, sizeof(*entry));
@@ -169,24 +197,30 @@ enum atl_err atl_model_route_resolve(struct atl_app *app, const char *user_id, c
 {
 	struct atl_model_routes *routes = app->routes;
 	struct kept *kept = calloc(1, sizeof(*kept));
-	uint64_t generation;
+	struct atl_model_target target = { 0 };
+	struct atl_arena scratch;
+	uint64_t generation = 0;
 	enum atl_err err;
 
 	if (!kept)
 		return atl_fail(info, ATL_ERR_NOMEM, "There is no memory for a model's address.");
 	atomic_init(&kept->refs, 1);
 	atl_arena_init(&kept->arena, ROUTE_BYTES_MAX);
-	pthread_mutex_lock(&routes->lock);
-	generation = routes->generation;
-	pthread_mutex_unlock(&routes->lock);
-	err = routes->resolver(app, &kept->arena, user_id, wanted, &kept->route.target, info);
-	if (!err && !write_out(kept))
+	if (routes) {
+		pthread_mutex_lock(&routes->lock);
+		generation = routes->generation;
+		pthread_mutex_unlock(&routes->lock);
+	}
+	atl_arena_init(&scratch, 0);
+	err = (routes ? routes->resolver : atl_models_resolve)(app, &scratch, user_id, wanted, &target, info);
+	if (!err && (!copy_target(&kept->arena, &target, &kept->route.target) || !write_out(kept)))
 		err = atl_fail(info, ATL_ERR_NOMEM, "There is no memory for a model's address.");
+	atl_arena_finish(&scratch);
 	if (err) {
 		atl_model_route_unref(&kept->route);
 		return err;
 	}
-	if (kept->route.target.ready)
+	if (routes && kept->route.target.ready)
 		remember(routes, wanted ? wanted : "", kept, generation);
 	*ret = &kept->route;
 	return ATL_OK;

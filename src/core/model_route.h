@@ -35,7 +35,8 @@ typedef enum atl_err (*atl_model_resolver)(struct atl_app *app, struct atl_arena
 enum atl_err atl_model_routes_create(atl_model_resolver resolver, struct atl_model_routes **ret) ATL_MUST_USE;
 void atl_model_routes_destroy(struct atl_model_routes *routes); /* NULL is allowed */
 
-/* A reference, or NULL: ask atl_model_route_resolve() in the pool. `wanted` NULL or "": the default. Never blocks. */
+/* A reference, or NULL: ask atl_model_route_resolve() in the pool. `wanted` NULL or "": the default.
+ * `routes` NULL (app->routes not set): nothing is kept. Never blocks. */
 struct atl_model_route *atl_model_route_cached(struct atl_model_routes *routes, const char *wanted);
 /* Resolve and remember. Errors of atl_models_resolve(). */
 enum atl_err atl_model_route_resolve(struct atl_app *app, const char *user_id, const char *wanted,
