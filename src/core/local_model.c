@@ -336,10 +336,9 @@ static enum atl_err move_in(struct atl_app *app, struct atl_arena *arena, const 
 		if (!keep)
 			unlink(from);
 	}
-	err = describe(app, arena, file, ret, info);
 	atl_info("models", "%s is here", file);
 	atl_engine_models_changed(app->engine);
-	return err;
+	return describe(app, arena, file, ret, info);
 }
 
 enum atl_err atl_local_model_take(struct atl_app *app, struct atl_arena *arena, const char *file, const char *from,
