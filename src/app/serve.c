@@ -25,12 +25,14 @@
 #include "base/str.h"
 #include "blob/blob.h"
 #include "core/auth.h"
+#include "core/engine.h"
 #include "core/events.h"
 #include "core/generation.h"
 #include "core/idempotency.h"
 #include "core/message.h"
 #include "core/metrics.h"
 #include "core/model_route.h"
+#include "core/provider.h"
 #include "core/session.h"
 #include "core/throttle.h"
 #include "core/usage.h"
@@ -209,12 +211,14 @@ static enum atl_err loops_up(struct serve *s, struct atl_errinfo *info)
 	return err;
 }
 
+/* Runs on the loops use the providers' breakers, so these go after them. */
 static void loops_down(struct serve *s)
 {
 	for (size_t i = 0; i < s->app.loop_count; i++)
 		atl_loop_stop(s->loops[i]);
 	for (size_t i = 0; i < s->app.loop_count; i++)
 		atl_loop_destroy(s->loops[i]);
+	atl_providers_destroy(s->app.providers);
 }
 
 static enum atl_err pool_up(struct serve *s, struct atl_errinfo *info)
@@ -325,6 +329,26 @@ static void events_drain(struct serve *s)
 static void events_down(struct serve *s)
 {
 	atl_events_destroy(s->app.events);
+}
+
+static enum atl_err providers_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_providers_create(&s->app, &s->app.providers, info);
+}
+
+/* The engine loads its model while the server is already answering. */
+static enum atl_err engine_up(struct serve *s, struct atl_errinfo *info)
+{
+	enum atl_err err = atl_engine_create(&s->app, &s->app.engine, info);
+
+	if (!err && s->app.engine_enabled)
+		atl_engine_start(s->app.engine);
+	return err;
+}
+
+static void engine_down(struct serve *s)
+{
+	atl_engine_destroy(s->app.engine);
 }
 
 /* Called on a loop: stopping never blocks. */
@@ -464,7 +488,8 @@ static const struct step {
 	{ "blobs", blobs_up, NULL, blobs_down },
 	{ "pictures", pictures_up, NULL, pictures_down },
 	{ "events", events_up, NULL, events_down },
-	/* Domain parts: engine, providers, transfers, generations. */
+	{ "providers", providers_up, NULL, NULL },
+	{ "engine", engine_up, NULL, engine_down },
 	{ "replies", replies_up, NULL, NULL },
 	{ "API document", openapi_up, NULL, openapi_down },
 	{ "page", page_up, NULL, page_down },

@@ -19,6 +19,7 @@
 #include "core/prepare.h"
 #include "core/message_int.h"
 #include "core/publish.h"
+#include "core/usage.h"
 #include "os/pool.h"
 
 #define RETRY_MS 200
@@ -358,8 +359,11 @@ static void end_done(void *arg, enum atl_err err)
 	pthread_mutex_lock(&g->lock);
 	atl_map_remove(&g->replies, r->id);
 	pthread_mutex_unlock(&g->lock);
-	if (!err && r->end_loaded)
+	if (!err && r->end_loaded) {
 		atl_message_publish(r->app, "message.updated", &r->end);
+		atl_usage_record(r->app->usage, &r->who, ATL_ENTRY_MESSAGE, r->model_id ? r->model_id : "",
+				 r->end.prompt_tokens, r->end.completion_tokens, r->end.duration_ms);
+	}
 	free_reply(r);
 	pthread_mutex_lock(&g->lock);
 	g->alive--;
