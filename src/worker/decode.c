@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <vips/vips.h>
+#include <vips/vector.h> /* needs the types of the one above */
 
 #include "base/clock.h"
 #include "base/str.h"
@@ -159,6 +160,7 @@ int main(void)
 		fputs("atelier-decode: libvips cannot start\n", stderr);
 		return 1;
 	}
+	vips_vector_set_enabled(FALSE); /* its code generator needs executable memory */
 	vips_concurrency_set(1);
 	vips_cache_set_max(0);
 	/* A loader touches its library's lazily made tables before the sandbox closes. */

@@ -26,6 +26,7 @@ static const int ALLOWED[] = {
 	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(sigaltstack), SCMP_SYS(exit), SCMP_SYS(exit_group),
 	SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_getaffinity), SCMP_SYS(getrandom),
 	SCMP_SYS(restart_syscall), SCMP_SYS(tgkill), SCMP_SYS(getcpu), SCMP_SYS(fstat), SCMP_SYS(lseek),
+	SCMP_SYS(umask), SCMP_SYS(getpeername),
 };
 
 /* What libraries try and can do without. */
@@ -46,7 +47,13 @@ static int add_rules(scmp_filter_ctx filter)
 		if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(code), REFUSED[i], 0) != 0)
 			return -1;
 	}
-	/* memory that is never executable; threads, but no new processes */
+	/* Memory that is never executable: code generators of libraries are told so and do without. */
+	if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mmap), 1,
+			     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC)) ||
+	    seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mprotect), 1,
+			     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC)))
+		return -1;
+	/* threads, but no new processes */
 	if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) ||
 	    seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
 			     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) ||
