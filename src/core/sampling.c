@@ -45,6 +45,14 @@ void atl_sampling_merge(struct atl_sampling *base, const struct atl_sampling *ov
 	base->present |= over->present;
 }
 
+/* What people send is checked to the letter; what an older or newer version stored is read as far as it is known. */
+static struct atl_json_desc strict_desc(void)
+{
+	struct atl_json_desc desc = atl_sampling_desc;
+	desc.open = false;
+	return desc;
+}
+
 /* A null is "not set": the decoder counts it as present with a zero value. */
 static void forget_nulls(const struct atl_json *tree, struct atl_sampling *sampling)
 {
@@ -55,18 +63,25 @@ static void forget_nulls(const struct atl_json *tree, struct atl_sampling *sampl
 	}
 }
 
-enum atl_err atl_sampling_read(struct atl_arena *arena, const struct atl_json *tree, struct atl_sampling *ret,
-			       struct atl_errinfo *info)
+static enum atl_err decode(struct atl_arena *arena, const struct atl_json *tree, const struct atl_json_desc *desc,
+			   struct atl_sampling *ret, struct atl_errinfo *info)
 {
 	struct atl_sampling sampling = {0};
 	if (tree && tree->kind != ATL_JSON_NULL) {
-		enum atl_err err = atl_json_decode(arena, tree, &atl_sampling_desc, &sampling, info);
+		enum atl_err err = atl_json_decode(arena, tree, desc, &sampling, info);
 		if (err)
 			return err;
 		forget_nulls(tree, &sampling);
 	}
 	*ret = sampling;
 	return ATL_OK;
+}
+
+enum atl_err atl_sampling_read(struct atl_arena *arena, const struct atl_json *tree, struct atl_sampling *ret,
+			       struct atl_errinfo *info)
+{
+	struct atl_json_desc desc = strict_desc();
+	return decode(arena, tree, &desc, ret, info);
 }
 
 enum atl_err atl_sampling_parse(struct atl_arena *arena, const char *json, struct atl_sampling *ret,
@@ -78,7 +93,7 @@ enum atl_err atl_sampling_parse(struct atl_arena *arena, const char *json, struc
 		if (err)
 			return err;
 	}
-	return atl_sampling_read(arena, tree, ret, info);
+	return decode(arena, tree, &atl_sampling_desc, ret, info);
 }
 
 void atl_sampling_write(struct atl_jw *w, const char *key, const struct atl_sampling *s)
