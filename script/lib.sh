@@ -20,12 +20,17 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # step NAME COMMAND...: runs it with its output in a log; one line when it is done, the log's end when it fails.
 step() {
-	local name=$1 log start end
+	local name=$1 log start end failed=0
 	shift
 	log=$LOGS/$(printf '%s' "$name" | tr -c 'A-Za-z0-9\n' '-').log
 	start=$(date +%s)
 	printf '  %-46s' "$name ..."
-	if "$@" >"$log" 2>&1; then
+	# Not in the condition of an `if`: bash ignores `set -e` there, and a failed download would count as installed.
+	set +e
+	(set -e; "$@") >"$log" 2>&1
+	failed=$?
+	set -e
+	if [ "$failed" = 0 ]; then
 		end=$(date +%s)
 		printf ' done, %d s\n' $((end - start))
 	else
