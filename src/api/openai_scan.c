@@ -335,6 +335,8 @@ static bool check_member(struct scan *scan, const char *key, enum where where)
 	char c = peek(scan);
 	struct atl_span *span = NULL;
 
+	if (scan->p == scan->end || (where != IN_ROOT && where != IN_OPTIONS))
+		return true; /* a missing value is told of as such */
 	if (where == IN_ROOT && strcmp(key, "model") == 0) {
 		if (out->model.length)
 			return invalid(scan, "model", "The key stands twice.");
