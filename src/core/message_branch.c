@@ -24,8 +24,9 @@ static enum atl_err find_leaf(struct atl_conn *conn, struct atl_arena *arena, co
 	enum atl_err err = atl_query(
 		conn, &rows, info,
 		"WITH RECURSIVE down (id, depth) AS (SELECT CAST(? AS TEXT), 0 UNION ALL "
-		"SELECT (SELECT c.id FROM messages c WHERE c.conversation_id = m.conversation_id AND c.parent_id = m.id "
-		"AND c.deleted_at IS NULL ORDER BY CASE WHEN c.id = m.active_child_id THEN 0 ELSE 1 END, c.seq DESC LIMIT 1), "
+		"SELECT COALESCE((SELECT c.id FROM messages c WHERE c.id = m.active_child_id AND c.parent_id = m.id "
+		"AND c.deleted_at IS NULL), (SELECT c.id FROM messages c WHERE c.conversation_id = m.conversation_id "
+		"AND c.parent_id = m.id AND c.deleted_at IS NULL ORDER BY c.seq DESC LIMIT 1)), "
 		"d.depth + 1 FROM down d JOIN messages m ON m.id = d.id) "
 		"SELECT id FROM down WHERE id IS NOT NULL ORDER BY depth DESC LIMIT 1",
 		"s", id);

