@@ -318,7 +318,7 @@ const char *text_at(struct atl_req *req, const char *path)
 {
 	const struct atl_json *node = at(req, path);
 
-	return node && node->kind == ATL_JSON_STRING ? node->string : "";
+	return node && node->kind == ATL_JSON_STRING ? fmt("%s", node->string) : "";
 }
 
 int64_t int_at(struct atl_req *req, const char *path)
