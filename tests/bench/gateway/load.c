@@ -19,6 +19,7 @@
 
 #define SAMPLES_MAX 4000000
 #define ANSWER_MAX 65536
+#define STREAM_US 1280000 /* a stream of upstream.c */
 
 struct conn {
 	int fd;
@@ -178,14 +179,17 @@ int main(int argc, char **argv)
 	cpu = cpu_us(argv[5]);
 	start = now_us();
 	until = start + (uint64_t)(atof(argv[4]) * 1e6);
-	for (int i = 0; i < count; i++)
-		ask(&conns[i]);
-	/* Streams: each connection one after the other until the time is over, then the running ones to their end. */
+	/* Streams begin one after the other, evenly over the length of one; the rest at once. Then each connection goes on
+	 * until the time is over, and what runs is waited for. */
+	int begun = 0;
+
 	for (size_t asked = (size_t)count; done < asked;) {
 		bool again = now_us() < until;
 
-		ready = epoll_wait(poll, events, 256, 30000);
-		if (ready <= 0) {
+		for (; begun < count && (!stream || now_us() - start >= (uint64_t)begun * STREAM_US / (uint64_t)count); begun++)
+			ask(&conns[begun]);
+		ready = epoll_wait(poll, events, 256, begun < count ? 1 : 30000);
+		if (ready < 0 || (ready == 0 && begun == count)) {
 			fprintf(stderr, "load: nothing came for 30 s\n");
 			return 1;
 		}
