@@ -1,0 +1,162 @@
+/* Every entry point asks the policy: the canary phrase is refused at each, in each field that reaches a model, and the
+ * refusal is counted for the entry point of the table. A new line of ATL_ENTRY_LIST fails here until it has a row. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "core/policy.h"
+#include "support.h"
+
+#define C ATL_POLICY_CANARY
+
+/* {chr}, {per}, {cnv}, {msg} in lines become ids of the owner's objects. */
+static const struct row {
+	enum atl_entry_point entry;
+	const char *line, *body;
+} rows[] = {
+	{ ATL_ENTRY_CHARACTER, "POST /api/v1/characters", "{\"card\":{\"name\":\"A\",\"description\":\"" C "\"}}" },
+	{ ATL_ENTRY_CHARACTER, "POST /api/v1/characters", "{\"name\":\"" C "\"}" },
+	{ ATL_ENTRY_CHARACTER, "POST /api/v1/characters", "{\"card\":{\"name\":\"A\",\"alternate_greetings\":[\"x\",\"" C "\"]}}" },
+	{ ATL_ENTRY_CHARACTER, "POST /api/v1/characters", "{\"card\":{\"name\":\"A\",\"unknown\":{\"deep\":[\"" C "\"]}}}" },
+	{ ATL_ENTRY_CHARACTER, "POST /api/v1/characters",
+	  "{\"card\":{\"spec\":\"chara_card_v2\",\"data\":{\"name\":\"A\",\"system_prompt\":\"" C "\"}}}" },
+	{ ATL_ENTRY_CHARACTER, "PATCH /api/v1/characters/{chr}", "{\"card\":{\"personality\":\"" C "\"}}" },
+	{ ATL_ENTRY_CHARACTER, "PATCH /api/v1/characters/{chr}", "{\"card\":{\"post_history_instructions\":\"" C "\"}}" },
+	{ ATL_ENTRY_PERSONA, "POST /api/v1/personas", "{\"name\":\"A\",\"description\":\"" C "\"}" },
+	{ ATL_ENTRY_PERSONA, "POST /api/v1/personas", "{\"name\":\"" C "\"}" },
+	{ ATL_ENTRY_PERSONA, "PATCH /api/v1/personas/{per}", "{\"description\":\"" C "\"}" },
+	{ ATL_ENTRY_MESSAGE, "POST /api/v1/conversations/{cnv}/messages", "{\"content\":\"say " C " now\"}" },
+	{ ATL_ENTRY_MESSAGE, "POST /api/v1/conversations/{cnv}/messages", "{\"content\":\"" C "\",\"reply\":false}" },
+	{ ATL_ENTRY_EDIT, "POST /api/v1/messages/{msg}/edit", "{\"content\":\"" C "\"}" },
+	{ ATL_ENTRY_EDIT, "POST /api/v1/messages/{msg}/edit", "{\"content\":\"" C "\",\"in_place\":true}" },
+	{ ATL_ENTRY_TEMPORARY, "POST /api/v1/temporary/replies", "{\"messages\":[{\"role\":\"user\",\"content\":\"" C "\"}]}" },
+	{ ATL_ENTRY_TEMPORARY, "POST /api/v1/temporary/replies",
+	  "{\"messages\":[{\"role\":\"assistant\",\"content\":\"" C "\"},{\"role\":\"user\",\"content\":\"go on\"}]}" },
+	{ ATL_ENTRY_IMPORT, "POST /api/v1/conversations/import",
+	  "{\"user_name\":\"U\",\"character_name\":\"C\"}\n{\"name\":\"U\",\"is_user\":true,\"mes\":\"" C "\"}\n" },
+	{ ATL_ENTRY_OPENAI_CHAT, "POST /v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"" C "\"}]}" },
+	{ ATL_ENTRY_OPENAI_CHAT, "POST /v1/chat/completions",
+	  "{\"stream\":true,\"messages\":[{\"role\":\"system\",\"content\":\"" C "\"},{\"role\":\"user\",\"content\":\"hi\"}]}" },
+	{ ATL_ENTRY_OPENAI_CHAT, "POST /v1/chat/completions",
+	  "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"" C "\"}]}]}" },
+	{ ATL_ENTRY_OPENAI_COMPLETION, "POST /v1/completions", "{\"prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_OPENAI_COMPLETION, "POST /v1/completions", "{\"prompt\":[\"x\",\"" C "\"]}" },
+	{ ATL_ENTRY_OPENAI_EMBEDDING, "POST /v1/embeddings", "{\"input\":\"" C "\"}" },
+	{ ATL_ENTRY_OPENAI_EMBEDDING, "POST /v1/embeddings", "{\"input\":[\"x\",\"" C "\"]}" },
+};
+
+static const char *character, *persona, *conversation, *message;
+
+static const char *fill(const char *line)
+{
+	static const char *const names[] = { "{chr}", "{per}", "{cnv}", "{msg}" };
+	const char *const ids[] = { character, persona, conversation, message };
+
+	for (size_t i = 0; i < ATL_COUNT(names); i++) {
+		const char *at = strstr(line, names[i]);
+
+		if (at)
+			return fmt("%.*s%s%s", (int)(at - line), line, ids[i], at + strlen(names[i]));
+	}
+	return line;
+}
+
+static bool served(const char *line)
+{
+	const char *path = strchr(line, ' ') + 1;
+
+	for (size_t t = 0; atl_api_tables[t]; t++)
+		for (const struct atl_route *route = atl_api_tables[t]; route->path; route++)
+			if (route->method == ATL_POST && strcmp(route->path, path) == 0)
+				return true;
+	return false;
+}
+
+static uint64_t refused(enum atl_entry_point entry)
+{
+	struct atl_policy_stats stats;
+
+	atl_policy_stats(&stats);
+	return stats.refused[entry];
+}
+
+static void test_every_row(void **state)
+{
+	struct site *site = *state;
+	int wrong = 0;
+
+	for (size_t i = 0; i < ATL_COUNT(rows); i++) {
+		uint64_t before = refused(rows[i].entry);
+		struct atl_req *req;
+
+		if (rows[i].entry == ATL_ENTRY_IMPORT && !served(rows[i].line))
+			continue; /* conversations cannot be imported yet */
+		req = ask(site, &owner, fill(rows[i].line), rows[i].body);
+		if (req->status == 403 && strstr(req->out.data, "refused_by_policy") && refused(rows[i].entry) == before + 1)
+			continue;
+		print_error("%s %s: %d, counted %d\n%.400s\n", rows[i].line, rows[i].body, req->status,
+			    (int)(refused(rows[i].entry) - before), req->out.length ? req->out.data : "");
+		wrong++;
+	}
+	assert_int_equal(wrong, 0);
+	/* nothing of it was stored */
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM messages WHERE content LIKE '%" C "%'"), 0);
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM characters WHERE card LIKE '%" C "%'"), 0);
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM personas WHERE description LIKE '%" C "%'"), 0);
+}
+
+/* The last gate: a text that got into the database some other way does not reach a model. */
+static void test_prompt(void **state)
+{
+	struct site *site = *state;
+	uint64_t before = refused(ATL_ENTRY_PROMPT);
+	const char *talk = make_conversation(site, &owner, NULL), *id = add_message(site, &owner, talk, "harmless");
+	struct atl_req *req;
+
+	ears_open(site, owner.id);
+	execute(site->app.db, fmt("UPDATE messages SET content = '" C "' WHERE id = '%s'", id));
+	req = expect(ask(site, &owner, fmt("POST /api/v1/messages/%s/regenerate", id), NULL), 202);
+	id = text_at(req, "message.id");
+	ears_wait(site, "message.updated", id);
+	req = expect(ask(site, &owner, fmt("GET /api/v1/messages/%s", id), NULL), 200);
+	assert_string_equal(text_at(req, "status"), "failed");
+	assert_string_equal(text_at(req, "error.slug"), "refused_by_policy");
+	assert_int_equal(refused(ATL_ENTRY_PROMPT), before + 1);
+	ears_close(site);
+}
+
+static void test_every_entry_point_has_a_row(void **state)
+{
+	for (int entry = 0; entry < ATL_ENTRY_COUNT; entry++) {
+		bool found = entry == ATL_ENTRY_PROMPT;
+
+		for (size_t i = 0; i < ATL_COUNT(rows); i++)
+			found |= (int)rows[i].entry == entry;
+		if (!found)
+			fail_msg("%s: no row says how it is reached", atl_entry_name((enum atl_entry_point)entry));
+	}
+}
+
+static int setup(void **state)
+{
+	struct site *site;
+
+	site_setup(state);
+	site = *state;
+	character = make_character(site, &owner, "Ada");
+	persona = text_at(expect(ask(site, &owner, "POST /api/v1/personas", "{\"name\":\"Me\"}"), 201), "id");
+	conversation = make_conversation(site, &owner, character);
+	message = add_message(site, &owner, conversation, "hello");
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_row),
+		cmocka_unit_test(test_prompt),
+		cmocka_unit_test(test_every_entry_point_has_a_row),
+	};
+
+	return cmocka_run_group_tests(tests, setup, site_teardown);
+}
