@@ -170,8 +170,13 @@ bool atl_api_idempotent_begin(struct atl_req *req)
 		atl_api_fail(req, err, &info);
 		return false;
 	}
-	if (!earlier.replay)
+	if (!earlier.replay) {
+		struct atl_identity *identity = req->identity;
+
+		identity->once_key = key;
+		identity->once_made = earlier.made_id;
 		return true;
+	}
 	atl_res_header(req, "Idempotent-Replayed", "true");
 	atl_res_json_text(req, earlier.status, earlier.response, strlen(earlier.response));
 	return false;

@@ -1,6 +1,7 @@
 /* conversations.c - /api/v1/conversations. Messages are messages.c's. */
 #include "api/api.h"
 #include "api/fields.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "core/conversation.h"
 #include "core/generation.h"
@@ -216,20 +217,26 @@ static enum atl_err add_message(struct atl_req *req, const struct add_in *in, st
 				struct atl_errinfo *info)
 {
 	struct atl_message *message = ATL_ARENA_ARRAY(&req->arena, struct atl_message, 2);
+	bool reply = !atl_json_has(&add_desc, in, "reply") || in->reply;
 	if (!message)
 		return atl_fail(info, ATL_ERR_NOMEM, "message");
-	enum atl_err err = atl_message_add(atl_api_app(req), atl_api_identity(req), &req->arena,
-					   atl_req_param(req, "id"), in->parent_id, in->content, message, info);
+	/* refused as a whole: a message that stays behind a refusal would be sent again */
+	enum atl_err err = reply ? atl_generation_room(atl_api_app(req), atl_api_user(req), info) : ATL_OK;
+	if (!err)
+		err = atl_message_add(atl_api_app(req), atl_api_identity(req), &req->arena, atl_req_param(req, "id"),
+				      in->parent_id, in->content, message, info);
 	if (err)
 		return err;
 	out->message = message;
-	if (atl_json_has(&add_desc, in, "reply") && !in->reply)
+	if (!reply)
 		return ATL_OK;
 	err = atl_generation_start(atl_api_app(req), atl_api_identity(req), &req->arena, message->id,
 				   ATL_GENERATION_REPLY, in->model, message + 1, info);
 	if (!err)
 		out->reply = message + 1;
-	return err;
+	else /* the room was taken meanwhile: the message is there, and the answer says that no reply is */
+		atl_warn("api", "no reply to %s was started: %s %s", message->id, atl_err_name(err), info->detail);
+	return ATL_OK;
 }
 
 static void handle_add(struct atl_req *req)

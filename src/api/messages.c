@@ -97,6 +97,8 @@ static void handle_edit(struct atl_req *req)
 	if (!atl_api_idempotent_begin(req))
 		return;
 	enum atl_err err = atl_req_json(req, &in, &info);
+	if (!err && in.reply) /* refused as a whole */
+		err = atl_generation_room(atl_api_app(req), atl_api_user(req), &info);
 	if (!err)
 		err = atl_message_edit(atl_api_app(req), atl_api_identity(req), &req->arena, atl_req_param(req, "id"),
 				       in.content, in.in_place, &message, &info);

@@ -366,6 +366,8 @@ static enum atl_err replies_up(struct serve *s, struct atl_errinfo *info)
 	int64_t count = 0;
 	enum atl_err err = atl_message_interrupt_all(s->app.db, &count, info);
 
+	if (!err)
+		err = atl_idempotency_recover(&s->app, info);
 	if (err)
 		return err;
 	if (count)

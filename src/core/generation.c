@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "core/events.h"
+#include "core/idempotency.h"
 #include "core/prepare.h"
 #include "core/message_int.h"
 #include "core/publish.h"
@@ -493,6 +494,7 @@ struct begin {
 	enum atl_generation_mode mode;
 	struct atl_message target, reply;
 	const char *from_id;
+	bool found; /* `reply` was begun by an earlier try of the same request */
 };
 
 static enum atl_err insert_reply(struct atl_conn *conn, struct begin *b, const char *parent_id,
@@ -515,6 +517,35 @@ static enum atl_err insert_reply(struct atl_conn *conn, struct begin *b, const c
 					.updated_at = now};
 	b->from_id = parent_id;
 	enum atl_err err = atl_message_insert_in(conn, &b->reply, info);
+	if (!err)
+		err = atl_idempotency_made_in(conn, b->who->user_id, b->who->once_key, id, info);
+	return err ? err : atl_message_siblings_in(conn, b->arena, &b->reply, info);
+}
+
+/* The request was sent before and cut off: its reply may be there. What it made first is the reply itself, or the
+ * message to be answered. */
+static enum atl_err find_earlier(struct atl_conn *conn, struct begin *b, struct atl_errinfo *info)
+{
+	const char *id = b->who->once_made;
+	struct atl_rows *rows;
+	enum atl_err err = ATL_OK;
+	if (atl_str_eq(id, b->message_id)) {
+		err = atl_query(conn, &rows, info,
+				"SELECT id FROM messages WHERE conversation_id = ? AND parent_id = ? AND deleted_at IS NULL "
+				"ORDER BY seq DESC LIMIT 1",
+				"ss", b->target.conversation_id, b->message_id);
+		if (err)
+			return err;
+		id = NULL;
+		if (atl_rows_next(rows, &err, info)) {
+			id = atl_col_text(rows, 0, b->arena);
+			atl_rows_close(rows);
+		}
+	}
+	if (err || !id)
+		return err;
+	b->found = true;
+	err = atl_message_get_in(conn, b->arena, b->who->user_id, id, &b->reply, info);
 	return err ? err : atl_message_siblings_in(conn, b->arena, &b->reply, info);
 }
 
@@ -522,7 +553,9 @@ static enum atl_err begin_fn(struct atl_conn *conn, void *arg, struct atl_errinf
 {
 	struct begin *b = arg;
 	enum atl_err err = atl_message_get_in(conn, b->arena, b->who->user_id, b->message_id, &b->target, info);
-	if (err)
+	if (!err && b->who->once_made)
+		err = find_earlier(conn, b, info);
+	if (err || b->found)
 		return err;
 	bool answer = atl_str_eq(b->target.role, "assistant");
 	if (b->mode == ATL_GENERATION_CONTINUE) {
@@ -556,8 +589,9 @@ static void count_of_user(const char *key, void *value, void *arg)
 		++*(size_t *)args[1];
 }
 
-static enum atl_err check_room(struct atl_generations *g, const char *user_id, struct atl_errinfo *info)
+enum atl_err atl_generation_room(struct atl_app *app, const char *user_id, struct atl_errinfo *info)
 {
+	struct atl_generations *g = app->generations;
 	size_t own = 0;
 	void *args[2] = {(void *)user_id, &own};
 	pthread_mutex_lock(&g->lock);
@@ -580,6 +614,7 @@ static struct reply *make_reply(struct atl_app *app, const struct begin *b, cons
 		return NULL;
 	r->app = app;
 	r->who = *b->who;
+	r->who.once_key = r->who.once_made = NULL; /* the request's */
 	atl_str_copy(r->id, sizeof r->id, b->reply.id);
 	atl_str_copy(r->conversation_id, sizeof r->conversation_id, b->reply.conversation_id);
 	atl_str_copy(r->from_id, sizeof r->from_id, b->from_id ? b->from_id : "");
@@ -600,13 +635,18 @@ enum atl_err atl_generation_start(struct atl_app *app, const struct atl_identity
 				  struct atl_message *ret, struct atl_errinfo *info)
 {
 	struct atl_generations *g = app->generations;
-	enum atl_err err = check_room(g, who->user_id, info);
+	enum atl_err err = atl_generation_room(app, who->user_id, info);
 	if (err)
 		return err;
 	struct begin b = {.arena = arena, .who = who, .message_id = message_id, .mode = mode};
 	err = atl_db_tx(app->db, begin_fn, &b, info);
 	if (err)
 		return err;
+	if (b.found) {
+		*ret = b.reply;
+		atl_generation_overlay(app, arena, ret);
+		return ATL_OK;
+	}
 	struct reply *r = make_reply(app, &b, model);
 	bool registered = false;
 	if (r) {

@@ -32,6 +32,8 @@ enum atl_err atl_generations_create(struct atl_app *app, struct atl_generations 
 void atl_generations_drain(struct atl_generations *generations, unsigned timeout_ms);
 void atl_generations_destroy(struct atl_generations *generations); /* after drain */
 
+/* THROTTLED or SHUTDOWN: a reply would not be started now. For requests that store something before they start one. */
+enum atl_err atl_generation_room(struct atl_app *app, const char *user_id, struct atl_errinfo *info) ATL_MUST_USE;
 /* The row is there and durable when this returns; what fails later is told in the message itself.
  * Errors: NOT_FOUND, CONFLICT (it is being written), THROTTLED (too many at a time), SHUTDOWN. */
 enum atl_err atl_generation_start(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,

@@ -1,4 +1,5 @@
-/* idempotency.c - SQL of Idempotency-Key: a row with status 0 is a reservation. */
+/* idempotency.c - SQL of Idempotency-Key. A row with status HELD is a reservation, one with status FREE was given back
+ * after something had been made; the response of both is the id of what was made, or empty. Others hold an answer. */
 #include "core/idempotency.h"
 
 #include "base/clock.h"
@@ -6,7 +7,9 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "db/db.h"
+
+#define HELD 0
+#define FREE 1
 
 struct access {
 	const char *user_id, *key, *response;
@@ -21,14 +24,15 @@ static enum atl_err begin_tx(struct atl_conn *conn, void *arg, struct atl_errinf
 {
 	struct access *access = arg;
 	struct atl_rows *rows;
-	const char *hash;
+	const char *hash, *response;
+	int64_t status, since;
 	int64_t created = 0;
 	enum atl_err err;
 
 	memset(&access->result, 0, sizeof(access->result));
 	err = atl_exec(conn, info,
 		       "DELETE FROM idempotency_keys WHERE user_id = ? AND idempotency_key = ? "
-		       "AND (created_at <= ? OR (status = 0 AND created_at <= ?))",
+		       "AND (created_at <= ? OR (status = 0 AND response = '' AND created_at <= ?))",
 		       "ssii", access->user_id, access->key, access->now - ATL_IDEMPOTENCY_KEEP_MS,
 		       access->now - ATL_IDEMPOTENCY_PENDING_MS);
 	if (!err)
@@ -39,25 +43,35 @@ static enum atl_err begin_tx(struct atl_conn *conn, void *arg, struct atl_errinf
 	if (err || created > 0)
 		return err;
 	err = atl_query(conn, &rows, info,
-			"SELECT request_hash, status, response FROM idempotency_keys WHERE user_id = ? AND idempotency_key = ?",
+			"SELECT request_hash, status, response, created_at FROM idempotency_keys "
+			"WHERE user_id = ? AND idempotency_key = ?",
 			"ss", access->user_id, access->key);
 	if (err)
 		return err;
 	if (!atl_rows_next(rows, &err, info))
 		return err ? err : atl_fail(info, ATL_ERR_DB, "the idempotency key vanished");
 	hash = atl_col_text(rows, 0, access->arena);
-	access->result.status = (int)atl_col_int(rows, 1);
-	access->result.response = atl_col_text(rows, 2, access->arena);
+	status = atl_col_int(rows, 1);
+	response = atl_col_text(rows, 2, access->arena);
+	since = atl_col_int(rows, 3);
 	atl_rows_close(rows);
-	if (!hash || !access->result.response)
+	if (!hash || !response)
 		return atl_fail(info, ATL_ERR_NOMEM, "read idempotency key");
 	if (!atl_str_eq(hash, access->hash))
 		return atl_fail_field(info, ATL_ERR_UNPROCESSABLE, "Idempotency-Key",
 				      "This Idempotency-Key was used for another request.");
-	if (access->result.status == 0)
+	if (status == HELD && (!*response || since > access->now - ATL_IDEMPOTENCY_PENDING_MS))
 		return atl_fail_field(info, ATL_ERR_CONFLICT, "Idempotency-Key",
 				      "The first request with this Idempotency-Key is still being worked on.");
+	if (status == HELD || status == FREE) {
+		access->result.made_id = response;
+		return atl_exec(conn, info,
+				"UPDATE idempotency_keys SET status = 0, created_at = ? WHERE user_id = ? AND idempotency_key = ?",
+				"iss", access->now, access->user_id, access->key);
+	}
 	access->result.replay = true;
+	access->result.status = (int)status;
+	access->result.response = response;
 	return ATL_OK;
 }
 
@@ -119,9 +133,15 @@ enum atl_err atl_idempotency_finish(struct atl_app *app, const char *user_id, co
 static enum atl_err abandon_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct access *access = arg;
+	enum atl_err err = atl_exec(conn, info,
+				    "DELETE FROM idempotency_keys WHERE user_id = ? AND idempotency_key = ? AND status = 0 "
+				    "AND response = ''",
+				    "ss", access->user_id, access->key);
 
-	return atl_exec(conn, info, "DELETE FROM idempotency_keys WHERE user_id = ? AND idempotency_key = ? AND status = 0",
-			"ss", access->user_id, access->key);
+	return err ? err
+		   : atl_exec(conn, info,
+			      "UPDATE idempotency_keys SET status = 1 WHERE user_id = ? AND idempotency_key = ? AND status = 0",
+			      "ss", access->user_id, access->key);
 }
 
 void atl_idempotency_abandon(struct atl_app *app, const char *user_id, const char *key)
@@ -132,6 +152,30 @@ void atl_idempotency_abandon(struct atl_app *app, const char *user_id, const cha
 
 	if (err) /* it is given up by itself after ATL_IDEMPOTENCY_PENDING_MS */
 		atl_warn("idempotency", "give a key back: %s %s", atl_err_name(err), info.detail);
+}
+
+enum atl_err atl_idempotency_made_in(struct atl_conn *conn, const char *user_id, const char *key, const char *id,
+				     struct atl_errinfo *info)
+{
+	if (!key)
+		return ATL_OK;
+	return atl_exec(conn, info,
+			"UPDATE idempotency_keys SET response = ? WHERE user_id = ? AND idempotency_key = ? AND status = 0 "
+			"AND response = ''",
+			"sss", id, user_id, key);
+}
+
+static enum atl_err recover_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	enum atl_err err = atl_exec(conn, info, "DELETE FROM idempotency_keys WHERE status = 0 AND response = ''", "");
+
+	(void)arg;
+	return err ? err : atl_exec(conn, info, "UPDATE idempotency_keys SET status = 1 WHERE status = 0", "");
+}
+
+enum atl_err atl_idempotency_recover(struct atl_app *app, struct atl_errinfo *info)
+{
+	return atl_db_tx(app->db, recover_tx, NULL, info);
 }
 
 static enum atl_err purge_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)

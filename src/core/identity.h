@@ -1,6 +1,6 @@
 /* identity.h - who asks: the result of authentication, attached to every request as req->identity.
  *
- * A plain value without pointers; copy it freely. Code that works for a user takes `const struct atl_identity *` or
+ * A plain value; copy it freely (a copy that outlives the request does not look at once_*). Code that works for a user takes `const struct atl_identity *` or
  * just the user id, and never looks at cookies or headers itself.
  *
  * Threads: a value.
@@ -28,6 +28,8 @@ struct atl_identity {
 	char csrf_token[ATL_TOKEN_SIZE]; /* COOKIE, else "" */
 	char key_id[ATL_ID_SIZE];	 /* BEARER and X_API_KEY, else "" */
 	int64_t expires_at_ms;		 /* of the session or key; 0: never */
+	const char *once_key;		 /* the request's Idempotency-Key while it is held (core/idempotency.h), else NULL */
+	const char *once_made;		 /* id of what an earlier try with this key made without answering, else NULL */
 };
 
 static inline bool atl_identity_signed_in(const struct atl_identity *identity)

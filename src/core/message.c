@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "core/character.h"
 #include "core/generation.h"
+#include "core/idempotency.h"
 #include "core/macros.h"
 #include "core/message_int.h"
 #include "core/persona.h"
@@ -234,6 +235,8 @@ static enum atl_err insert_sibling(struct atl_conn *conn, struct work *w, const 
 				      .updated_at = w->now_ms};
 	enum atl_err err = atl_message_insert_in(conn, &message, info);
 	if (!err)
+		err = atl_idempotency_made_in(conn, w->user_id, w->who->once_key, id, info);
+	if (!err)
 		err = atl_message_siblings_in(conn, w->arena, &message, info);
 	if (!err)
 		w->out = message;
@@ -270,6 +273,8 @@ enum atl_err atl_message_add(struct atl_app *app, const struct atl_identity *who
 			     const char *conversation_id, const char *parent_id, const char *content,
 			     struct atl_message *ret, struct atl_errinfo *info)
 {
+	if (who->once_made)
+		return atl_message_get(app, arena, who->user_id, who->once_made, ret, info);
 	enum atl_err err = check_content(content, info);
 	if (!err)
 		err = atl_policy_check_text(app, ATL_ENTRY_MESSAGE, who, content, info);
@@ -287,6 +292,8 @@ enum atl_err atl_message_add(struct atl_app *app, const struct atl_identity *who
 		return err;
 	*ret = w.out;
 	atl_message_publish(app, "message.created", ret);
+	/* its title, place in the list and count changed */
+	atl_conversation_publish(app, "conversation.updated", who->user_id, ret->conversation_id);
 	return ATL_OK;
 }
 
@@ -315,12 +322,15 @@ enum atl_err atl_message_edit(struct atl_app *app, const struct atl_identity *wh
 			      const char *id, const char *content, bool in_place, struct atl_message *ret,
 			      struct atl_errinfo *info)
 {
+	if (who->once_made)
+		return atl_message_get(app, arena, who->user_id, who->once_made, ret, info);
 	enum atl_err err = check_content(content, info);
 	if (!err)
 		err = atl_policy_check_text(app, ATL_ENTRY_EDIT, who, content, info);
 	if (err)
 		return err;
 	struct work w = {.arena = arena,
+			 .who = who,
 			 .user_id = who->user_id,
 			 .id = id,
 			 .content = content,
@@ -331,5 +341,7 @@ enum atl_err atl_message_edit(struct atl_app *app, const struct atl_identity *wh
 		return err;
 	*ret = w.out;
 	atl_message_publish(app, in_place ? "message.updated" : "message.created", ret);
+	if (!in_place)
+		atl_conversation_publish(app, "conversation.updated", who->user_id, ret->conversation_id);
 	return ATL_OK;
 }
