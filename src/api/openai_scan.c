@@ -6,7 +6,48 @@
 #include "base/json.h"
 #include "base/str.h"
 
-#define KEY_MAX 32 /* longer keys are none of ours */
+/* The keys that mean something here. */
+enum key {
+	KEY_OTHER,
+	KEY_MODEL,
+	KEY_MESSAGES,
+	KEY_STREAM,
+	KEY_STREAM_OPTIONS,
+	KEY_INCLUDE_USAGE,
+	KEY_ROLE,
+	KEY_TYPE,
+	KEY_IMAGE_URL,
+	KEY_INPUT_AUDIO,
+	KEY_FILE,
+	KEY_URL,
+	KEY_DATA,
+	KEY_FILE_DATA,
+	KEY_DETAIL,
+	KEY_FORMAT
+};
+static const struct {
+	const char *name;
+	size_t length;
+} keys[] = {
+#define K(text) { text, sizeof(text) - 1 }
+	[KEY_MODEL] = K("model"),	      [KEY_MESSAGES] = K("messages"),
+	[KEY_STREAM] = K("stream"),	      [KEY_STREAM_OPTIONS] = K("stream_options"),
+	[KEY_INCLUDE_USAGE] = K("include_usage"), [KEY_ROLE] = K("role"),
+	[KEY_TYPE] = K("type"),		      [KEY_IMAGE_URL] = K("image_url"),
+	[KEY_INPUT_AUDIO] = K("input_audio"), [KEY_FILE] = K("file"),
+	[KEY_URL] = K("url"),		      [KEY_DATA] = K("data"),
+	[KEY_FILE_DATA] = K("file_data"),     [KEY_DETAIL] = K("detail"),
+	[KEY_FORMAT] = K("format"),
+#undef K
+};
+
+static enum key find_key(const char *text, size_t length)
+{
+	for (enum key key = KEY_MODEL; key < (enum key)ATL_COUNT(keys); key++)
+		if (keys[key].length == length && memcmp(keys[key].name, text, length) == 0)
+			return key;
+	return KEY_OTHER;
+}
 
 /* The place of a value, as far as it matters. */
 enum where { IN_ROOT_VALUE, IN_ROOT, IN_OPTIONS, IN_PICTURE, IN_OTHER };
@@ -203,7 +244,7 @@ static bool is_word(const struct text *text, const char *const *words)
 }
 
 /* Strings that are the protocol's, not the user's. */
-static bool is_protocol(const char *key, enum where where, const struct text *text)
+static bool is_protocol(enum key key, enum where where, const struct text *text)
 {
 	static const char *const roles[] = { "system", "developer", "user", "assistant", "tool", "function", NULL };
 	static const char *const types[] = { "text",	  "image_url", "input_audio", "file",	    "function", "object",
@@ -211,13 +252,13 @@ static bool is_protocol(const char *key, enum where where, const struct text *te
 					     "json_schema", "json_object", "refusal", NULL };
 
 	if (where == IN_PICTURE)
-		return strcmp(key, "url") == 0 || strcmp(key, "data") == 0 || strcmp(key, "file_data") == 0 ||
-		       strcmp(key, "detail") == 0 || strcmp(key, "format") == 0;
-	if (strcmp(key, "role") == 0)
+		return key == KEY_URL || key == KEY_DATA || key == KEY_FILE_DATA ||
+		       key == KEY_DETAIL || key == KEY_FORMAT;
+	if (key == KEY_ROLE)
 		return is_word(text, roles);
-	if (strcmp(key, "type") == 0)
+	if (key == KEY_TYPE)
 		return is_word(text, types);
-	if (strcmp(key, "image_url") == 0) /* some clients write it without the object around it */
+	if (key == KEY_IMAGE_URL) /* some clients write it without the object around it */
 		return text->length > 11 && memcmp(text->start, "data:image/", 11) == 0;
 	return false;
 }
@@ -255,7 +296,7 @@ static bool add_text(struct scan *scan, const struct text *text)
 	return true;
 }
 
-static bool take_string(struct scan *scan, const char *key, enum where where)
+static bool take_string(struct scan *scan, enum key key, enum where where)
 {
 	size_t at = (size_t)(scan->p - scan->body);
 	struct text text;
@@ -263,7 +304,7 @@ static bool take_string(struct scan *scan, const char *key, enum where where)
 
 	if (!scan_string(scan, &text))
 		return false;
-	if (where == IN_ROOT && strcmp(key, "model") == 0) {
+	if (where == IN_ROOT && key == KEY_MODEL) {
 		name = atl_arena_alloc(scan->arena, text.length + 1);
 		if (!name)
 			return fail(scan, ATL_ERR_NOMEM, "there is no memory for the model's name");
@@ -314,22 +355,22 @@ static bool take_word(struct scan *scan, const char *word)
 	return true;
 }
 
-static bool take_value(struct scan *scan, const char *key, enum where where);
+static bool take_value(struct scan *scan, enum key key, enum where where);
 
 /* Where the members of the value at `key` are. */
-static enum where below(const char *key, enum where where)
+static enum where below(enum key key, enum where where)
 {
 	if (where == IN_ROOT_VALUE)
 		return IN_ROOT;
-	if (where == IN_ROOT && strcmp(key, "stream_options") == 0)
+	if (where == IN_ROOT && key == KEY_STREAM_OPTIONS)
 		return IN_OPTIONS;
-	if (strcmp(key, "image_url") == 0 || strcmp(key, "input_audio") == 0 || strcmp(key, "file") == 0)
+	if (key == KEY_IMAGE_URL || key == KEY_INPUT_AUDIO || key == KEY_FILE)
 		return IN_PICTURE;
 	return IN_OTHER;
 }
 
 /* Before a member of the root or of stream_options: the keys the relay acts on stand once and are of the right kind. */
-static bool check_member(struct scan *scan, const char *key, enum where where)
+static bool check_member(struct scan *scan, enum key key, enum where where)
 {
 	struct atl_openai_body *out = &scan->out;
 	char c = peek(scan);
@@ -337,27 +378,27 @@ static bool check_member(struct scan *scan, const char *key, enum where where)
 
 	if (scan->p == scan->end || (where != IN_ROOT && where != IN_OPTIONS))
 		return true; /* a missing value is told of as such */
-	if (where == IN_ROOT && strcmp(key, "model") == 0) {
+	if (where == IN_ROOT && key == KEY_MODEL) {
 		if (out->model.length)
 			return invalid(scan, "model", "The key stands twice.");
 		if (c != '"')
 			return invalid(scan, "model", "The model is named by a text.");
 		return true;
 	}
-	if (where == IN_ROOT && strcmp(key, "messages") == 0) {
+	if (where == IN_ROOT && key == KEY_MESSAGES) {
 		span = &out->messages;
 		if (c != '[')
 			return invalid(scan, "messages", "The messages are a list.");
-	} else if (where == IN_ROOT && strcmp(key, "stream_options") == 0) {
+	} else if (where == IN_ROOT && key == KEY_STREAM_OPTIONS) {
 		span = &out->stream_options;
 		if (c != '{' && c != 'n')
 			return invalid(scan, "stream_options", "The options are an object.");
-	} else if (where == IN_OPTIONS && strcmp(key, "include_usage") == 0) {
+	} else if (where == IN_OPTIONS && key == KEY_INCLUDE_USAGE) {
 		span = &out->include_usage;
 		if (c != 't' && c != 'f' && c != 'n')
 			return invalid(scan, "stream_options.include_usage", "This is true or false.");
 		out->wants_usage = c == 't';
-	} else if (where == IN_ROOT && strcmp(key, "stream") == 0) {
+	} else if (where == IN_ROOT && key == KEY_STREAM) {
 		if (c != 't' && c != 'f' && c != 'n')
 			return invalid(scan, "stream", "This is true or false.");
 		if (scan->stream_seen)
@@ -366,22 +407,22 @@ static bool check_member(struct scan *scan, const char *key, enum where where)
 		out->stream = c == 't';
 	}
 	if (span && span->length)
-		return invalid(scan, key, "The key stands twice.");
+		return invalid(scan, keys[key].name, "The key stands twice.");
 	if (span)
 		*span = (struct atl_span){ (size_t)(scan->p - scan->body), 1 }; /* its length comes after the value */
 	return true;
 }
 
-static struct atl_span *span_of(struct scan *scan, const char *key, enum where where)
+static struct atl_span *span_of(struct scan *scan, enum key key, enum where where)
 {
-	if (where == IN_ROOT && strcmp(key, "messages") == 0)
+	if (where == IN_ROOT && key == KEY_MESSAGES)
 		return &scan->out.messages;
-	if (where == IN_ROOT && strcmp(key, "stream_options") == 0)
+	if (where == IN_ROOT && key == KEY_STREAM_OPTIONS)
 		return &scan->out.stream_options;
-	return where == IN_OPTIONS && strcmp(key, "include_usage") == 0 ? &scan->out.include_usage : NULL;
+	return where == IN_OPTIONS && key == KEY_INCLUDE_USAGE ? &scan->out.include_usage : NULL;
 }
 
-static bool take_key(struct scan *scan, char out[KEY_MAX])
+static bool take_key(struct scan *scan, enum key *ret)
 {
 	struct text text;
 
@@ -390,19 +431,14 @@ static bool take_key(struct scan *scan, char out[KEY_MAX])
 		return fail(scan, ATL_ERR_JSON, "a key in quotes is missing");
 	if (!scan_string(scan, &text))
 		return false;
-	out[0] = '\0';
-	if (text.length < KEY_MAX) {
-		memcpy(out, text.start, text.length);
-		out[text.length] = '\0';
-	}
 	if (text.escaped) {
 		char *plain = atl_arena_alloc(scan->arena, text.length + 1);
 
 		if (!plain)
 			return fail(scan, ATL_ERR_NOMEM, "there is no memory for a key");
-		out[0] = '\0';
-		if (unescape(scan, &text, plain) < KEY_MAX)
-			memcpy(out, plain, strlen(plain) + 1);
+		*ret = find_key(plain, unescape(scan, &text, plain));
+	} else {
+		*ret = find_key(text.start, text.length);
 	}
 	skip_space(scan);
 	if (peek(scan) != ':')
@@ -414,10 +450,10 @@ static bool take_key(struct scan *scan, char out[KEY_MAX])
 
 static bool take_member(struct scan *scan, enum where where)
 {
-	char key[KEY_MAX];
+	enum key key = KEY_OTHER;
 	struct atl_span *span;
 
-	if (!take_key(scan, key) || !check_member(scan, key, where) || !take_value(scan, key, where))
+	if (!take_key(scan, &key) || !check_member(scan, key, where) || !take_value(scan, key, where))
 		return false;
 	span = span_of(scan, key, where);
 	if (span)
@@ -426,7 +462,7 @@ static bool take_member(struct scan *scan, enum where where)
 }
 
 /* p is at the opening bracket. Items of a list stand where the list stands: parts of a message keep their key. */
-static bool take_items(struct scan *scan, const char *key, enum where where)
+static bool take_items(struct scan *scan, enum key key, enum where where)
 {
 	bool object = *scan->p == '{';
 	char close = object ? '}' : ']';
@@ -457,7 +493,7 @@ static bool take_items(struct scan *scan, const char *key, enum where where)
 	return true;
 }
 
-static bool take_value(struct scan *scan, const char *key, enum where where)
+static bool take_value(struct scan *scan, enum key key, enum where where)
 {
 	skip_space(scan);
 	switch (peek(scan)) {
@@ -489,7 +525,7 @@ enum atl_err atl_openai_scan(struct atl_arena *arena, const char *body, size_t l
 	if (peek(&scan) != '{')
 		return atl_fail(info, ATL_ERR_JSON, "The body is a JSON object.");
 	scan.out.inside = (size_t)(scan.p - body) + 1;
-	ok = take_value(&scan, "", IN_ROOT_VALUE);
+	ok = take_value(&scan, KEY_OTHER, IN_ROOT_VALUE);
 	skip_space(&scan);
 	if (ok && scan.p != scan.end)
 		ok = fail(&scan, ATL_ERR_JSON, "there is something after the value");

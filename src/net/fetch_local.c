@@ -12,7 +12,7 @@
 #include "net/parser.h"
 #include "os/sock.h"
 
-#define IDLE_PER_PEER 16
+#define IDLE_PER_PEER 256 /* as many as may answer at once on a loop: opening anew costs more than keeping */
 #define PEER_SIZE 300
 #define REQUEST_HEAD_MAX 65536
 
