@@ -9,8 +9,6 @@ import { actionFor } from "./shortcuts.js";
 import { accountGate, engineGate, pickGate } from "./views/auth.js";
 import { loadThread, mountChat, mountStart, startConversation } from "./views/chat.js";
 import { mountConversations } from "./components/conversations.js";
-import { mountCharacter, mountCharacters } from "./views/characters.js";
-import { mountSettings } from "./views/settings.js";
 import { openHelp, openPalette } from "./components/palette.js";
 import { attempt, failed, menu } from "./components/ui.js";
 
@@ -25,11 +23,17 @@ function theme() {
   document.documentElement.dataset.theme = choice === "system" ? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light") : choice;
 }
 
+/** Views that the first paint does not need. @type {Record<string, () => Promise<any>>} */
+const later = {
+  characters: () => import("./views/characters.js"), settings: () => import("./views/settings.js"), temporary: () => import("./views/temporary.js"),
+};
+
 async function refresh() {
   const set = (/** @type {string} */ key, /** @type {string} */ path) => api.all(path).then((items) => store.dispatch({ type: "set", values: { [key]: items } })).catch(() => {});
   await Promise.all([
-    api.get("/conversations?limit=200").then((page) => store.dispatch({ type: "set", values: { conversations: sortConversations(page.items) } })).catch(() => {}),
+    api.get("/conversations?limit=200").then((page) => store.dispatch({ type: "set", values: { conversations: sortConversations(page.items), conversations_next: page.next } })).catch(() => {}),
     set("characters", "/characters"), set("personas", "/personas"), set("folders", "/folders"), set("models", "/models"),
+    api.get("/settings").then((settings) => store.dispatch({ type: "set", values: { settings } })).catch(() => {}),
     api.get("/engine").then((engine) => store.dispatch({ type: "engine.state", engine })).catch(() => {}),
   ]);
 }
@@ -50,35 +54,47 @@ function shell() {
   const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ label) => h("a", { href, title: label, dataset: { area: name } }, icon(name), h("span", { class: "label" }, label), h("span", { class: "visually-hidden" }, label));
   const aside = h("aside", { class: "list", "aria-label": t("nav.chat") });
   const work = h("main", { class: "work", id: "work", tabindex: -1 });
+  const details = h("aside", { class: "details", "aria-label": t("details.title") });
   const line = h("div", { class: "line", role: "status", hidden: true });
   const user = store.get().status.user;
   const box = h("div", { class: "shell" }, h("a", { class: "skip", href: "#work", onclick: (/** @type {Event} */ event) => { event.preventDefault(); work.focus(); } }, t("app.skip")),
     h("nav", { class: "rail", "aria-label": t("nav.main") }, h("a", { class: "brand", href: "/", "aria-label": t("app.name") }, h("img", { src: "/icon.svg", alt: "" })), link("/", "chat", t("nav.chat")), link("/characters", "people", t("nav.characters")), link("/settings", "settings", t("nav.settings")),
       h("button", { class: "end", "aria-label": t("nav.account"), onclick: (/** @type {any} */ event) => menu(event.currentTarget, [{ label: user.name, icon: "people", run: () => router.go("/settings/account") }, { label: t("help.title"), icon: "menu", run: openHelp }, null, { label: t("nav.signout"), icon: "close", run: signOut }]) }, h("span", { class: "avatar small", "aria-hidden": "true" }, user.name.slice(0, 1).toUpperCase()))),
-    line, aside, work, h("button", { class: "scrim", "aria-label": t("common.close"), onclick: () => box.classList.remove("list-open") }));
+    line, aside, work, details, h("button", { class: "scrim", "aria-label": t("common.close"), onclick: () => box.classList.remove("list-open", "details-open") }));
   replace(root, box);
   list = mountConversations(aside, () => router.go("/"));
-  return { box, aside, work, line };
+  return { box, aside, work, line, details };
 }
 
 /** @type {any} */ let parts = null;
+let turn = 0;
 /** @param {router.Route} route */
-function show(route) {
+async function show(route) {
   if (!parts) return;
+  const mine = ++turn;
+  const { box, aside, work, details } = parts;
   (view?.dispose ?? view)?.();
-  parts.box.classList.remove("list-open");
-  parts.aside.hidden = route.view !== "chat" && route.view !== "search";
-  const area = route.view === "chat" || route.view === "search" ? "chat" : route.view.startsWith("character") ? "people" : "settings";
-  for (const one of parts.box.querySelectorAll(".rail [data-area]")) one.dataset.area === area ? one.setAttribute("aria-current", "page") : one.removeAttribute("aria-current");
+  view = null;
+  box.classList.remove("list-open", "details-open");
+  replace(details);
+  const area = route.view.startsWith("character") ? "people" : route.view === "settings" ? "settings" : "chat";
+  aside.hidden = area !== "chat";
+  for (const one of box.querySelectorAll(".rail [data-area]")) one.dataset.area === area ? one.setAttribute("aria-current", "page") : one.removeAttribute("aria-current");
   document.title = t("app.name");
   list.draw();
-  const work = parts.work;
-  if (route.view === "chat" && route.id) view = mountChat(work, route.id);
+  if (route.view === "search") list.search(route.q ?? "");
+  if (route.view === "chat" && route.id) view = mountChat(work, route.id, details);
   else if (route.view === "chat" || route.view === "search") view = mountStart(work);
-  else if (route.view === "characters") view = mountCharacters(work);
-  else if (route.view === "character") view = mountCharacter(work, route.id ?? "");
-  else if (route.view === "settings") view = mountSettings(work, route.section ?? "appearance");
-  else { view = null; replace(work, h("div", { class: "empty" }, h("h1", {}, t("error.missing")), h("a", { class: "button", href: "/" }, t("common.back")))); }
+  else if (route.view === "missing") replace(work, h("div", { class: "empty" }, h("h1", {}, t("error.missing")), h("a", { class: "button", href: "/" }, t("common.back"))));
+  else {
+    /** @type {any} */ const module = await later[route.view === "character" ? "characters" : route.view]().catch(() => null);
+    if (mine !== turn) return;
+    if (!module) return failed(work, new api.ApiError(0, { slug: "offline", detail: t("error.offline") }), () => show(route));
+    if (route.view === "characters") view = module.mountCharacters(work);
+    else if (route.view === "character") view = module.mountCharacter(work, route.id ?? "");
+    else if (route.view === "temporary") view = module.mountTemporary(work, route.id);
+    else view = module.mountSettings(work, route.section ?? "appearance");
+  }
 }
 
 document.addEventListener("keydown", (event) => {
@@ -87,8 +103,8 @@ document.addEventListener("keydown", (event) => {
   const where = target.id === "prompt" ? "prompt" : target.closest("input, textarea, select, [contenteditable]") ? "text" : "page";
   const action = actionFor(event, store.get().prefs.shortcuts ?? {}, where);
   /** @type {Record<string, () => any>} */
-  const doing = { palette: openPalette, help: openHelp, new_chat: () => router.go("/"), search: () => document.getElementById("list-search")?.focus(),
-    toggle_list: () => parts.box.classList.toggle(innerWidth < 900 ? "list-open" : "list-closed"), ...(view?.actions ?? {}) };
+  const doing = { palette: openPalette, help: openHelp, new_chat: () => router.go("/"), temporary: () => router.go("/temporary"), search: () => document.getElementById("list-search")?.focus(),
+    toggle_details: () => view?.toggleDetails?.(), toggle_list: () => parts.box.classList.toggle(innerWidth < 900 ? "list-open" : "list-closed"), ...(view?.actions ?? {}) };
   if (action && doing[action] && doing[action]() !== false) event.preventDefault();
 });
 
@@ -110,7 +126,7 @@ async function signedIn(session, fresh) {
   api.setCsrf(session.csrf_token);
   store.dispatch({ type: "set", values: { status: { ...store.get().status, signed_in: true, setup_required: false, user: session.user } } });
   if (!fresh) return enter();
-  engineGate(root, () => pickGate(root, async (character) => { await enter(); if (character) startConversation(character); }));
+  engineGate(root, () => pickGate(root, async (character) => { await enter(); startConversation(character); }));
 }
 
 let routed = false;

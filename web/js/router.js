@@ -10,6 +10,8 @@ export function match(path, search = "") {
   if (parts[0] === "c" && parts[1]) return { view: "chat", id: parts[1] };
   if (parts[0] === "characters") return parts[1] ? { view: "character", id: parts[1] } : { view: "characters" };
   if (parts[0] === "settings") return { view: "settings", section: parts[1] ?? "appearance" };
+  if (parts[0] === "temporary") return { view: "temporary", id: parts[1] };
+  if (parts[0] === "setup" || parts[0] === "signin") return { view: "chat" };
   if (parts[0] === "search") return { view: "search", q: new URLSearchParams(search).get("q") ?? "" };
   return { view: "missing" };
 }

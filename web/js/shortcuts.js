@@ -6,9 +6,11 @@
 export const TABLE = [
   { action: "palette", keys: "Mod+K", text: "keys.palette", scope: "any" },
   { action: "new_chat", keys: "Mod+Shift+O", text: "keys.new_chat", scope: "any" },
+  { action: "temporary", keys: "Mod+Shift+E", text: "keys.temporary", scope: "any" },
   { action: "help", keys: "?", text: "keys.help", scope: "page" },
   { action: "search", keys: "/", text: "keys.search", scope: "page" },
   { action: "toggle_list", keys: "Mod+B", text: "keys.toggle_list", scope: "any" },
+  { action: "toggle_details", keys: "Mod+I", text: "keys.toggle_details", scope: "any" },
   { action: "focus_prompt", keys: "Shift+Escape", text: "keys.focus_prompt", scope: "any" },
   { action: "stop", keys: "Escape", text: "keys.stop", scope: "any" },
   { action: "edit_last", keys: "ArrowUp", text: "keys.edit_last", scope: "prompt" },

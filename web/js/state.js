@@ -12,12 +12,14 @@ export const initial = {
   /** @type {Record<string, any>} */ prefs: {},
   connection: "connecting",
   /** @type {any[]|null} */ conversations: null,
+  /** @type {string|null} */ conversations_next: null,
   /** @type {any[]|null} */ characters: null,
   /** @type {any[]} */ personas: [],
   /** @type {any[]} */ folders: [],
   /** @type {any[]|null} */ models: null,
   /** @type {any[]|null} */ providers: null,
   /** @type {any} */ engine: null,
+  /** @type {any} */ settings: null,
   /** @type {Record<string, any>} */ transfers: {},
   /** @type {Record<string, Thread>} */ threads: {},
   /** @type {Record<string, any>} */ progress: {},
@@ -120,6 +122,10 @@ export function reduce(state, action) {
       const thread = state.threads[action.conversation_id];
       const at = thread?.ids.indexOf(action.id) ?? -1;
       return at < 0 ? state : withThread(state, action.conversation_id, { ids: thread.ids.slice(0, at) });
+    }
+    case "conversations.older": {
+      const known = new Set((state.conversations ?? []).map((one) => one.id));
+      return { ...state, conversations_next: action.next, conversations: sortConversations([...(state.conversations ?? []), ...action.items.filter((/** @type {any} */ one) => !known.has(one.id))]) };
     }
     case "conversation.created":
     case "conversation.updated": return conversationChanged(state, action.conversation);

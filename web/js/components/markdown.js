@@ -3,7 +3,7 @@ import { marked } from "../../vendor/marked.esm.js";
 import DOMPurify from "../../vendor/purify.es.mjs";
 import { h, iconButton } from "../dom.js";
 import { t } from "../i18n.js";
-import { toast } from "./ui.js";
+import { copy } from "./ui.js";
 
 const TAGS = ["p", "br", "strong", "em", "del", "code", "pre", "blockquote", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "table", "thead", "tbody", "tr", "th", "td", "a"];
 
@@ -29,15 +29,20 @@ export function markdown(text) {
   return fragment;
 }
 
-/** @param {string} text */
-export async function copy(text) {
-  if (navigator.clipboard) await navigator.clipboard.writeText(text);
-  else {
-    const area = h("textarea", { value: text, class: "visually-hidden" });
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  toast(t("common.copied"));
+/**
+ * Grows the text of a reply while it streams: finished blocks stay as they are, only the last one is rendered again.
+ * @param {Element} box @returns {(text: string) => void}
+ */
+export function grower(box) {
+  let done = 0, fixed = 0; // characters rendered for good, and the nodes they made
+  return (text) => {
+    const tokens = marked.lexer(text.slice(done).replaceAll("\r", " "), { gfm: true, breaks: true });
+    let last = tokens.length - 1;
+    while (last > 0 && tokens[last].type === "space") last--;
+    const raw = (/** @type {any[]} */ some) => some.map((one) => one.raw).join("");
+    const stable = raw(tokens.slice(0, Math.max(0, last)));
+    while (box.childNodes.length > fixed) box.lastChild?.remove();
+    if (stable) { box.append(markdown(stable)); done += stable.length; fixed = box.childNodes.length; }
+    if (last >= 0) box.append(markdown(raw(tokens.slice(last))));
+  };
 }

@@ -6,22 +6,50 @@ import { initials } from "../format.js";
 const UNDO_MS = 10000;
 const TOAST_MS = 4000;
 
-/** @param {string} text @param {{undo?: () => void, bad?: boolean}} [options] */
+/** What a report needs. @param {any} error */
+const detailsOf = (error) => JSON.stringify({ status: error.status, slug: error.slug, field: error.field ?? undefined, request_id: error.request_id, detail: error.message, at: new Date().toISOString() });
+
+/** @param {string} text */
+async function toClipboard(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = h("textarea", { value: text, class: "visually-hidden" });
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+/** @param {string} text */
+export async function copy(text) { await toClipboard(text); toast(t("common.copied")); }
+
+/** @param {string} text @param {{undo?: () => void, bad?: boolean, error?: any}} [options] */
 export function toast(text, options = {}) {
   const box = h("div", { class: options.bad ? "toast bad" : "toast", role: options.bad ? "alert" : "status" }, h("span", { class: "grow" }, text));
   const timer = setTimeout(() => box.remove(), options.undo || options.bad ? UNDO_MS : TOAST_MS);
   const end = () => { clearTimeout(timer); box.remove(); };
   if (options.undo) box.append(h("button", { type: "button", onclick: () => { end(); options.undo?.(); } }, t("common.undo")));
-  else box.append(h("button", { type: "button", "aria-label": t("common.close"), onclick: end }, "×"));
+  if (options.error?.status) box.append(h("button", { type: "button", onclick: () => copy(detailsOf(options.error)) }, t("error.copy")));
+  if (!options.undo) box.append(h("button", { type: "button", "aria-label": t("common.close"), onclick: end }, icon("close")));
   document.getElementById("toasts")?.append(box);
 }
 
 /** Run, and say what went wrong. @template T @param {() => Promise<T>} fn @returns {Promise<T|undefined>} */
 export async function attempt(fn) {
   try { return await fn(); } catch (error) {
-    toast(/** @type {Error} */ (error).message, { bad: true });
+    toast(/** @type {Error} */ (error).message, { bad: true, error });
     return undefined;
   }
+}
+
+const PRESS_MS = 450;
+/** Listeners of a long press by touch; moving or lifting the finger before ends it. @param {(element: any) => void} run */
+export function longPress(run) {
+  /** @type {any} */ let timer = 0;
+  const end = () => clearTimeout(timer);
+  return {
+    ontouchstart: (/** @type {any} */ event) => { const element = event.currentTarget; end(); timer = setTimeout(() => { navigator.vibrate?.(8); run(element); }, PRESS_MS); },
+    ontouchend: end, ontouchmove: end, ontouchcancel: end,
+  };
 }
 
 /** Say it to a screen reader. @param {string} text */
@@ -31,7 +59,7 @@ export function announce(text) { const live = document.getElementById("live"); i
 export function avatar(who, size = "") {
   const name = who?.name ?? t("app.name");
   if (who?.avatar?.url) {
-    const width = size === "large" || size === "cover" ? 512 : 128;
+    const width = size === "large" || size === "cover" || size === "portrait" ? 512 : 128;
     return h("img", { class: `avatar ${size}`, src: `${who.avatar.url}?width=${width}`, alt: "", loading: "lazy", width, height: width });
   }
   return h("span", { class: `avatar ${size}`, "aria-hidden": "true" }, initials(name));
@@ -85,8 +113,7 @@ export function ask(title, value, done) {
 
 /** The error state of a view. @param {Element} root @param {any} error @param {() => void} again */
 export function failed(root, error, again) {
-  const details = JSON.stringify({ status: error.status, slug: error.slug, request_id: error.request_id, detail: error.message });
   replace(root, h("div", { class: "empty", role: "alert" }, h("h2", {}, t("error.title")), h("p", {}, error.message),
     h("div", { class: "row" }, h("button", { class: "button", onclick: again }, t("error.retry")),
-      h("button", { class: "button quiet", onclick: () => navigator.clipboard?.writeText(details).then(() => toast(t("common.copied"))) }, t("error.copy")))));
+      h("button", { class: "button quiet", onclick: () => copy(detailsOf(error)) }, t("error.copy")))));
 }

@@ -13,7 +13,7 @@ export function accountGate(root, status, done) {
   const setup = status.setup_required;
   const name = h("input", { class: "input", name: "name", autocomplete: "username", required: true, maxlength: 64 });
   const password = h("input", { class: "input", name: "password", type: "password", required: true, minlength: setup ? 10 : null, autocomplete: setup ? "new-password" : "current-password" });
-  const token = setup && status.setup_token_required && h("input", { class: "input", name: "token", required: true, autocomplete: "off" });
+  const token = setup && status.setup_token_required && h("input", { class: "input", name: "token", required: true, autocomplete: "off", value: new URLSearchParams(location.search).get("token") ?? "" });
   const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
   const button = h("button", { class: "button primary wide" }, setup ? t("setup.create") : t("signin.go"));
   const form = h("form", { onsubmit: async (/** @type {Event} */ event) => {
@@ -21,7 +21,9 @@ export function accountGate(root, status, done) {
     button.disabled = true;
     try {
       const body = { name: name.value.trim(), password: password.value, ...(token ? { token: token.value.trim() } : {}) };
-      done(await api.post(setup ? "/setup" : "/session", body), setup);
+      const session = await api.post(setup ? "/setup" : "/session", body);
+      if (location.pathname === "/setup") history.replaceState(null, "", "/"); // the token is used up
+      done(session, setup);
     } catch (error) {
       problem.hidden = false;
       problem.textContent = /** @type {Error} */ (error).message;
@@ -52,11 +54,11 @@ export async function engineGate(root, done) {
     h("br"), h("button", { class: "button quiet wide", onclick: done }, t("setup.skip"))));
 }
 
-/** Third screen. @param {Element} root @param {(character: any|null) => void} done */
+/** Third screen. @param {Element} root @param {(character: any|null) => void} done null: talk without a character */
 export async function pickGate(root, done) {
   const items = (await attempt(() => api.get("/characters?limit=12")))?.items ?? [];
-  const box = gate(t("setup.pick.title"), h("p", {}, t("setup.pick.text")), h("div", { class: "grid" }, items.map((/** @type {any} */ one) => characterCard(one, () => done(one)))),
-    h("br"), h("button", { class: "button quiet", onclick: () => done(null) }, t("setup.skip")));
+  const box = gate(t("setup.pick.title"), h("p", {}, t("setup.pick.text")), items.length > 0 && h("div", { class: "grid" }, items.map((/** @type {any} */ one) => characterCard(one, () => done(one)))),
+    h("br"), h("button", { class: items.length ? "button quiet" : "button primary", onclick: () => done(null) }, t("setup.plain")));
   box.firstElementChild?.classList.add("wide");
   replace(root, box);
   box.querySelector("button")?.focus();

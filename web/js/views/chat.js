@@ -9,10 +9,10 @@ import * as api from "../api.js";
 import { store } from "../state.js";
 import { go } from "../router.js";
 import { count, modelName } from "../format.js";
-import { announce, attempt, avatar, dialog, failed, menu, toast } from "../components/ui.js";
-import { copy } from "../components/markdown.js";
+import { announce, attempt, avatar, copy, dialog, failed, menu, toast } from "../components/ui.js";
 import { messageElement } from "../components/message.js";
 import { conversationMenu } from "../components/conversations.js";
+import { answering, mountDetails } from "../components/details.js";
 import { characterCard } from "./auth.js";
 
 const WINDOW = 200;
@@ -38,20 +38,24 @@ export function mountStart(root) {
   const draw = () => {
     const characters = store.get().characters ?? [];
     replace(root, h("div", { class: "page" }, h("div", { class: "page-inner" }, h("div", { class: "page-head" }, h("div", { class: "grow" }, h("h1", {}, t("chat.start.title")), h("p", { class: "muted" }, t("chat.start.text"))),
-      h("button", { class: "button", onclick: () => startConversation(null) }, icon("chat"), t("chat.plain"))),
+      h("a", { class: "button quiet", href: "/temporary" }, icon("ghost"), t("temporary.title")), h("button", { class: "button", onclick: () => startConversation(null) }, icon("chat"), t("chat.plain"))),
     h("div", { class: "grid" }, characters.slice(0, 24).map((one) => characterCard(one, () => startConversation(one)))))));
   };
   draw();
   return store.subscribe((state, old) => { if (state.characters !== old.characters) draw(); });
 }
 
-/** @param {Element} root @param {string} id */
-export function mountChat(root, id) {
+const WIDE = matchMedia("(min-width: 1200px)");
+
+/** @param {Element} root @param {string} id @param {Element} aside where the details go */
+export function mountChat(root, id, aside) {
   /** @type {Map<string, {message: any, key: string, element: any}>} */ const shown = new Map();
   /** @type {any} */ let conversation = null;
   let end = -1; // index after the last message in the page; -1: the end of the path
   let size = STEP;
   let follow = true, loading = false, frame = 0, closed = false;
+  /** @type {any} */ let details = null;
+  /** @type {any} */ let characterSampling = null;
   const column = h("div", { class: "column" });
   const scroller = h("div", { class: "messages", role: "log", "aria-live": "off", "aria-label": t("message.log"), tabindex: 0 }, column);
   const head = h("header", { class: "chat-head" });
@@ -73,23 +77,45 @@ export function mountChat(root, id) {
     document.title = `${conversation.title || conversation.character?.name || t("chat.untitled")} · ${t("app.name")}`;
     replace(head, iconButton("menu", t("nav.list"), () => document.querySelector(".shell")?.classList.add("list-open"), { class: "icon-button only-narrow" }), avatar(conversation.character, "small"),
       h("div", { class: "title" }, h("h1", {}, conversation.title || conversation.character?.name || t("chat.untitled"))),
+      iconButton("panel", t("details.open"), toggleDetails, { "aria-pressed": String(!!details), class: "icon-button details-toggle" }),
       iconButton("more", t("chat.options"), (event) => conversationMenu(event.currentTarget, conversation)));
     input.placeholder = t("prompt.hint", { name: conversation.character?.name ?? t("app.name") });
     drawChips();
   }
 
+  /** @param {boolean} [remember] */
+  function toggleDetails(remember = true) {
+    const shell = document.querySelector(".shell");
+    if (details) {
+      const inside = aside.contains(document.activeElement);
+      details.dispose();
+      details = null;
+      shell?.classList.remove("details-open");
+      if (inside) /** @type {any} */ (head.querySelector(".details-toggle"))?.focus();
+    } else if (conversation) {
+      details = mountDetails(aside, { conversation: () => conversation, change, sampling: () => characterSampling, close: () => toggleDetails(),
+        sent: () => { const last = messages().findLast((one) => one.role === "assistant" && one.prompt_tokens); if (last) act("sent", last); else toast(t("details.sent.none")); } });
+      shell?.classList.add("details-open");
+      if (conversation.character && !characterSampling) api.get(`/characters/${conversation.character.id}`).then((it) => { characterSampling = it.sampling ?? {}; details?.draw(true); }).catch(() => {});
+      if (!WIDE.matches) /** @type {any} */ (aside.querySelector("button"))?.focus();
+    }
+    head.querySelector(".details-toggle")?.setAttribute("aria-pressed", String(!!details));
+    if (remember && WIDE.matches) localStorage.setItem("details", details ? "open" : "closed");
+    return true;
+  }
+
   function drawChips() {
-    const { personas, models } = store.get();
+    const { personas, models } = store.get(), answers = answering(conversation);
     const persona = personas.find((one) => one.id === conversation?.persona_id);
     replace(chips, personas.length > 0 && h("button", { type: "button", class: "chip", "aria-label": t("prompt.persona"), onclick: (/** @type {any} */ event) => menu(event.currentTarget, [{ id: null, name: t("common.none") }, ...personas].map((one) => ({ label: one.name, checked: one.id === (conversation.persona_id ?? null), run: () => change({ persona_id: one.id }) }))) }, persona?.name ?? t("prompt.persona")),
-      h("button", { type: "button", class: "chip", "aria-label": `${t("prompt.model")}: ${modelName(conversation?.effective_model) || t("common.none")}`, onclick: (/** @type {any} */ event) => menu(event.currentTarget, [{ id: null, name: t("prompt.model.default"), provider_name: "" }, ...(models ?? [])].map((one) => ({ label: one.provider_name ? `${one.name} · ${one.provider_name}` : one.name, checked: one.id === (conversation.model ?? null), run: () => change({ model: one.id }) }))) }, modelName(conversation?.effective_model) || t("prompt.model")));
+      h("button", { type: "button", class: "chip", "aria-label": `${t("prompt.model")}: ${modelName(answers?.id) || t("common.none")}`, onclick: (/** @type {any} */ event) => menu(event.currentTarget, [{ id: null, name: t("prompt.model.default"), provider_name: "" }, ...(models ?? [])].map((one) => ({ label: one.provider_name ? `${one.name} · ${one.provider_name}` : one.name, checked: one.id === (conversation.model ?? null), run: () => change({ model: one.id }) }))) }, modelName(answers?.id) || t("prompt.model")));
   }
 
   function drawGauge() {
     const state = store.get(), progress = state.progress[id], busy = streaming();
     const last = messages().findLast((one) => one.role === "assistant");
     const used = progress?.prompt_tokens ?? (last?.prompt_tokens ? last.prompt_tokens + last.completion_tokens : 0);
-    const context = progress?.context_size ?? state.models?.find((one) => one.id === conversation?.effective_model)?.context_size;
+    const context = progress?.context_size ?? answering(conversation)?.context_size;
     const none = state.models && !state.models.some((one) => one.ready);
     const speed = busy ? progress?.tokens_per_second : null;
     replace(gauge, none && h("span", { class: "light-line", role: "status" }, state.engine?.state === "starting" ? t("engine.starting") : [t("engine.none"), " ", h("a", { href: "/settings/models" }, t("engine.none.do"))]),
@@ -111,11 +137,12 @@ export function mountChat(root, id) {
     window.forEach((message, at) => {
       const previous = list[start + at - 1];
       const place = { first: !previous || previous.role !== message.role, last: start + at === list.length - 1, who: whoIs(message) };
-      const key = `${place.first}${place.last}${place.who.name}`;
+      const key = `${place.first}${place.last}${place.who.name}${place.who.avatar?.id ?? ""}`;
       const entry = shown.get(message.id);
       let element = entry?.element;
       if (!entry || entry.message !== message || entry.key !== key) {
-        if (!element?.dataset.editing) {
+        if (entry && entry.key === key && message.status === "streaming" && element.grow) element.grow(message);
+        else if (!element?.dataset.editing) {
           const fresh = messageElement(message, place, act);
           if (element?.querySelector("details")?.open) fresh.querySelector("details")?.setAttribute("open", "");
           element?.replaceWith(fresh);
@@ -174,7 +201,11 @@ export function mountChat(root, id) {
   /** @param {any} body */
   async function change(body) {
     const fresh = await attempt(() => api.patch(`/conversations/${id}`, body));
-    if (fresh) store.dispatch({ type: "conversation.updated", conversation: fresh });
+    if (!fresh) return;
+    conversation = fresh;
+    store.dispatch({ type: "conversation.updated", conversation: fresh });
+    drawHead();
+    details?.draw();
   }
 
   /** @param {any} answer */
@@ -258,7 +289,7 @@ export function mountChat(root, id) {
   }
 
   const actions = {
-    stop: () => { const busy = streaming(); if (busy) attempt(() => api.post(`/messages/${busy.id}/stop`)); return !!busy; },
+    stop: () => { if (details && !WIDE.matches) return toggleDetails(); const busy = streaming(); if (busy) attempt(() => api.post(`/messages/${busy.id}/stop`)); return !!busy; },
     focus_prompt: () => { input.focus(); return true; },
     edit_last: () => { const own = input.value ? null : messages().findLast((one) => one.role === "user"); if (own) edit(own); return !!own; },
     swipe_previous: () => swipeLast(-1), swipe_next: () => swipeLast(1),
@@ -267,16 +298,18 @@ export function mountChat(root, id) {
 
   async function load() {
     try {
-      conversation = await api.get(`/conversations/${id}`);
+      const [it] = await Promise.all([api.get(`/conversations/${id}`), loadThread(id)]);
+      if (closed) return;
+      conversation = it;
       drawHead();
-      await loadThread(id);
       draw();
+      if (WIDE.matches && localStorage.getItem("details") === "open" && !details) toggleDetails(false);
       if (matchMedia("(hover: hover)").matches) input.focus();
     } catch (error) { failed(column, error, load); }
   }
   const unsubscribe = store.subscribe((state, old) => {
     const now = state.conversations?.find((one) => one.id === id);
-    if (now && now !== conversation && conversation) { conversation = now; drawHead(); }
+    if (now && now !== conversation && conversation) { conversation = now; drawHead(); details?.draw(); }
     if (state.threads[id] !== old.threads[id]) {
       const it = state.threads[id];
       if (it?.stale && !old.threads[id]?.stale) loadThread(id).catch(() => {});
@@ -286,8 +319,9 @@ export function mountChat(root, id) {
       later();
     } else if (state.progress !== old.progress || state.models !== old.models || state.engine !== old.engine) { drawGauge(); if (conversation) drawChips(); }
     if (state.personas !== old.personas && conversation) drawChips();
+    if (state.personas !== old.personas || state.models !== old.models || state.settings !== old.settings) { details?.draw(); if (conversation) drawChips(); }
   });
   load();
   drawGauge();
-  return { actions, dispose: () => { closed = true; unsubscribe(); cancelAnimationFrame(frame); } };
+  return { actions, toggleDetails, dispose: () => { closed = true; details?.dispose(); unsubscribe(); cancelAnimationFrame(frame); } };
 }

@@ -6,8 +6,7 @@ import { store } from "../state.js";
 import { go } from "../router.js";
 import { bindings, chord, conflict, pretty } from "../shortcuts.js";
 import { duration, moment, size } from "../format.js";
-import { attempt, dialog, failed, toast } from "../components/ui.js";
-import { copy } from "../components/markdown.js";
+import { attempt, copy, dialog, failed, toast } from "../components/ui.js";
 
 /** @param {Record<string, any>} values */
 async function setPrefs(values) {
