@@ -304,7 +304,7 @@ enum atl_err atl_gguf_parse(const void *data, size_t length, struct atl_gguf *re
 	struct cursor c = {.data = data, .length = length, .info = info};
 	struct atl_gguf gguf = {0};
 	struct found found = {.gguf = &gguf, .alignment = ALIGNMENT_DEFAULT};
-	uint64_t keys, elements = 0, end = 0;
+	uint64_t keys = 0, elements = 0, end = 0;
 	enum atl_err err = read_header(&c, &gguf.tensor_count, &keys, &gguf.version);
 	if (!err)
 		err = read_keys(&c, keys, &found);
