@@ -243,7 +243,8 @@ enum atl_err atl_character_create(struct atl_app *app, const struct atl_identity
 				  const struct atl_character_change *change, struct atl_character *ret,
 				  struct atl_errinfo *info)
 {
-	struct work w = {.arena = arena, .user_id = who->user_id, .change = change};
+	struct work w = {
+		.arena = arena, .user_id = who->user_id, .change = change, .avatar_id = change->avatar_id};
 	enum atl_err err = prepare_card(app, who, &w, NULL, info);
 	if (!err)
 		err = prepare_sampling(&w, info);

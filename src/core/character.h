@@ -54,7 +54,7 @@ struct atl_character_change {
 	bool set_model;
 	const char *model; /* with set_model: NULL clears */
 	const bool *archived;
-	const char *starter;
+	const char *starter, *avatar_id; /* at create only */
 	int64_t wanted_version; /* If-Match: PRECONDITION when it is another; 0: any */
 };
 
