@@ -2,6 +2,7 @@
 #include "net/parser.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include <llhttp.h>
 
@@ -167,6 +168,16 @@ static int obey(struct atl_parser *parser, enum atl_parser_do what)
 	return fail(parser, ATL_ERR_CANCELLED, "refused");
 }
 
+/* llhttp lets "gzip, chunked" pass; the body would still be compressed after our decoding. */
+static bool only_chunked(const struct atl_parser_head *head)
+{
+	for (size_t i = 0; i < head->header_count; i++)
+		if (strcasecmp(head->headers[i].name, "Transfer-Encoding") == 0 &&
+		    strcasecmp(head->headers[i].value, "chunked") != 0)
+			return false;
+	return head->chunked;
+}
+
 static int on_headers_complete(llhttp_t *engine)
 {
 	struct atl_parser *parser = engine->data;
@@ -192,8 +203,8 @@ static int on_headers_complete(llhttp_t *engine)
 		fail(parser, ATL_ERR_INVALID, "a transfer coding in HTTP/1.0");
 		return -1;
 	}
-	if (engine->type == HTTP_REQUEST && (engine->flags & F_TRANSFER_ENCODING) && !head->chunked) {
-		fail(parser, ATL_ERR_INVALID, "the last transfer coding is not chunked");
+	if (engine->type == HTTP_REQUEST && (engine->flags & F_TRANSFER_ENCODING) && !only_chunked(head)) {
+		fail(parser, ATL_ERR_INVALID, "the only transfer coding understood is chunked");
 		return -1;
 	}
 	parser->head_done = true;
