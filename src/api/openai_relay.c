@@ -207,6 +207,8 @@ static enum atl_err read_status(struct relay *relay, struct atl_errinfo *info)
 	/* A mistake of the request stays one, so that clients raise the same exception as at the service itself. */
 	if (err == ATL_ERR_UNPROCESSABLE && relay->status == 400)
 		err = info->code = ATL_ERR_INVALID;
+	if (relay->status == 501) /* it never will: nothing is wrong with the service */
+		err = info->code = ATL_ERR_UNSUPPORTED;
 	info->retry_after_s = relay->retry_after_s;
 	return err;
 }
@@ -238,6 +240,13 @@ static enum atl_err judge(struct relay *relay, enum atl_err err, const struct at
 		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT,
 				"%s answered with something that is not its API. Check the base URL.", who);
 	return ATL_OK;
+}
+
+/* Does this outcome say anything about the service? */
+static bool tells(enum atl_err err)
+{
+	return err != ATL_ERR_CANCELLED && err != ATL_ERR_INVALID && err != ATL_ERR_UNPROCESSABLE &&
+	       err != ATL_ERR_UNSUPPORTED;
 }
 
 static void tell_breaker(struct relay *relay, enum atl_err err)
@@ -295,7 +304,7 @@ static void on_done(void *arg, enum atl_err err, const struct atl_errinfo *why)
 		atl_openai_sse_end(&relay->sse);
 	err = judge(relay, err, why, &info);
 	tell_breaker(relay, err);
-	if (err != ATL_ERR_CANCELLED && err != ATL_ERR_INVALID && err != ATL_ERR_UNPROCESSABLE)
+	if (tells(err))
 		atl_model_outcome(relay->app, &relay->route->target, err, &info);
 	record(relay, err);
 	if (!relay->sse_ready) {
