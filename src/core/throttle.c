@@ -10,6 +10,7 @@
 #include "base/str.h"
 
 #define KEY_SIZE 320
+#define CALL_ENTRIES_MAX 3 /* one call makes at most so many */
 
 struct entry {
 	unsigned failures;
@@ -69,10 +70,11 @@ static void network_of(const char *remote, char *out, size_t size)
 	out[i] = '\0';
 }
 
+enum sweep_what { SWEEP_OLD, SWEEP_FAILURES, SWEEP_ALL };
 struct sweep {
 	struct atl_map *map;
 	int64_t now;
-	bool all;
+	enum sweep_what what;
 };
 
 static void sweep_entry(const char *key, void *value, void *arg)
@@ -80,10 +82,21 @@ static void sweep_entry(const char *key, void *value, void *arg)
 	struct sweep *sweep = arg;
 	struct entry *entry = value;
 
-	if (!sweep->all && sweep->now - entry->last_ms < ATL_THROTTLE_FORGET_MS)
+	if (sweep->what == SWEEP_OLD && sweep->now - entry->last_ms < ATL_THROTTLE_FORGET_MS)
+		return;
+	if (sweep->what == SWEEP_FAILURES && entry->good)
 		return;
 	atl_map_remove(sweep->map, key);
 	free(entry);
+}
+
+/* Before entries are looked up: what this frees, nobody holds. Where names are at home is forgotten last. */
+static void make_room(struct atl_throttle *throttle, int64_t now)
+{
+	struct sweep sweep = { &throttle->entries, now, SWEEP_OLD };
+
+	for (; throttle->entries.count + CALL_ENTRIES_MAX > ATL_THROTTLE_ENTRIES_MAX && sweep.what <= SWEEP_ALL; sweep.what++)
+		atl_map_each(&throttle->entries, sweep_entry, &sweep);
 }
 
 static struct entry *entry_of(struct atl_throttle *throttle, const char *key, int64_t now, bool make)
@@ -94,14 +107,6 @@ static struct entry *entry_of(struct atl_throttle *throttle, const char *key, in
 		memset(entry, 0, sizeof(*entry));
 	if (entry || !make)
 		return entry;
-	if (throttle->entries.count >= ATL_THROTTLE_ENTRIES_MAX) {
-		struct sweep sweep = { &throttle->entries, now, false };
-
-		atl_map_each(&throttle->entries, sweep_entry, &sweep);
-		sweep.all = throttle->entries.count >= ATL_THROTTLE_ENTRIES_MAX;
-		if (sweep.all)
-			atl_map_each(&throttle->entries, sweep_entry, &sweep);
-	}
 	entry = calloc(1, sizeof(*entry));
 	if (!entry || atl_map_put(&throttle->entries, key, entry, NULL) != ATL_OK) {
 		free(entry);
@@ -140,6 +145,7 @@ enum atl_err atl_throttle_try(struct atl_throttle *throttle, const char *remote,
 
 	make_keys(remote, name, device, caller_key, pair_key, name_key);
 	pthread_mutex_lock(&throttle->lock);
+	make_room(throttle, now);
 	pair = entry_of(throttle, pair_key, now, false);
 	named = entry_of(throttle, name_key, now, true);
 	/* Many addresses guess one name: strangers get one free try each; where the name is at home nothing changes. */
@@ -180,6 +186,7 @@ void atl_throttle_success(struct atl_throttle *throttle, const char *remote, con
 
 	make_keys(remote, name, device, caller_key, pair_key, name_key);
 	pthread_mutex_lock(&throttle->lock);
+	make_room(throttle, now);
 	entry = entry_of(throttle, caller_key, now, false);
 	if (entry) {
 		entry->failures = 0;
