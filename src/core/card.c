@@ -178,7 +178,8 @@ const char *atl_card_summary(struct atl_arena *arena, const struct atl_card *car
 			break;
 		}
 	size_t cut = 0, count = 0;
-	while (cut < length && count < ATL_CARD_SUMMARY_MAX) {
+	size_t max = atl_utf8_count(text, length) > ATL_CARD_SUMMARY_MAX ? ATL_CARD_SUMMARY_MAX - 1 : ATL_CARD_SUMMARY_MAX;
+	while (cut < length && count < max) {
 		cut++;
 		while (cut < length && ((unsigned char)text[cut] & 0xc0) == 0x80)
 			cut++;

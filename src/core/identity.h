@@ -16,7 +16,8 @@
 #define ATL_USER_NAME_SIZE (ATL_USER_NAME_MAX * 4 + 1)
 
 /* How the credentials came. Only cookies are sent by browsers on their own, so only they need the CSRF checks. */
-enum atl_identity_channel { ATL_CHANNEL_NONE, ATL_CHANNEL_COOKIE, ATL_CHANNEL_BEARER, ATL_CHANNEL_X_API_KEY };
+enum atl_identity_channel { ATL_CHANNEL_NONE, ATL_CHANNEL_COOKIE, ATL_CHANNEL_BEARER, ATL_CHANNEL_X_API_KEY,
+			     ATL_CHANNEL_INTERNAL /* the server itself, in the user's name */ };
 
 struct atl_identity {
 	char user_id[ATL_ID_SIZE]; /* "" when nobody is signed in (channel NONE) */

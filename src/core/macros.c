@@ -212,7 +212,7 @@ void atl_macros_expand(const struct atl_macros *macros, const char *text, struct
 	const char *p = text;
 	while (*p) {
 		const char *plain = p;
-		while (*p && *p != '<' && !(p[0] == '{' && p[1] == '{'))
+		while (*p && *p != '<' && !(p[0] == '{' && p[1] == '{' && p[2] != '{'))
 			p++;
 		atl_buf_add(out, plain, (size_t)(p - plain));
 		if (!*p)
