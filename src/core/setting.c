@@ -1,4 +1,5 @@
 /* setting.c - SQL of the settings changed in the interface. */
+#include "core/model_route.h"
 #include "core/setting.h"
 
 #include "base/clock.h"
@@ -64,8 +65,11 @@ static enum atl_err set_tx(struct atl_conn *conn, void *arg, struct atl_errinfo 
 enum atl_err atl_setting_set(struct atl_app *app, enum atl_setting setting, const char *json, struct atl_errinfo *info)
 {
 	struct access access = { .setting = setting, .json = json };
+	enum atl_err err = atl_db_tx(app->db, set_tx, &access, info);
 
-	return atl_db_tx(app->db, set_tx, &access, info);
+	if (!err && setting == ATL_SETTING_DEFAULT_MODEL)
+		atl_model_routes_forget(app->routes);
+	return err;
 }
 
 static const struct atl_json *get_tree(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena)
