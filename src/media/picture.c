@@ -2,6 +2,7 @@
 #include "media/picture.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ struct decode_run {
 	/* loop thread only */
 	struct atl_child *child;
 	/* guarded by pictures->lock */
-	bool spawned, exited;
+	bool spawned, exited, killed; /* killed: nothing on the loop knows this run any more, once it has exited */
 	enum atl_err err;
 	struct atl_errinfo info;
 	int exit_code, signal;
@@ -101,6 +102,10 @@ static void kill_on_loop(void *arg)
 	struct decode_run *run = arg;
 	if (run->child)
 		atl_child_kill(run->child, 9);
+	pthread_mutex_lock(&run->pictures->lock);
+	run->killed = true;
+	pthread_cond_broadcast(&run->pictures->changed);
+	pthread_mutex_unlock(&run->pictures->lock);
 }
 
 static enum atl_err start_child(struct decode_run *run, struct atl_errinfo *info)
@@ -126,7 +131,7 @@ static void end_child(struct decode_run *run)
 	if (!atl_loop_post(self->loop, kill_on_loop, run))
 		return; /* the loop ended, and its children with it */
 	pthread_mutex_lock(&self->lock);
-	while (!run->exited)
+	while (!run->exited || !run->killed)
 		pthread_cond_wait(&self->changed, &self->lock);
 	pthread_mutex_unlock(&self->lock);
 }

@@ -78,7 +78,12 @@ class Server:
 
     def command(self, *more):
         return self.wrapper + [self.program, "serve", "--data", str(self.data), "--port", "0"] + (
-            ["--database", self.database] if self.database else []) + self.args + list(more)
+            ["--database", self.database] if self.database else []) + self.decode_arguments() + self.args + list(more)
+
+    def decode_arguments(self):
+        """In a build folder the decoder lies beside the program's folder, not beside the program."""
+        path = Path(self.program).parent.parent / "worker" / "atelier-decode"
+        return ["--decode-program", str(path)] if path.exists() else []
 
     @property
     def log_path(self):
