@@ -384,6 +384,33 @@ static void other_paths_go_where_they_belong(void **state)
 	assert_string_equal(last_usage().entry_point, "openai_embedding");
 }
 
+/* More than a batch, of two users, one of whom is gone by then; stopping at once loses no other row. */
+static void usage_is_written_before_the_end(void **state)
+{
+	struct atl_identity here, gone;
+	struct atl_usage_sum before, after;
+	struct atl_errinfo info = { 0 };
+
+	atl_identity_internal(&here, owner.id, "Olga", ATL_ROLE_OWNER);
+	atl_identity_internal(&gone, "usr_00000000000000000000000000", "Nobody", ATL_ROLE_USER);
+	here.channel = gone.channel = ATL_CHANNEL_BEARER;
+	assert_ok(atl_usage_flush(site->app.usage, &info), &info);
+	assert_ok(atl_usage_sum(&site->app, owner.id, 0, INT64_MAX, &before, &info), &info);
+	for (int i = 0; i < 3 * ATL_USAGE_BATCH; i++) {
+		atl_usage_record(site->app.usage, &here, ATL_ENTRY_OPENAI_CHAT, "m", 2, i % 2 ? 3 : -1, 1);
+		atl_usage_record(site->app.usage, &gone, ATL_ENTRY_OPENAI_CHAT, "m", 2, 3, 1);
+	}
+	assert_int_equal(atl_usage_dropped(site->app.usage), 0);
+	atl_usage_destroy(site->app.usage);
+	assert_ok(atl_usage_create(&site->app, &site->app.usage, &info), &info);
+	assert_ok(atl_usage_sum(&site->app, owner.id, 0, INT64_MAX, &after, &info), &info);
+	assert_int_equal(after.requests - before.requests, 3 * ATL_USAGE_BATCH);
+	assert_int_equal(after.prompt_tokens - before.prompt_tokens, 6 * ATL_USAGE_BATCH);
+	assert_int_equal(after.completion_tokens - before.completion_tokens, 3 * ATL_USAGE_BATCH / 2 * 3);
+	assert_ok(atl_usage_sum(&site->app, gone.user_id, 0, INT64_MAX, &after, &info), &info);
+	assert_int_equal(after.requests, 0);
+}
+
 static int connect_raw(void)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atl_server_port(server)),
@@ -486,6 +513,7 @@ int main(void)
 		T(mistakes_are_named),
 		T(every_text_meets_the_policy),
 		T(other_paths_go_where_they_belong),
+		T(usage_is_written_before_the_end),
 		T(hanging_up_stops_the_service),
 		T(a_slow_reader_holds_the_service_back),
 	};
