@@ -435,8 +435,8 @@ static enum atl_err list_fn(struct atl_conn *conn, void *arg, struct atl_errinfo
 		conn, &rows, info,
 		"SELECT " COLUMNS FROM "WHERE c.user_id = ? AND c.deleted_at IS NULL "
 		"AND (c.archived_at IS NOT NULL) = (? = 1) "
-		"AND (CAST(? AS TEXT) IS NULL OR lower(c.name) LIKE ? ESCAPE '!') "
-		"AND (CAST(? AS TEXT) IS NULL OR lower(c.tags) LIKE ? ESCAPE '!') "
+		"AND (CAST(? AS TEXT) IS NULL OR lower(c.name) LIKE lower(?) ESCAPE '!') "
+		"AND (CAST(? AS TEXT) IS NULL OR lower(c.tags) LIKE lower(?) ESCAPE '!') "
 		"AND (? = 1 OR c.updated_at < ? OR (c.updated_at = ? AND c.id < ?)) "
 		"ORDER BY c.updated_at DESC, c.id DESC LIMIT ?",
 		"sissssiiisi", l->user_id, (int64_t)q->archived, l->name_pattern, l->name_pattern, l->tag_pattern,

@@ -422,7 +422,7 @@ static enum atl_err list_fn(struct atl_conn *conn, void *arg, struct atl_errinfo
 		conn, &rows, info,
 		"SELECT " COLUMNS " FROM conversations v WHERE v.user_id = ? AND v.deleted_at IS NULL "
 		"AND (v.archived_at IS NOT NULL) = (? = 1) AND (? = 0 OR v.pinned_at IS NOT NULL) "
-		"AND (CAST(? AS TEXT) IS NULL OR lower(v.title) LIKE ? ESCAPE '!') "
+		"AND (CAST(? AS TEXT) IS NULL OR lower(v.title) LIKE lower(?) ESCAPE '!') "
 		"AND (CAST(? AS TEXT) IS NULL OR v.character_id = ?) AND (CAST(? AS TEXT) IS NULL OR v.folder_id = ?) "
 		"AND (? = 1 OR " SORT_KEY " < ? OR (" SORT_KEY " = ? AND v.id < ?)) "
 		"ORDER BY " SORT_KEY " DESC, v.id DESC LIMIT ?",

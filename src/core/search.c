@@ -90,7 +90,7 @@ static enum atl_err find_titles(struct atl_conn *conn, struct work *w, struct at
 	struct atl_rows *rows;
 	enum atl_err err = atl_query(conn, &rows, info,
 				     "SELECT id, title, active_at FROM conversations WHERE user_id = ? AND deleted_at IS NULL "
-				     "AND lower(title) LIKE ? ESCAPE '!' ORDER BY active_at DESC, id DESC LIMIT ?",
+				     "AND lower(title) LIKE lower(?) ESCAPE '!' ORDER BY active_at DESC, id DESC LIMIT ?",
 				     "ssi", w->user_id, w->pattern, w->limit);
 	if (err)
 		return err;
