@@ -153,6 +153,7 @@ static void on_head(void *arg, const struct atl_fetch_head *head)
 	relay->sse_ready = true;
 	relay->stream_open = true;
 	atl_req_on_hangup(relay->req, NULL, NULL);
+	atl_res_header(relay->req, "X-Accel-Buffering", "no"); /* a proxy in front must not collect the events */
 	relay->stream = atl_stream_begin(relay->req, 200, "text/event-stream", stream_closed, relay);
 }
 
