@@ -66,7 +66,7 @@ enum atl_config_key {
 
 struct atl_config_value {
 	char *text;
-	char source[160]; /* "default", "FILE:LINE", "ATELIER_PORT", "--port" */
+	char source[160]; /* "default", "FILE:LINE", "environment ATELIER_PORT", "--port" */
 };
 struct atl_config {
 	struct atl_config_value values[CFG_COUNT];
