@@ -110,7 +110,7 @@ static void handle_edit(struct atl_req *req)
 	if (err)
 		atl_api_fail(req, err, &info);
 	else
-		atl_res_json(req, out.reply ? 202 : 200, &edited_desc, &out);
+		atl_res_json(req, 200, &edited_desc, &out);
 	atl_api_idempotent_end(req);
 }
 

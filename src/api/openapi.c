@@ -183,13 +183,35 @@ static void responses(struct atl_jw *w, const struct atl_route *route)
 	atl_jw_object(w, "default");
 	atl_jw_str(w, "description", "What went wrong");
 	atl_jw_object(w, "content");
-	atl_jw_object(w, route->flags & ATL_ROUTE_PROBLEM_OPENAI ? "application/json" : "application/problem+json");
-	if (!(route->flags & ATL_ROUTE_PROBLEM_OPENAI))
-		reference(w, "schema", "Problem");
+	if (route->flags & ATL_ROUTE_PROBLEM_OPENAI) {
+		atl_jw_object(w, "application/json");
+		atl_jw_end_object(w);
+	}
+	atl_jw_object(w, "application/problem+json"); /* of an OpenAI route: refused before it was known as one */
+	reference(w, "schema", "Problem");
 	atl_jw_end_object(w);
 	atl_jw_end_object(w);
 	atl_jw_end_object(w);
 	atl_jw_end_object(w);
+}
+
+/* "post_api_v1_keys": for generators of clients. */
+static void operation_id(struct atl_jw *w, const char *method, const char *path)
+{
+	char text[512];
+	size_t used = (size_t)snprintf(text, sizeof(text), "%s", method);
+
+	for (; *path && used + 2 < sizeof(text); path++) {
+		bool word = (*path >= 'a' && *path <= 'z') || (*path >= '0' && *path <= '9');
+
+		if (word)
+			text[used++] = *path;
+		else if (text[used - 1] != '_')
+			text[used++] = '_';
+	}
+	while (used > 1 && text[used - 1] == '_')
+		used--;
+	atl_jw_strn(w, "operationId", text, used);
 }
 
 static void operation(struct atl_jw *w, const struct atl_route *route)
@@ -200,6 +222,7 @@ static void operation(struct atl_jw *w, const struct atl_route *route)
 	atl_jw_array(w, "tags");
 	atl_jw_str(w, NULL, route->tag ? route->tag : "Other");
 	atl_jw_end_array(w);
+	operation_id(w, keys[route->method], route->path);
 	atl_jw_str(w, "summary", route->summary ? route->summary : route->path);
 	atl_jw_str(w, "x-permission", route->permission);
 	if (atl_str_eq(route->permission, "public"))
