@@ -254,6 +254,34 @@ static const char *body_for(const struct atl_route *route)
 	return strstr(route->path, "folders") || strstr(route->path, "personas") ? "{\"name\":\"x\"}" : "{}";
 }
 
+/* Routes with an id that every user may call: each must be among the objects above, or be listed here with the reason. */
+static void test_no_route_is_forgotten(void **state)
+{
+	static const char *const others[] = {
+		"/v1/models/{id*}",	     /* models belong to the server */
+		"/api/v1/assets/{id}",	     /* test_characters.c: a picture of its own */
+	};
+	struct object objects[16];
+	size_t count = make_objects(*state, objects);
+
+	for (size_t t = 0; atl_api_tables[t]; t++) {
+		for (const struct atl_route *route = atl_api_tables[t]; route->path; route++) {
+			enum atl_permission perm;
+			bool covered = !strchr(route->path, '{');
+
+			assert_true(atl_permission_find(route->permission, &perm));
+			covered |= perm == ATL_PERM_PUBLIC;
+			covered |= !(atl_role_permissions(ATL_ROLE_USER) & ATL_PERM_BIT(perm));
+			for (size_t i = 0; i < count; i++)
+				covered |= strncmp(route->path, objects[i].prefix, strlen(objects[i].prefix)) == 0;
+			for (size_t i = 0; i < ATL_COUNT(others); i++)
+				covered |= strcmp(route->path, others[i]) == 0;
+			if (!covered)
+				fail_msg("%s: nobody tries it with another user's id", route->path);
+		}
+	}
+}
+
 static void test_other_peoples_objects(void **state)
 {
 	struct site *site = *state;
@@ -302,6 +330,7 @@ int main(void)
 		cmocka_unit_test(test_matrix),
 		cmocka_unit_test(test_socket_needs_own_page),
 		cmocka_unit_test(test_other_peoples_objects),
+		cmocka_unit_test(test_no_route_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, setup, site_teardown);

@@ -200,6 +200,9 @@ static void test_avatars(void **state)
 	static const char *const names[] = { "good.png", "good.jpg", "good.webp", "good.gif" };
 	struct site *site = *state;
 	const char *id = create(site, "{\"name\":\"Face\"}");
+	struct person stranger;
+
+	person_create(site, "Peeper", ATL_ROLE_USER, &stranger);
 
 	for (size_t i = 0; i < ATL_COUNT(names); i++) {
 		struct atl_buf picture = load(names[i]);
@@ -216,6 +219,8 @@ static void test_avatars(void **state)
 			assert_non_null(strstr(atl_mock_header(req, "Cache-Control"), "immutable"));
 		}
 		expect(ask(site, &owner, fmt("GET %s?width=65", url), NULL), 400);
+		expect(ask(site, &stranger, fmt("GET %s", url), NULL), 404);
+		expect(ask(site, &stranger, fmt("GET %s?width=64", url), NULL), 404);
 		atl_buf_finish(&picture);
 	}
 	expect(ask(site, &owner, fmt("DELETE /api/v1/characters/%s/avatar", id), NULL), 200);
