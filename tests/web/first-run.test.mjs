@@ -2,25 +2,17 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { axePath, launch } from "./browser.mjs";
+import { DESKTOP, SHOTS, SMALL_PHONE, axe, launch } from "./browser.mjs";
 import { startMock } from "./mock-server.mjs";
 
-const SHOTS = process.env.ATELIER_SHOTS ?? "build/shots";
+const FOLDER = `${SHOTS}/mock`;
 let browser;
-before(async () => { mkdirSync(SHOTS, { recursive: true }); browser = await launch(); });
+before(async () => { mkdirSync(FOLDER, { recursive: true }); browser = await launch(); });
 after(() => browser.close());
 
-async function axe(page, name) {
-  await page.evaluate(() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => {}))).then(() => {}));
-  const source = await import("node:fs").then((fs) => fs.readFileSync(axePath, "utf8"));
-  await page.evaluate(source);
-  const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
-  assert.deepEqual(found.violations.map((one) => `${name}: ${one.id}: ${one.nodes.slice(0, 3).map((node) => node.target + " " + node.failureSummary).join(" | ")}`), []);
-}
-
-for (const [name, options] of [["desktop", { viewport: { width: 1280, height: 800 } }], ["phone", { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }]])
+for (const [name, options] of [["desktop", DESKTOP], ["phone", SMALL_PHONE]])
   test(`first words on a ${name}`, async () => {
-    const mock = process.env.ATELIER_URL ? { url: process.env.ATELIER_URL, close() {} } : await startMock();
+    const mock = await startMock();
     const context = await browser.newContext({ ...options, reducedMotion: "reduce" });
     const page = await context.newPage();
     const errors = [], foreign = [];
@@ -33,7 +25,7 @@ for (const [name, options] of [["desktop", { viewport: { width: 1280, height: 80
     await page.keyboard.press("Enter");
     const card = page.locator(".character").first();
     await card.waitFor();
-    await page.screenshot({ path: `${SHOTS}/${name}-pick.png` });
+    await page.screenshot({ path: `${FOLDER}/${name}-pick.png` });
     await card.click();
     const prompt = page.getByRole("textbox", { name: "Message" });
     await prompt.fill("Hello there");
@@ -43,7 +35,7 @@ for (const [name, options] of [["desktop", { viewport: { width: 1280, height: 80
     assert.equal(await page.locator(".message.user").count(), 1);
     for (const theme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: theme });
-      await page.screenshot({ path: `${SHOTS}/${name}-chat-${theme}.png` });
+      await page.screenshot({ path: `${FOLDER}/${name}-chat-${theme}.png` });
       await axe(page, `chat ${theme}`);
     }
     for (const where of ["characters", "settings/appearance", "settings/models", "settings/providers", "settings/keyboard"]) {
@@ -51,7 +43,7 @@ for (const [name, options] of [["desktop", { viewport: { width: 1280, height: 80
       await page.locator("h1").first().waitFor();
 
       await page.locator("main .grid > *, main .card, main .field, main .stack .chip").first().waitFor();
-      await page.screenshot({ path: `${SHOTS}/${name}-${where.replace("/", "-")}.png` });
+      await page.screenshot({ path: `${FOLDER}/${name}-${where.replace("/", "-")}.png` });
       await axe(page, where);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${where} does not scroll sideways`);
     }
@@ -60,3 +52,17 @@ for (const [name, options] of [["desktop", { viewport: { width: 1280, height: 80
     await context.close();
     await mock.close();
   });
+
+test("the printed address carries the setup token", async () => {
+  const mock = await startMock({ setupToken: "a-token" });
+  const page = await browser.newPage();
+  await page.goto(`${mock.url}/setup?token=a-token`);
+  assert.equal(await page.getByLabel("Setup token").inputValue(), "a-token");
+  await page.getByLabel("Your name").fill("Ada");
+  await page.getByLabel("Password").fill("correct horse");
+  await page.keyboard.press("Enter");
+  await page.locator(".character").first().waitFor();
+  assert.equal(new URL(page.url()).search, "", "the token does not stay in the address");
+  await page.close();
+  await mock.close();
+});

@@ -40,7 +40,7 @@ export async function startMock(options = {}) {
   }
   function conversation(body) {
     const who = body.character_id ? find("characters", body.character_id) : null;
-    const it = { id: id("cnv"), title: body.title ?? "", character: who && summary(who), persona_id: body.persona_id ?? null, folder_id: null, model: null, effective_model: options.noModel ? null : "local/small.gguf", sampling: {}, head_id: null, message_count: 0, version: 1, created_at: now(), updated_at: now(), active_at: now(), pinned_at: null, archived_at: null };
+    const it = { id: id("cnv"), title: body.title ?? "", character: who && summary(who), persona_id: body.persona_id ?? null, folder_id: null, model: null, sampling: {}, head_id: null, message_count: 0, version: 1, created_at: now(), updated_at: now(), active_at: now(), pinned_at: null, archived_at: null };
     db.conversations.unshift(it);
     if (who?.card.first_mes) add(it, null, "assistant", who.card.first_mes);
     return it;
@@ -72,8 +72,8 @@ export async function startMock(options = {}) {
 
   function api(method, parts, body, url, headers) {
     const [area, one, verb] = parts, key = `${method} ${area}`;
-    if (key === "GET status") return { version: "0.1.0", setup_required: !db.user, setup_token_required: false, signed_in: db.session, user: db.session ? db.user : null, csrf_token: db.session ? "token" : null, mature_allowed: false };
-    if (key === "POST setup") { if (db.user) throw new Problem(409, "An owner exists already."); db.user = { id: "usr_1", name: body.name, role: "owner" }; db.password = body.password; db.session = true; return session(); }
+    if (key === "GET status") return { version: "0.1.0", setup_required: !db.user, setup_token_required: !db.user && !!options.setupToken, signed_in: db.session, user: db.session ? db.user : null, csrf_token: db.session ? "token" : null, mature_allowed: false };
+    if (key === "POST setup") { if (db.user) throw new Problem(409, "An owner exists already."); if (options.setupToken && body.token !== options.setupToken) throw new Problem(403, "The setup token is wrong."); db.user = { id: "usr_1", name: body.name, role: "owner" }; db.password = body.password; db.session = true; return session(); }
     if (key === "POST session") { if (body.password !== db.password) throw new Problem(401, "Name or password is wrong."); db.session = true; return session(); }
     if (!db.session) throw new Problem(401, "Sign in first.");
     if (method !== "GET" && headers["x-csrf-token"] !== "token") throw new Problem(403, "The CSRF token is missing.");
