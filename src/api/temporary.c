@@ -138,7 +138,7 @@ static void on_close(void *arg)
 static void run(struct atl_req *req)
 {
 	static const struct atl_chat_ops OPS = {.on_delta = on_delta, .on_reasoning = on_reasoning, .on_done = on_done};
-	struct live *live = req->priv_handler;
+	struct live *live = req->state;
 	struct atl_errinfo info = {0};
 	struct atl_prepared *p = &live->prepared;
 	p->target.endpoint.breaker = atl_model_breaker(live->app, &p->target, req->loop);
@@ -201,7 +201,7 @@ static void handle_reply(struct atl_req *req)
 		atl_api_fail(req, err, &info);
 		return;
 	}
-	req->priv_handler = live;
+	req->state = live;
 	atl_res_continue(req, run);
 }
 

@@ -106,7 +106,6 @@ struct atl_req {
 	bool sent;
 	struct atl_buf out; /* body under construction; limit ATL_HTTP_OUT_MAX */
 	void *priv;	    /* the server's own */
-	void *priv_handler; /* the handler's, from one of its functions to the next (atl_res_continue) */
 };
 #define ATL_HTTP_OUT_MAX ((size_t)64 << 20)
 
