@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "core/card.h"
+#include "core/generation.h"
 #include "core/macros.h"
 #include "core/message.h"
 #include "core/persona.h"
@@ -368,8 +369,10 @@ enum atl_err atl_conversation_delete(struct atl_app *app, const struct atl_ident
 {
 	struct work w = {.user_id = who->user_id, .id = id, .now_ms = atl_now_ms()};
 	enum atl_err err = atl_db_tx(app->db, delete_fn, &w, info);
-	if (!err)
+	if (!err) {
+		atl_generation_stop_deleted(app, who->user_id, id);
 		atl_publish_id(app, who->user_id, "conversation.deleted", id, NULL, NULL);
+	}
 	return err;
 }
 

@@ -718,6 +718,41 @@ enum atl_err atl_generation_stop(struct atl_app *app, const char *user_id, const
 	return ATL_OK;
 }
 
+struct running {
+	const char *conversation_id;
+	char ids[ATL_GENERATIONS_USER_MAX][ATL_ID_SIZE];
+	size_t count;
+};
+
+static void running_in(const char *key, void *value, void *arg)
+{
+	const struct reply *r = value;
+	struct running *running = arg;
+	if (running->count < ATL_GENERATIONS_USER_MAX && atl_str_eq(r->conversation_id, running->conversation_id))
+		atl_str_copy(running->ids[running->count++], ATL_ID_SIZE, key);
+}
+
+void atl_generation_stop_deleted(struct atl_app *app, const char *user_id, const char *conversation_id)
+{
+	struct atl_generations *g = app->generations;
+	struct running running = {.conversation_id = conversation_id};
+	if (!g)
+		return;
+	pthread_mutex_lock(&g->lock);
+	atl_map_each(&g->replies, running_in, &running);
+	pthread_mutex_unlock(&g->lock);
+	for (size_t i = 0; i < running.count; i++) {
+		struct atl_arena arena;
+		struct atl_message message;
+		atl_arena_init(&arena, 0);
+		/* another one's conversation: nothing of this user's runs there, and stop says so */
+		if (atl_message_get(app, &arena, user_id, running.ids[i], &message, NULL) == ATL_ERR_NOT_FOUND &&
+		    atl_generation_stop(app, user_id, running.ids[i], NULL) != ATL_OK)
+			atl_debug("generation", "%s ended by itself", running.ids[i]);
+		atl_arena_finish(&arena);
+	}
+}
+
 void atl_generation_overlay(struct atl_app *app, struct atl_arena *arena, struct atl_message *message)
 {
 	struct atl_generations *g = app->generations;

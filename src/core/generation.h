@@ -42,6 +42,8 @@ enum atl_err atl_generation_start(struct atl_app *app, const struct atl_identity
 /* Ends a running reply; what is there stays, as `stopped`. NOT_FOUND: nothing of this user's runs under this id. */
 enum atl_err atl_generation_stop(struct atl_app *app, const char *user_id, const char *message_id,
 				 struct atl_errinfo *info) ATL_MUST_USE;
+/* After a message or a whole conversation was deleted: stop what is still being written there for nobody. */
+void atl_generation_stop_deleted(struct atl_app *app, const char *user_id, const char *conversation_id);
 /* If this reply is being written: put its present text, reasoning and stream_seq into `message`. */
 void atl_generation_overlay(struct atl_app *app, struct atl_arena *arena, struct atl_message *message);
 size_t atl_generations_running(struct atl_app *app);

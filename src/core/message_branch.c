@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
+#include "core/generation.h"
 #include "core/message.h"
 #include "core/message_int.h"
 #include "core/publish.h"
@@ -175,6 +176,7 @@ enum atl_err atl_message_delete(struct atl_app *app, const struct atl_identity *
 	struct work w = {.arena = &arena, .user_id = who->user_id, .id = id, .now_ms = atl_now_ms()};
 	enum atl_err err = atl_db_tx(app->db, delete_fn, &w, info);
 	if (!err) {
+		atl_generation_stop_deleted(app, who->user_id, w.message.conversation_id);
 		atl_publish_id(app, who->user_id, "message.deleted", id, "conversation_id", w.message.conversation_id);
 		atl_conversation_publish(app, "conversation.updated", who->user_id, w.message.conversation_id);
 	}

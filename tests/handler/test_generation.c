@@ -293,6 +293,45 @@ static void test_restart_interrupts(void **state)
 	assert_string_equal(text_at(message(site, running), "content"), "Once upon a time and more");
 }
 
+static void no_op(void *arg)
+{
+}
+
+/* What nobody will see is not written to its end. */
+static void wait_for_running(struct site *site, size_t count)
+{
+	uint64_t until = atl_monotonic_ms() + WAIT_MS;
+
+	while (atl_generations_running(&site->app) != count && atl_monotonic_ms() < until)
+		site_on_loop(site, no_op, NULL); /* the end of a deleted reply publishes nothing to wait for */
+	assert_int_equal(atl_generations_running(&site->app), count);
+}
+
+static void test_deleting_stops(void **state)
+{
+	struct site *site = *state;
+
+	for (int i = 0; i < 2; i++) { /* the message, the conversation */
+		const char *conversation = make_conversation(site, &owner, NULL), *other = make_conversation(site, &owner, NULL);
+		const char *id, *kept;
+
+		says(site, (struct atl_chat_script){ STEPS(HANGS) });
+		kept = send(site, other, "Stay");
+		id = send(site, conversation, "Go");
+		ears_wait(site, "message.delta", id);
+		ears_wait(site, "message.delta", kept);
+		expect(ask(site, &owner, i ? fmt("DELETE /api/v1/conversations/%s", conversation) : fmt("DELETE /api/v1/messages/%s", id),
+			   NULL), 204);
+		wait_for_running(site, 1);
+		assert_string_equal(text_at(message(site, kept), "status"), "streaming");
+		expect(ask(site, &owner, i ? fmt("POST /api/v1/conversations/%s/restore", conversation) :
+					     fmt("POST /api/v1/messages/%s/restore", id), NULL), 200);
+		assert_string_equal(text_at(message(site, id), "status"), "stopped");
+		post(site, kept, "stop", 202);
+		ended(site, kept);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_fallback),
 		cmocka_unit_test(test_too_long_is_told),
 		cmocka_unit_test(test_restart_interrupts),
+		cmocka_unit_test(test_deleting_stops),
 	};
 
 	return cmocka_run_group_tests(tests, setup, site_teardown);
