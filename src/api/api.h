@@ -44,6 +44,7 @@
 	X(temporary)      \
 	X(models)        \
 	X(engine)        \
+	X(transfers)     \
 	X(providers)     \
 	X(settings)       \
 	X(events)         \

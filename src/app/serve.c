@@ -35,6 +35,7 @@
 #include "core/provider.h"
 #include "core/session.h"
 #include "core/throttle.h"
+#include "core/transfer.h"
 #include "core/usage.h"
 #include "core/user.h"
 #include "db/db.h"
@@ -351,6 +352,21 @@ static void engine_down(struct serve *s)
 	atl_engine_destroy(s->app.engine);
 }
 
+static enum atl_err transfers_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_transfers_create(&s->app, &s->app.transfers, info);
+}
+
+static void transfers_drain(struct serve *s)
+{
+	atl_transfers_drain(s->app.transfers);
+}
+
+static void transfers_down(struct serve *s)
+{
+	atl_transfers_destroy(s->app.transfers);
+}
+
 /* Called on a loop: stopping never blocks. */
 static void stop_message(struct atl_app *app, const struct atl_identity *identity, const char *message_id)
 {
@@ -492,6 +508,7 @@ static const struct step {
 	{ "events", events_up, NULL, events_down },
 	{ "providers", providers_up, NULL, NULL },
 	{ "engine", engine_up, NULL, engine_down },
+	{ "downloads", transfers_up, transfers_drain, transfers_down },
 	{ "replies", replies_up, NULL, NULL },
 	{ "API document", openapi_up, NULL, openapi_down },
 	{ "page", page_up, NULL, page_down },
