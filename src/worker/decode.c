@@ -69,7 +69,7 @@ static VipsImage *open_picture(const struct loader *loader, void *data, size_t l
 		vips_area_unref(VIPS_AREA(blob));
 		return NULL;
 	}
-	g_object_set(op, "buffer", blob, "fail-on", fail_on, "access", VIPS_ACCESS_RANDOM, NULL);
+	g_object_set(op, "buffer", blob, "fail-on", fail_on, "access", VIPS_ACCESS_SEQUENTIAL, NULL);
 	if (vips_cache_operation_buildp(&op) == 0)
 		g_object_get(op, "out", &image, NULL);
 	vips_object_unref_outputs(VIPS_OBJECT(op));
@@ -111,15 +111,29 @@ static int send_scaled(VipsImage *source, unsigned asked_width, unsigned limit, 
 	return rc;
 }
 
-/* Upright, sRGB, in memory: the pixels are decoded here, once, and all results are made from them. */
+/* Everything the file said beside its pixels: where it was taken, with what, by whom. webpsave's own "strip" keeps
+ * Exif fields that were read. What cannot be removed (width, height...) stays. */
+static void remove_metadata(VipsImage *image)
+{
+	char **names = vips_image_get_fields(image);
+	for (size_t i = 0; names && names[i]; i++)
+		vips_image_remove(image, names[i]);
+	g_strfreev(names);
+}
+
+/* Upright, sRGB, in memory: the file is read here, once and from top to bottom (reading it at random would let libvips
+ * keep large pictures in a temporary file), and all results are made from these pixels. */
 static VipsImage *read_pixels(VipsImage *image)
 {
-	VipsImage *upright = NULL, *colour = NULL, *memory = NULL;
-	if (vips_autorot(image, &upright, NULL) == 0 &&
+	VipsImage *read = vips_image_copy_memory(image), *upright = NULL, *colour = NULL, *memory = NULL;
+	if (read && vips_autorot(read, &upright, NULL) == 0 &&
 	    vips_colourspace(upright, &colour, VIPS_INTERPRETATION_sRGB, NULL) == 0)
 		memory = vips_image_copy_memory(colour);
 	g_clear_object(&colour);
 	g_clear_object(&upright);
+	g_clear_object(&read);
+	if (memory)
+		remove_metadata(memory);
 	return memory;
 }
 
