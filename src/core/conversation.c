@@ -10,6 +10,7 @@
 #include "core/generation.h"
 #include "core/macros.h"
 #include "core/message.h"
+#include "core/model.h"
 #include "core/persona.h"
 #include "core/publish.h"
 
@@ -27,6 +28,8 @@ static const struct atl_json_field FIELDS[] = {
 	{"persona_id", ATL_JT_STR, OFF(persona_id), ATL_JF_REQUIRED | ATL_JF_NULLABLE},
 	{"folder_id", ATL_JT_STR, OFF(folder_id), ATL_JF_REQUIRED | ATL_JF_NULLABLE},
 	{"model", ATL_JT_STR, OFF(model), ATL_JF_REQUIRED | ATL_JF_NULLABLE, .doc = "null: the character's or the default"},
+	{"effective_model", ATL_JT_STR, OFF(effective_model), ATL_JF_REQUIRED | ATL_JF_NULLABLE,
+	 .doc = "the model that would answer now; null: none is ready"},
 	{"sampling", ATL_JT_RAW, OFF(sampling_json), ATL_JF_REQUIRED, .doc = "see Sampling"},
 	{"head_id", ATL_JT_STR, OFF(head_id), ATL_JF_REQUIRED | ATL_JF_NULLABLE, .doc = "last message of the active path"},
 	{"message_count", ATL_JT_INT, OFF(message_count), ATL_JF_REQUIRED},
@@ -114,14 +117,32 @@ static enum atl_err get_fn(struct atl_conn *conn, void *arg, struct atl_errinfo 
 	return atl_conversation_get_in(conn, w->arena, w->user_id, w->id, &w->out, info);
 }
 
+void atl_conversation_effective(struct atl_app *app, struct atl_arena *arena, struct atl_conversation *items, size_t count)
+{
+	const char *asked = NULL, *found = NULL;
+	for (size_t i = 0; i < count; i++) {
+		struct atl_conversation *c = &items[i];
+		const char *wanted = c->model;
+		if (!wanted && c->character)
+			wanted = c->character->model;
+		/* most of a list want the same one */
+		if (i == 0 || !(wanted ? asked && strcmp(wanted, asked) == 0 : !asked))
+			found = atl_models_effective(app, arena, c->user_id, wanted);
+		asked = wanted;
+		c->effective_model = found;
+	}
+}
+
 enum atl_err atl_conversation_get(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 				  struct atl_conversation *ret, struct atl_errinfo *info)
 {
 	struct work w = {.arena = arena, .user_id = user_id, .id = id};
 	enum atl_err err = atl_db_read(app->db, get_fn, &w, info);
-	if (!err)
-		*ret = w.out;
-	return err;
+	if (err)
+		return err;
+	*ret = w.out;
+	atl_conversation_effective(app, arena, ret, 1);
+	return ATL_OK;
 }
 
 void atl_conversation_publish(struct atl_app *app, const char *event, const char *user_id, const char *id)
@@ -297,6 +318,7 @@ enum atl_err atl_conversation_create(struct atl_app *app, const struct atl_ident
 	if (err)
 		return err;
 	*ret = w.out;
+	atl_conversation_effective(app, arena, ret, 1);
 	atl_publish(app, who->user_id, "conversation.created", "conversation", &atl_conversation_desc, ret);
 	return ATL_OK;
 }
@@ -349,6 +371,7 @@ enum atl_err atl_conversation_update(struct atl_app *app, const struct atl_ident
 	if (err)
 		return err;
 	*ret = w.out;
+	atl_conversation_effective(app, arena, ret, 1);
 	atl_publish(app, who->user_id, "conversation.updated", "conversation", &atl_conversation_desc, ret);
 	return ATL_OK;
 }
@@ -394,6 +417,7 @@ enum atl_err atl_conversation_restore(struct atl_app *app, const struct atl_iden
 	if (err)
 		return err;
 	*ret = w.out;
+	atl_conversation_effective(app, arena, ret, 1);
 	atl_publish(app, who->user_id, "conversation.created", "conversation", &atl_conversation_desc, ret);
 	return ATL_OK;
 }
@@ -456,6 +480,7 @@ enum atl_err atl_conversation_list(struct atl_app *app, struct atl_arena *arena,
 	enum atl_err err = atl_db_read(app->db, list_fn, &l, info);
 	if (err)
 		return err;
+	atl_conversation_effective(app, arena, l.items, l.count);
 	*ret = l.items;
 	*ret_count = l.count;
 	return ATL_OK;

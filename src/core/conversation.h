@@ -24,6 +24,7 @@ struct atl_conversation {
 	const char *title;
 	bool title_set;	       /* by a person; otherwise made from the first message */
 	const char *model;     /* NULL: the character's or the default */
+	const char *effective_model; /* what would answer now; NULL: nothing. See atl_conversation_effective() */
 	const char *sampling_json;
 	const char *head_id; /* NULL: empty */
 	int64_t message_count, version, created_at, updated_at, active_at, pinned_at, archived_at;
@@ -78,6 +79,8 @@ enum atl_err atl_conversation_get(struct atl_app *app, struct atl_arena *arena, 
 /* A bare row, for imports and forks: id, user_id, title... are the caller's. No event. */
 enum atl_err atl_conversation_insert_in(struct atl_conn *conn, const struct atl_conversation *conversation,
 					struct atl_errinfo *info) ATL_MUST_USE;
+/* Fill in effective_model; pool threads, outside transactions. The functions above that take `app` do it themselves. */
+void atl_conversation_effective(struct atl_app *app, struct atl_arena *arena, struct atl_conversation *items, size_t count);
 /* Event with the current row, after the commit. Reads the database: pool threads. */
 void atl_conversation_publish(struct atl_app *app, const char *event, const char *user_id, const char *id);
 

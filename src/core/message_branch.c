@@ -90,6 +90,7 @@ enum atl_err atl_message_select(struct atl_app *app, const struct atl_identity *
 	if (err)
 		return err;
 	*ret = w.conversation;
+	atl_conversation_effective(app, arena, ret, 1);
 	atl_publish(app, who->user_id, "conversation.updated", "conversation", &atl_conversation_desc, ret);
 	return ATL_OK;
 }
@@ -330,6 +331,7 @@ enum atl_err atl_message_fork(struct atl_app *app, const struct atl_identity *wh
 	if (err)
 		return err;
 	*ret = w.conversation;
+	atl_conversation_effective(app, arena, ret, 1);
 	atl_publish(app, who->user_id, "conversation.created", "conversation", &atl_conversation_desc, ret);
 	return ATL_OK;
 }

@@ -80,6 +80,7 @@ static void test_patch(void **state)
 	assert_string_equal(text_at(req, "folder_id"), folder);
 	assert_string_equal(text_at(req, "persona_id"), persona);
 	assert_string_equal(text_at(req, "model"), "a/b");
+	assert_string_equal(text_at(req, "effective_model"), "a/b");
 	assert_int_equal(int_at(req, "sampling.top_k"), 5);
 	assert_false(is_null_at(req, "pinned_at"));
 	assert_false(is_null_at(req, "archived_at"));
@@ -90,10 +91,31 @@ static void test_patch(void **state)
 	assert_true(is_null_at(req, "pinned_at"));
 	assert_true(is_null_at(req, "folder_id"));
 	assert_true(is_null_at(req, "model"));
+	assert_string_equal(text_at(req, "effective_model"), "scripted/first");
 	assert_string_equal(text_at(req, "title"), "New title");
 	patch(site, &owner, id, "{\"folder_id\":\"fld_00000000000000000000000000\"}", 400);
 	patch(site, &owner, id, "{\"title\":\"\"}", 400);
 	patch(site, &owner, id, "{\"tittle\":\"x\"}", 400);
+}
+
+/* The conversation's own model, else the character's, else the default; in lists each its own. */
+static void test_effective_model(void **state)
+{
+	struct site *site = *state;
+	const char *character = text_at(expect(ask(site, &owner, "POST /api/v1/characters", "{\"name\":\"M\",\"model\":\"c/d\"}"), 201), "id");
+	const char *first = make_conversation(site, &owner, character), *second = make_conversation(site, &owner, character);
+	struct atl_req *req;
+
+	make_conversation(site, &owner, NULL);
+	patch(site, &owner, first, "{\"model\":\"e/f\"}", 200);
+	assert_string_equal(text_at(get(site, &owner, first), "effective_model"), "e/f");
+	assert_string_equal(text_at(get(site, &owner, second), "effective_model"), "c/d");
+	req = expect(ask(site, &owner, "GET /api/v1/conversations?limit=3", NULL), 200);
+	for (int i = 0; i < 3; i++) {
+		const char *id = text_at(req, fmt("items.%d.id", i)), *model = text_at(req, fmt("items.%d.effective_model", i));
+
+		assert_string_equal(model, strcmp(id, first) == 0 ? "e/f" : strcmp(id, second) == 0 ? "c/d" : "scripted/first");
+	}
 }
 
 static const char *listed(struct site *site, const struct person *who, const char *query, int index)
@@ -211,6 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain), cmocka_unit_test(test_greetings), cmocka_unit_test(test_patch),
+		cmocka_unit_test(test_effective_model),
 		cmocka_unit_test(test_list),  cmocka_unit_test(test_delete_and_restore), cmocka_unit_test(test_personas),
 		cmocka_unit_test(test_folders),
 	};
