@@ -18,7 +18,7 @@ struct atl_loop;
 struct atl_timer;
 struct atl_poll;
 
-/* `on_start` (may be NULL) runs first on the new thread. */
+/* Starts the thread; `name` shows in the thread list. */
 enum atl_err atl_loop_create(const char *name, struct atl_loop **ret, struct atl_errinfo *info) ATL_MUST_USE;
 void atl_loop_stop(struct atl_loop *loop);
 void atl_loop_destroy(struct atl_loop *loop); /* NULL is allowed; not from its own thread */
