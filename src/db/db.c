@@ -10,6 +10,8 @@ static const struct atl_driver *const drivers[] = { &atl_driver_sqlite, &atl_dri
 
 static _Thread_local struct atl_conn *running; /* the connection whose fn runs on this thread */
 
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* of transactions that lost too often */
+
 /* ---- open and close ---- */
 
 static const struct atl_driver *find_driver(const char *url)
@@ -149,12 +151,19 @@ enum atl_err atl_db_run(struct atl_db *db, enum atl_conn_role role, atl_db_fn fn
 	bool again;
 
 	for (int attempt = 1;; attempt++) {
+		bool in_turn = attempt > ATL_DB_TURNS_AFTER;
+
+		if (in_turn)
+			pthread_mutex_lock(&turn); /* before the connection: who waits holds none */
+		again = false;
 		err = atl_pool_take(db, role, &conn, info);
-		if (err)
-			return err;
-		err = atl_conn_run(conn, fn, arg, info);
-		again = err && conn->retry;
-		atl_pool_give(db, conn);
+		if (!err) {
+			err = atl_conn_run(conn, fn, arg, info);
+			again = err && conn->retry;
+			atl_pool_give(db, conn);
+		}
+		if (in_turn)
+			pthread_mutex_unlock(&turn);
 		if (!again)
 			return err;
 		if (attempt == ATL_DB_TRIES_MAX)

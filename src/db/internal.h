@@ -16,7 +16,8 @@
 #include "db/driver.h"
 
 #define ATL_DB_WAIT_MS 10000	  /* longest wait for a connection */
-#define ATL_DB_TRIES_MAX 10	  /* runs of one transaction that others get in the way of */
+#define ATL_DB_TURNS_AFTER 3	  /* runs; from then on the unlucky ones take turns instead of colliding again */
+#define ATL_DB_TRIES_MAX 30	  /* runs of one transaction that others get in the way of */
 #define ATL_DB_GROUP_MAX 256	  /* transactions in one commit */
 #define ATL_DB_ASYNC_THREADS 2	  /* without group commit */
 
