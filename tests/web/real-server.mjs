@@ -7,7 +7,7 @@
 import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, linkSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 const BIN = [process.env.ATELIER_BIN_RELEASE, process.env.ATELIER_BIN].find((one) => one && existsSync(one));
 const { ATELIER_LLAMA_SERVER: ENGINE, ATELIER_MODEL: MODEL } = process.env;
@@ -21,7 +21,8 @@ export async function startReal() {
   const model = join(data, "models", basename(MODEL));
   try { linkSync(MODEL, model); } catch { copyFileSync(MODEL, model); }
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ATELIER_")));
-  const child = spawn(BIN, ["serve", "--data", data, "--port", "0", "--engine-program", ENGINE], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const decode = join(dirname(BIN), "../worker/atelier-decode");
+  const child = spawn(BIN, ["serve", "--data", data, "--port", "0", "--engine-program", ENGINE, ...(existsSync(decode) ? ["--decode-program", decode] : [])], { env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   const ended = new Promise((done) => child.once("exit", done));
   const close = async () => {

@@ -249,6 +249,7 @@ test("pictures of the main views to look at", { skip }, async () => {
         await shoot(page, name("chat"));
         await prompt(page).fill("What does a good day look like for you? Give me a list.");
         await prompt(page).press("Enter");
+        await page.locator(".message.user").getByText("What does a good day").last().waitFor();
         await page.locator(".message.streaming .text > *, .message.complete:last-child").first().waitFor();
         await page.screenshot({ path: `${SHOTS}/${name("streaming")}.png` });
         await answered(page, "What does a good day");

@@ -131,16 +131,16 @@ async function signedIn(session, fresh) {
 
 let routed = false;
 async function enter() {
-  const prefs = await api.get("/me/preferences").catch(() => ({}));
-  store.dispatch({ type: "prefs", values: prefs ?? {} });
-  theme();
   parts = shell();
+  api.get("/me/preferences").then((prefs) => store.dispatch({ type: "prefs", values: prefs ?? {} })).catch(() => {});
   disconnect = connect(onevent, (state) => {
     store.dispatch({ type: "set", values: { connection: state } });
     if (parts) { parts.line.hidden = state === "online"; parts.line.textContent = state === "online" ? "" : t(`line.${state}`); }
   });
   if (routed) show(router.match(location.pathname, location.search)); else { routed = true; router.start(show); }
-  refresh();
+  // what is read comes first; the list and the rest follow it
+  await Promise.race([view?.ready, new Promise((done) => setTimeout(done, 1000))]);
+  requestAnimationFrame(() => setTimeout(refresh));
 }
 
 store.subscribe((state, old) => { if (state.prefs.theme !== old.prefs.theme) theme(); });

@@ -89,7 +89,7 @@ export function mountConversations(root, newChat) {
     input.addEventListener("blur", () => end(true));
     return input;
   }
-  const row = (/** @type {any} */ it) => h("div", { class: "item", dataset: { id: it.id }, ...longPress((element) => conversationMenu(element.querySelector("button"), it, () => rename(it))), ondblclick: (/** @type {Event} */ event) => { event.preventDefault(); rename(it); } },
+  const row = (/** @type {any} */ it) => h("div", { class: "item", dataset: { id: it.id }, ...longPress((element) => conversationMenu(element.querySelector("button"), it, () => rename(it))), onkeydown: (/** @type {KeyboardEvent} */ event) => { if (event.key === "F2" && !renaming) { event.preventDefault(); rename(it); } }, ondblclick: (/** @type {Event} */ event) => { event.preventDefault(); rename(it); } },
     it.id === renaming ? renameField(it) : [h("a", { href: `/c/${it.id}`, "aria-current": location.pathname === `/c/${it.id}` ? "page" : null }, avatar(it.character, "small"), h("span", {}, nameOf(it))),
     iconButton("more", `${t("chat.options")}: ${nameOf(it)}`, (event) => conversationMenu(event.currentTarget, it, () => rename(it)), { class: "icon-button small" })]);
 

@@ -97,7 +97,7 @@ export function menu(anchor, rows) {
 export function dialog(title, body, kind = "") {
   const back = /** @type {HTMLElement|null} */ (document.activeElement);
   const close = () => box.close();
-  const box = h("dialog", { class: kind, "aria-label": title, onclose: () => { box.remove(); back?.focus?.(); }, onclick: (/** @type {Event} */ event) => { if (event.target === box) close(); } },
+  const box = h("dialog", { class: kind, "aria-label": title, onclose: () => { box.remove(); if (document.activeElement === document.body) back?.focus?.(); }, onclick: (/** @type {Event} */ event) => { if (event.target === box) close(); } },
     h("header", {}, h("h2", {}, title), iconButton("close", t("common.close"), close)), h("div", { class: "dialog-body" }, body));
   document.body.append(box);
   box.showModal();

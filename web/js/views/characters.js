@@ -4,12 +4,14 @@ import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { store } from "../state.js";
 import { go } from "../router.js";
-import { attempt, avatar, failed, menu, toast } from "../components/ui.js";
+import { attempt, avatar, failed, longPress, menu, toast } from "../components/ui.js";
+import { samplingFields } from "../components/sampling.js";
 import { markdown } from "../components/markdown.js";
 import { startConversation } from "./chat.js";
 import { characterCard } from "./auth.js";
 
 const SAVE_MS = 600;
+const PAGE = 60;
 
 /** @param {Element} anchor @param {any} it */
 function characterMenu(anchor, it) {
@@ -32,22 +34,34 @@ export function mountCharacters(root) {
   const grid = h("div", { class: "grid" });
   const create = () => attempt(async () => { const made = await api.post("/characters", { name: t("characters.untitled") }); store.dispatch({ type: "character.created", character: made }); go(`/characters/${made.id}`); });
   replace(root, h("div", { class: "page" }, h("div", { class: "page-inner" }, h("div", { class: "page-head" }, h("h1", {}, t("characters.title")), h("button", { class: "button primary", onclick: create }, icon("plus"), t("characters.new"))), field(t("common.search"), search), grid)));
+  const end = h("div", { class: "page-end" });
+  /** @type {any[]} */ let items = [];
+  const card = (/** @type {any} */ one) => {
+    const wrap = h("div", { class: "character-wrap", ...longPress((element) => characterMenu(element.querySelector(".icon-button"), one)) }, characterCard(one, () => go(`/characters/${one.id}`)), iconButton("more", `${t("characters.options")}: ${one.name}`, (event) => characterMenu(event.currentTarget, one)));
+    wrap.addEventListener("dragover", (/** @type {Event} */ event) => event.preventDefault());
+    wrap.addEventListener("drop", (/** @type {any} */ event) => { event.preventDefault(); upload(one.id, event.dataTransfer.files[0]); });
+    return wrap;
+  };
+  const more = (/** @type {number} */ upTo) => { if (items.length) grid.append(...items.slice(grid.childElementCount, upTo).map(card)); };
+  const watcher = new IntersectionObserver((entries) => { if (entries[0].isIntersecting && grid.childElementCount < items.length) { more(grid.childElementCount + PAGE); watcher.unobserve(end); watcher.observe(end); } }, { rootMargin: "800px" });
+  let asked = "";
   const draw = () => {
     const all = store.get().characters;
     if (!all) return;
     const q = search.value.trim().toLowerCase();
-    const items = all.filter((one) => !one.archived_at && (!q || `${one.name} ${one.summary} ${(one.tags ?? []).join(" ")}`.toLowerCase().includes(q)));
+    const kept = q === asked ? Math.max(PAGE, grid.childElementCount) : PAGE;
+    asked = q;
+    items = all.filter((one) => !one.archived_at && (!q || `${one.name} ${one.summary} ${(one.tags ?? []).join(" ")}`.toLowerCase().includes(q)));
     grid.className = items.length ? "grid" : "empty";
-    replace(grid, items.length ? items.map((one) => {
-      const wrap = h("div", { class: "character-wrap" }, characterCard(one, () => go(`/characters/${one.id}`)), iconButton("more", `${t("characters.options")}: ${one.name}`, (event) => characterMenu(event.currentTarget, one)));
-      wrap.addEventListener("dragover", (/** @type {Event} */ event) => event.preventDefault());
-      wrap.addEventListener("drop", (/** @type {any} */ event) => { event.preventDefault(); upload(one.id, event.dataTransfer.files[0]); });
-      return wrap;
-    }) : q ? t("chat.none.found") : t("characters.none"));
+    if (items.length) { replace(grid); more(kept); }
+    else replace(grid, q ? t("chat.none.found") : [h("p", {}, t("characters.none")), h("button", { class: "button", onclick: create }, icon("plus"), t("characters.new"))]);
   };
+  grid.after(end);
+  watcher.observe(end);
   search.addEventListener("input", debounce(draw, 100));
   draw();
-  return store.subscribe((state, old) => { if (state.characters !== old.characters) draw(); });
+  const off = store.subscribe((state, old) => { if (state.characters !== old.characters) draw(); });
+  return () => { off(); watcher.disconnect(); };
 }
 
 /** @param {Element} root @param {string} id */
@@ -86,14 +100,9 @@ export function mountCharacter(root, id) {
     },
     rules: () => {
       const model = h("select", { class: "input", onchange: () => { pending.model = model.value || null; it.model = pending.model; save(); } }, h("option", { value: "" }, t("prompt.model.default")), (store.get().models ?? []).map((one) => h("option", { value: one.id, selected: one.id === it.model }, `${one.name} · ${one.provider_name}`)));
-      const sampling = (/** @type {string} */ key) => {
-        const input = h("input", { class: "input", type: "number", step: "any", value: it.sampling?.[key] ?? "" });
-        input.addEventListener("input", () => { const next = { ...it.sampling }; if (input.value === "") delete next[key]; else next[key] = Number(input.value); it.sampling = next; pending.sampling = next; save(); });
-        return field(t(`sampling.${key}`), input);
-      };
-      const stop = h("textarea", { class: "input", rows: 2, value: (it.sampling?.stop ?? []).join("\n") });
-      stop.addEventListener("input", () => { const next = { ...it.sampling, stop: stop.value.split("\n").filter(Boolean) }; if (!next.stop.length) delete next.stop; it.sampling = next; pending.sampling = next; save(); });
-      return [text("system_prompt", t("card.system_prompt"), 5), text("post_history_instructions", t("card.post_history_instructions"), 4, t("card.post_history_instructions.hint")), field(t("prompt.model"), model), h("h2", {}, t("card.sampling")), h("p", { class: "hint" }, t("card.sampling.hint")), h("br"), h("div", { class: "grid" }, ["temperature", "top_p", "top_k", "min_p", "repeat_penalty", "max_tokens", "seed"].map(sampling)), field(t("sampling.stop"), stop, t("sampling.stop.hint"))];
+      const change = (/** @type {any} */ next) => { it.sampling = next; pending.sampling = next; save(); };
+      const answers = (store.get().models ?? []).find((one) => one.id === it.model) ?? (store.get().models ?? []).find((one) => one.ready);
+      return [text("system_prompt", t("card.system_prompt"), 5), text("post_history_instructions", t("card.post_history_instructions"), 4, t("card.post_history_instructions.hint")), field(t("prompt.model"), model), h("h2", {}, t("card.sampling")), h("p", { class: "hint" }, t("card.sampling.hint")), h("br"), samplingFields(it.sampling, { local: !!answers?.local }, change)];
     },
     greetings: () => {
       const others = it.card.alternate_greetings ?? [];

@@ -304,7 +304,7 @@ export function mountChat(root, id, aside) {
       drawHead();
       draw();
       if (WIDE.matches && localStorage.getItem("details") === "open" && !details) toggleDetails(false);
-      if (matchMedia("(hover: hover)").matches) input.focus();
+      if (matchMedia("(hover: hover)").matches && !document.activeElement?.matches("input, textarea, select")) input.focus();
     } catch (error) { failed(column, error, load); }
   }
   const unsubscribe = store.subscribe((state, old) => {
@@ -321,7 +321,7 @@ export function mountChat(root, id, aside) {
     if (state.personas !== old.personas && conversation) drawChips();
     if (state.personas !== old.personas || state.models !== old.models || state.settings !== old.settings) { details?.draw(); if (conversation) drawChips(); }
   });
-  load();
+  const ready = load();
   drawGauge();
-  return { actions, toggleDetails, dispose: () => { closed = true; details?.dispose(); unsubscribe(); cancelAnimationFrame(frame); } };
+  return { actions, ready, toggleDetails, dispose: () => { closed = true; details?.dispose(); unsubscribe(); cancelAnimationFrame(frame); } };
 }
