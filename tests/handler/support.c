@@ -13,6 +13,7 @@
 #include "core/auth.h"
 #include "core/events.h"
 #include "core/generation.h"
+#include "core/idempotency.h"
 #include "core/message.h"
 #include "core/metrics.h"
 #include "core/session.h"
@@ -72,6 +73,7 @@ static void parts_up(struct site *site)
 	assert_ok(atl_pictures_create(site->loop, app->decode_program, &app->pictures, &info), &info);
 	assert_ok(atl_events_create(&events, &app->events, &info), &info);
 	assert_ok(atl_message_interrupt_all(app->db, &count, &info), &info);
+	assert_ok(atl_idempotency_recover(app, &info), &info);
 	assert_ok(atl_generations_create(app, &app->generations), &info);
 	app->stop_message = stop_message;
 	assert_ok(atl_openapi_init(app->version, &info), &info);

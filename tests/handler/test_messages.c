@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "core/idempotency.h"
 #include "support.h"
 
 static struct atl_req *get(struct site *site, const char *id, int status)
@@ -211,6 +212,48 @@ static void test_idempotency(void **state)
 	}
 }
 
+static void test_request_still_at_work(void **state)
+{
+	static const char *const key[] = { "Idempotency-Key: slow", NULL };
+	static const char body[] = "{\"content\":\"slow\",\"reply\":false}";
+	struct site *site = *state;
+	const char *conversation = make_conversation(site, &owner, NULL);
+	const char *target = fmt("/api/v1/conversations/%s/messages", conversation);
+	struct atl_errinfo info = { 0 };
+	struct atl_idempotent earlier;
+	struct atl_arena arena;
+
+	atl_arena_init(&arena, 0);
+	assert_ok(atl_idempotency_begin(&site->app, owner.id, "slow", "POST", target, body, strlen(body), &arena, &earlier,
+					&info), &info);
+	assert_false(earlier.replay);
+	expect_problem(ask_with(site, &owner, key, fmt("POST %s", target), body), 409, "conflict", NULL);
+	atl_idempotency_abandon(&site->app, owner.id, "slow");
+	expect(ask_with(site, &owner, key, fmt("POST %s", target), body), 202);
+	atl_arena_finish(&arena);
+}
+
+/* The server died after it had stored the message and before it could answer. */
+static void test_retry_after_a_crash(void **state)
+{
+	static const char *const key[] = { "Idempotency-Key: crash", NULL };
+	static const char body[] = "{\"content\":\"once\",\"reply\":false}";
+	struct site *site = *state;
+	const char *conversation = make_conversation(site, &owner, NULL);
+	const char *line = fmt("POST /api/v1/conversations/%s/messages", conversation), *id;
+	struct atl_errinfo info = { 0 };
+
+	id = text_at(expect(ask_with(site, &owner, key, line, body), 202), "message.id");
+	execute(site->app.db, fmt("UPDATE idempotency_keys SET status = 0, response = '%s' WHERE idempotency_key = 'crash'", id));
+	site_restart(site);
+	assert_string_equal(text_at(expect(ask_with(site, &owner, key, line, body), 202), "message.id"), id);
+	assert_string_equal(path(site, conversation), "once");
+	/* a day later the key is free */
+	execute(site->app.db, "UPDATE idempotency_keys SET created_at = 1000");
+	assert_ok(atl_idempotency_purge(&site->app, &info), &info);
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM idempotency_keys"), 0);
+}
+
 /* ---- events ---- */
 
 static void test_events(void **state)
@@ -238,7 +281,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_add),   cmocka_unit_test(test_pages), cmocka_unit_test(test_siblings_and_swipes),
 		cmocka_unit_test(test_edit),  cmocka_unit_test(test_delete_and_restore), cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_idempotency), cmocka_unit_test(test_events),
+		cmocka_unit_test(test_idempotency), cmocka_unit_test(test_request_still_at_work),
+		cmocka_unit_test(test_retry_after_a_crash), cmocka_unit_test(test_events),
 	};
 
 	return cmocka_run_group_tests(tests, site_setup, site_teardown);
