@@ -86,7 +86,7 @@ static int sync_folder_of(const char *path)
 	char folder[PATH_MAX];
 	const char *slash = strrchr(path, '/');
 	if (!slash)
-		strcpy(folder, ".");
+		snprintf(folder, sizeof(folder), ".");
 	else
 		snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "os/internal.h"
 
 #define LISTEN_BACKLOG 1024
@@ -327,12 +328,12 @@ void atl_sock_peer(const struct atl_sock *sock, char out[ATL_SOCK_ADDR_SIZE], bo
 {
 	struct sockaddr_storage peer = {0};
 	int length = sizeof(peer);
-	strcpy(out, "unix");
+	atl_str_copy(out, ATL_SOCK_ADDR_SIZE, "unix");
 	*ret_loopback = true;
 	if (sock->uv.handle.type != UV_TCP)
 		return;
 	*ret_loopback = false;
-	strcpy(out, "unknown");
+	atl_str_copy(out, ATL_SOCK_ADDR_SIZE, "unknown");
 	if (uv_tcp_getpeername(&sock->uv.tcp, (struct sockaddr *)&peer, &length) != 0)
 		return;
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&peer;
@@ -407,7 +408,7 @@ static int bind_unix(const char *path, int *ret_fd)
 	struct stat st;
 	if (strlen(path) >= sizeof(where.sun_path))
 		return ENAMETOOLONG;
-	strcpy(where.sun_path, path);
+	memcpy(where.sun_path, path, strlen(path) + 1);
 	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
 		return EEXIST; /* never remove anything but a stale socket */
 	unlink(path);
