@@ -82,7 +82,7 @@ async function show(route) {
   for (const one of box.querySelectorAll(".rail [data-area]")) one.dataset.area === area ? one.setAttribute("aria-current", "page") : one.removeAttribute("aria-current");
   document.title = t("app.name");
   list.draw();
-  if (route.view === "search") list.search(route.q ?? "");
+  if (route.view === "search") { box.classList.toggle("list-open", innerWidth < 900); list.search(route.q ?? ""); }
   if (route.view === "chat" && route.id) view = mountChat(work, route.id, details);
   else if (route.view === "chat" || route.view === "search") view = mountStart(work);
   else if (route.view === "missing") replace(work, h("div", { class: "empty" }, h("h1", {}, t("error.missing")), h("a", { class: "button", href: "/" }, t("common.back"))));

@@ -37,7 +37,7 @@ export async function startConversation(character) {
 export function mountStart(root) {
   const draw = () => {
     const characters = store.get().characters ?? [];
-    replace(root, h("div", { class: "page" }, h("div", { class: "page-inner" }, h("div", { class: "page-head" }, h("div", { class: "grow" }, h("h1", {}, t("chat.start.title")), h("p", { class: "muted" }, t("chat.start.text"))),
+    replace(root, h("div", { class: "page" }, h("div", { class: "page-inner" }, h("div", { class: "page-head start-head" }, iconButton("menu", t("nav.list"), () => document.querySelector(".shell")?.classList.add("list-open"), { class: "icon-button only-narrow" }), h("div", { class: "grow" }, h("h1", {}, t("chat.start.title")), h("p", { class: "muted" }, t("chat.start.text"))),
       h("a", { class: "button quiet", href: "/temporary" }, icon("ghost"), t("temporary.title")), h("button", { class: "button", onclick: () => startConversation(null) }, icon("chat"), t("chat.plain"))),
     h("div", { class: "grid" }, characters.slice(0, 24).map((one) => characterCard(one, () => startConversation(one)))))));
   };
