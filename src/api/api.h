@@ -46,6 +46,7 @@
 	X(engine)        \
 	X(transfers)     \
 	X(providers)     \
+	X(provider_characters) \
 	X(settings)       \
 	X(events)         \
 	X(openai)         \
