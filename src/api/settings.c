@@ -2,6 +2,7 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
+#include "core/model_route.h"
 #include "core/setting.h"
 
 struct settings {
@@ -64,6 +65,9 @@ static void handle_patch(struct atl_req *req)
 	if (!err && atl_json_has(&in_desc, &in, "mature_allowed"))
 		err = atl_setting_set(atl_api_app(req), ATL_SETTING_MATURE_ALLOWED, in.mature_allowed ? "true" : "false",
 				      &info);
+	/* Also after an error: the first of two may be stored. */
+	if (atl_json_has(&in_desc, &in, "default_model") || atl_json_has(&in_desc, &in, "fallback_model"))
+		atl_model_routes_forget(atl_api_app(req)->routes);
 	if (err)
 		atl_api_fail(req, err, &info);
 	else
