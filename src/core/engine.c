@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "core/events.h"
 #include "core/local_model.h"
+#include "core/model_route.h"
 #include "core/setting.h"
 #include "os/child.h"
 #include "os/file.h"
@@ -90,6 +91,7 @@ static void publish(struct atl_engine *self)
 	struct atl_arena arena;
 	struct atl_buf buf;
 	struct atl_jw w;
+	atl_model_routes_forget(self->app->routes);
 	if (!self->app->events)
 		return;
 	atl_arena_init(&arena, 0);
@@ -152,7 +154,8 @@ static void probe_done(void *arg, bool healthy)
 static void probe(void *arg, struct atl_super *super)
 {
 	struct atl_engine *self = arg;
-	if (self->closing || self->probe || atl_super_get_state(super) != ATL_SUPER_STARTING)
+	enum atl_super_state state = atl_super_get_state(super);
+	if (self->closing || self->probe || (state != ATL_SUPER_STARTING && state != ATL_SUPER_HEALTHY))
 		return;
 	if (atl_llama_health(self->loop, self->socket_path, probe_done, self, &self->probe) != ATL_OK)
 		self->probe = NULL; /* asked again at the next interval */
@@ -439,7 +442,8 @@ enum atl_err atl_engine_create(struct atl_app *app, struct atl_engine **ret, str
 {
 	static const struct atl_super_ops OPS = {.prepare = prepare, .probe = probe, .on_state = on_state};
 	static const struct atl_super_options OPTIONS = {
-		.name = "llama-server", .start_timeout_ms = 300000, .health_interval_ms = 100, .stop_grace_ms = 5000};
+		.name = "llama-server", .start_timeout_ms = 300000, .health_interval_ms = 100, .watch_interval_ms = 10000,
+		.stop_grace_ms = 5000};
 	static const char *const PASSED[] = {"HOME", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
 					     "ROCR_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES"};
 	struct atl_engine *self = calloc(1, sizeof *self);

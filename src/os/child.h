@@ -18,6 +18,7 @@
 #define ATL_SUPER_BACKOFF_MIN_MS 500
 #define ATL_SUPER_BACKOFF_MAX_MS 30000
 #define ATL_SUPER_STABLE_MS 60000
+#define ATL_SUPER_MISSES_MAX 3 /* reports of "not healthy" in a row after which a healthy child counts as hung: KILL */
 
 struct atl_child;
 struct atl_child_spec {
@@ -44,7 +45,8 @@ struct atl_super;
 struct atl_super_ops {
 	/* Fill in how to start it this time (key, socket path...). Strings must stay valid until the next call. */
 	enum atl_err (*prepare)(void *arg, struct atl_child_spec *spec, struct atl_errinfo *info);
-	/* Ask whether it is healthy; answer by atl_super_report(). Called every health_interval_ms. */
+	/* Ask whether it is healthy; answer by atl_super_report(). Called every health_interval_ms,
+	 * and every watch_interval_ms while it is healthy. */
 	void (*probe)(void *arg, struct atl_super *super);
 	void (*on_state)(void *arg, enum atl_super_state state, const char *why); /* may be NULL */
 };
@@ -52,6 +54,7 @@ struct atl_super_options {
 	const char *name;	    /* for the log */
 	unsigned start_timeout_ms;  /* not healthy by then: killed and tried again */
 	unsigned health_interval_ms;
+	unsigned watch_interval_ms; /* 0: health_interval_ms */
 	unsigned stop_grace_ms;	    /* TERM, then KILL */
 };
 enum atl_err atl_super_create(struct atl_loop *loop, const struct atl_super_options *options,

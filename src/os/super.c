@@ -29,7 +29,8 @@ struct atl_super {
 	struct atl_timer *health_timer;
 	uint64_t healthy_since_ms;
 	unsigned backoff_ms;
-	bool wanted, restarting, killed_for_start;
+	unsigned misses; /* probes in a row that a healthy child has failed */
+	bool wanted, restarting, killed_for_start, killed_for_silence;
 	/* guarded by lock */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -115,6 +116,8 @@ static void on_exit_child(void *arg, int exit_code, int signal)
 	if (self->killed_for_start)
 		snprintf(why, sizeof why, "%s was not ready after %u s", self->name,
 			 self->options.start_timeout_ms / 1000);
+	else if (self->killed_for_silence)
+		snprintf(why, sizeof why, "%s did not answer any more", self->name);
 	else if (signal)
 		snprintf(why, sizeof why, "%s was ended by signal %d (%s)", self->name, signal, strsignal(signal));
 	else
@@ -129,7 +132,8 @@ static void start_child(struct atl_super *self)
 {
 	struct atl_errinfo info = {0};
 	struct atl_child_spec spec = {.pass_fd = -1};
-	self->killed_for_start = false;
+	self->killed_for_start = self->killed_for_silence = false;
+	self->misses = 0;
 	enum atl_err err = self->ops.prepare(self->arg, &spec, &info);
 	if (!err)
 		err = atl_child_spawn(self->loop, &spec, on_line, on_exit_child, self, &self->child, &info);
@@ -164,11 +168,21 @@ static void on_health_timer(void *arg)
 
 void atl_super_report(struct atl_super *super, bool healthy)
 {
-	if (!super->child || !healthy || super->state != ATL_SUPER_STARTING)
+	unsigned watch_ms = super->options.watch_interval_ms ? super->options.watch_interval_ms : super->options.health_interval_ms;
+	if (!super->child)
 		return;
-	atl_timer_stop(super->timer);
-	super->healthy_since_ms = atl_loop_now_ms(super->loop);
-	set_state(super, ATL_SUPER_HEALTHY, "");
+	if (super->state == ATL_SUPER_HEALTHY) {
+		super->misses = healthy ? 0 : super->misses + 1;
+		if (super->misses < ATL_SUPER_MISSES_MAX || super->killed_for_silence)
+			return;
+		super->killed_for_silence = true;
+		atl_child_kill(super->child, SIGKILL); /* what hangs does not hear TERM; on_exit_child goes on */
+	} else if (super->state == ATL_SUPER_STARTING && healthy) {
+		atl_timer_stop(super->timer);
+		atl_timer_start(super->health_timer, watch_ms, watch_ms);
+		super->healthy_since_ms = atl_loop_now_ms(super->loop);
+		set_state(super, ATL_SUPER_HEALTHY, "");
+	}
 }
 
 static void do_start(void *arg)
