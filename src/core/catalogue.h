@@ -1,7 +1,7 @@
 /* catalogue.h - models to recommend: share/models/catalogue.json, built into the program.
  *
  * Threads:    blocking (looks which files are there): pool threads. Ownership: the given arena.
- * Adding one: an item in the JSON file; licence and source must be ones anybody may use. tests/unit/core/test_transfer.c
+ * Adding one: an item in the JSON file; its licence must let everybody use it. tests/handler/test_transfers.c
  *             checks all items.
  */
 #ifndef ATL_CORE_CATALOGUE_H
