@@ -21,7 +21,6 @@
 #include "core/local_model.h"
 #include "core/publish.h"
 #include "db/db.h"
-#include "net/guard.h"
 #include "os/file.h"
 #include "provider/download.h"
 

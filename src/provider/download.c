@@ -373,15 +373,36 @@ static enum atl_err receive(struct leg *leg, struct atl_errinfo *info)
 	return err;
 }
 
-/* "bytes 5-9/10": the first byte must be the one asked for. */
+/* The digits at *text as a number; moves past them. */
+static bool take_number(const char **text, uint64_t *ret)
+{
+	char digits[24];
+	size_t length = strspn(*text, "0123456789");
+	if (length == 0 || length >= sizeof digits)
+		return false;
+	memcpy(digits, *text, length);
+	digits[length] = '\0';
+	*text += length;
+	return atl_str_u64(digits, UINT64_MAX, ret);
+}
+
+static bool take_text(const char **text, const char *expected)
+{
+	if (!*text || !atl_str_starts(*text, expected))
+		return false;
+	*text += strlen(expected);
+	return true;
+}
+
+/* "bytes 5-9/10": the first byte must be the one asked for; a total that is not told ("*") is 0. */
 static bool range_read(const char *text, uint64_t wanted, uint64_t *ret_total)
 {
-	unsigned long long first, last, total;
-	char end;
+	uint64_t first, last, total;
 	*ret_total = 0;
-	if (!text || sscanf(text, "bytes %llu-%llu/", &first, &last) != 2 || first != wanted || last < first)
+	if (!take_text(&text, "bytes ") || !take_number(&text, &first) || !take_text(&text, "-") ||
+	    !take_number(&text, &last) || !take_text(&text, "/") || first != wanted || last < first)
 		return false;
-	if (sscanf(text, "bytes %*u-%*u/%llu%c", &total, &end) == 1)
+	if (take_number(&text, &total) && !*text)
 		*ret_total = total;
 	return true;
 }
@@ -389,8 +410,8 @@ static bool range_read(const char *text, uint64_t wanted, uint64_t *ret_total)
 /* A refused range: is it because everything is here? */
 static bool range_is_whole(const char *text, uint64_t have)
 {
-	unsigned long long total;
-	return text && sscanf(text, "bytes */%llu", &total) == 1 && total == have;
+	uint64_t total;
+	return take_text(&text, "bytes */") && take_number(&text, &total) && total == have;
 }
 
 static enum atl_err refused(const struct leg *leg, struct atl_errinfo *info)

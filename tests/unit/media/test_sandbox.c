@@ -167,28 +167,28 @@ static void test_allowed(void **state)
 #define NO_MEMORY_LIMIT 1
 #endif
 
+#ifndef NO_MEMORY_LIMIT
 static int too_much_memory(void)
 {
 	return mmap(NULL, (size_t)ATL_SANDBOX_MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
 	       MAP_FAILED;
 }
 
+/* A sanitizer's shadow memory needs more than any limit, so its builds have none: plain builds prove it. */
 static void test_memory_limit(void **state)
 {
-#ifdef NO_MEMORY_LIMIT
-	(void)too_much_memory;
-	skip();
-#else
 	assert_int_equal(outcome(too_much_memory), DENIED);
-#endif
 }
+#endif
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forbidden),
 		cmocka_unit_test(test_allowed),
+#ifndef NO_MEMORY_LIMIT
 		cmocka_unit_test(test_memory_limit),
+#endif
 	};
 	return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);
 }

@@ -65,7 +65,7 @@ export function mountConversations(root, newChat) {
   root.addEventListener("drop", (event) => { event.preventDefault(); root.classList.remove("drop"); importFiles(/** @type {any} */ (event).dataTransfer.files); });
 
   const nameOf = (/** @type {any} */ it) => it.title || it.character?.name || t("chat.untitled");
-  
+
   /** The name becomes a field in its place. @param {any} it */
   function rename(it) {
     renaming = it.id;
