@@ -67,7 +67,7 @@ test("by keyboard only: palette, new chat, send, edit the last message, list of 
   await page.keyboard.press("Control+k");
   await page.keyboard.type("unit");
   await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: "Unit Seven" }).waitFor();
+  await page.getByRole("heading", { name: "Unit Seven", level: 1 }).waitFor();
   await page.keyboard.press("Control+Shift+O");
   await page.locator("main .character").first().focus();
   await page.keyboard.press("Enter");
@@ -105,7 +105,7 @@ test("markup in a message stays text or is dropped", () => open({ messages: 1 },
   const message = [...mock.db.messages.values()].at(0);
   message.content = 'Hi <img src=x onerror="window.hit=1"><script>window.hit=1</script> [x](javascript:alert(1)) ![p](https://example.com/a.png)';
   await page.goto(`${mock.url}/c/${mock.db.conversations[0].id}`);
-  await page.getByText("Hi").waitFor();
+  await page.locator(".message .text").getByText("Hi").waitFor();
   assert.equal(await page.locator(".text img, .text script, .text a[href^=javascript]").count(), 0);
   assert.equal(await page.evaluate(() => globalThis.hit), undefined);
 }));

@@ -68,7 +68,7 @@ export function mountCharacters(root) {
 export function mountCharacter(root, id) {
   /** @type {any} */ let it = null;
   /** @type {any} */ let pending = {};
-  let tab = "who";
+  let tab = "who", closed = false;
   const save = debounce(flush, SAVE_MS);
   const state = h("span", { class: "muted small", role: "status" });
   async function flush() {
@@ -122,8 +122,13 @@ export function mountCharacter(root, id) {
     replace(root, h("div", { class: "page" }, h("div", { class: "page-inner narrow" }, h("div", { class: "page-head" }, h("a", { class: "icon-button", href: "/characters", "aria-label": t("common.back") }, icon("left")), h("h1", {}, it.name), state, h("button", { class: "button primary", onclick: async () => { await flush(); startConversation(it); } }, icon("chat"), t("characters.chat")), iconButton("more", t("characters.options"), (event) => characterMenu(event.currentTarget, it))), bar, body)));
   }
   async function load() {
-    try { it = await api.get(`/characters/${id}`); draw(); } catch (error) { failed(root, error, load); }
+    try {
+      const fresh = await api.get(`/characters/${id}`);
+      if (closed) return;
+      it = fresh;
+      draw();
+    } catch (error) { if (!closed) failed(root, error, load); }
   }
   load();
-  return () => { flush(); };
+  return () => { closed = true; flush(); };
 }
