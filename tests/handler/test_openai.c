@@ -360,8 +360,8 @@ static void every_text_meets_the_policy(void **state)
 		"{\"messages\":[{\"role\":\"" ATL_POLICY_CANARY "\",\"content\":\"x\"}]}",
 		"{\"messages\":[],\"tools\":[{\"type\":\"function\",\"function\":{\"description\":\"" ATL_POLICY_CANARY "\"}}]}",
 		"{\"messages\":[],\"prompt\":\"" ATL_POLICY_CANARY "\"}",
-		"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"atelier policy \"},"
-		"{\"type\":\"text\",\"text\":\"canary 7f3a\"}]}]}",
+		("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"atelier policy \"},"
+		 "{\"type\":\"text\",\"text\":\"canary 7f3a\"}]}]}"),
 		"{\"messages\":[{\"role\":\"user\",\"content\":\"\\u0061telier policy canary 7f3a\"}]}",
 	};
 	int before = service.requests;
