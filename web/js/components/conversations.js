@@ -110,7 +110,7 @@ export function mountConversations(root, newChat) {
     const toggle = (/** @type {string} */ label, /** @type {boolean} */ on, /** @type {() => void} */ run) => h("button", { class: "chip", "aria-pressed": String(on), onclick: async () => { await run(); draw(); } }, label);
     replace(filters, toggle(t("chat.all"), !folder && !archived, () => { folder = ""; archived = false; }), state.folders.map((one) => toggle(one.name, folder === one.id, () => { folder = one.id; archived = false; })),
       toggle(t("chat.archived"), archived, async () => { archived = true; folder = ""; archive = (await attempt(() => api.get("/conversations?archived=true")))?.items ?? []; }));
-    if (found) return replace(list, found.length ? found.map((hit) => h("div", { class: "item" }, h("a", { href: `/c/${hit.conversation_id}` }, h("span", { class: "grow" }, hit.title || t("chat.untitled"), h("small", {}, hit.snippet.map((/** @type {any} */ part) => part.hit ? h("mark", {}, part.text) : part.text)))))) : h("p", { class: "empty" }, t("chat.none.found")));
+    if (found) return replace(list, found.length ? found.map((hit) => h("div", { class: "item" }, h("a", { href: `/c/${hit.conversation_id}` }, h("span", { class: "grow" }, hit.title || t("chat.untitled"), hit.message_id && h("small", {}, hit.snippet.map((/** @type {any} */ part) => part.hit ? h("mark", {}, part.text) : part.text)))))) : h("p", { class: "empty" }, t("chat.none.found")));
     if (!state.conversations) return;
     const top = list.scrollTop, focused = /** @type {any} */ (list.contains(document.activeElement) && document.activeElement?.closest(".item"))?.dataset?.id;
     const items = archived ? archive : state.conversations.filter((one) => !one.archived_at && (!folder || one.folder_id === folder));
