@@ -21,8 +21,8 @@ def test_node_client(gateway, tmp_path):
     (tmp_path / "node_modules").symlink_to(PACKAGES / "node_modules")
     env = {**os.environ, "ATELIER_URL": gateway.url, "ATELIER_KEY": gateway.key, "ATELIER_CHAT_MODEL": gateway.model,
            "ATELIER_SCRIPTED": "1" if gateway.upstream else ""}
-    done = subprocess.run([node, "--test", "client.test.mjs"], cwd=tmp_path, env=env, capture_output=True, text=True,
-                          timeout=120)
+    done = subprocess.run([node, "--test", "--test-reporter=tap", "client.test.mjs"], cwd=tmp_path, env=env,
+                          capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "# fail 0" in done.stdout and "# pass 0" not in done.stdout, done.stdout
     if gateway.upstream:
