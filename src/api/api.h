@@ -39,6 +39,7 @@
 	X(characters)     \
 	X(personas)       \
 	X(conversations)  \
+	X(exchange)       \
 	X(messages)       \
 	X(search)         \
 	X(temporary)      \
