@@ -62,12 +62,12 @@ enum atl_err atl_exchange_settle(struct atl_arena *arena, struct atl_exchange *e
 	return ATL_OK;
 }
 
-const char *atl_exchange_title(struct atl_arena *arena, const char *text)
+const char *atl_exchange_title(struct atl_arena *arena, const char *text, size_t max)
 {
 	if (!text)
 		return "";
 	size_t length = strlen(text), cut = 0;
-	for (size_t count = 0; cut < length && count < ATL_TITLE_MAX; count++) {
+	for (size_t count = 0; cut < length && count < max; count++) {
 		size_t bytes = atl_utf8_char(text + cut, length - cut);
 		if (!bytes)
 			break;
@@ -188,9 +188,9 @@ static enum atl_err parse_object(struct atl_arena *arena, const struct atl_json 
 static enum atl_err finish(struct atl_arena *arena, struct atl_exchange *e, struct atl_errinfo *info)
 {
 	enum atl_err err = atl_exchange_settle(arena, e, info);
-	if (!err && !(e->title = atl_exchange_title(arena, e->title)))
+	if (!err && !(e->title = atl_exchange_title(arena, e->title, ATL_TITLE_MAX)))
 		err = atl_fail(info, ATL_ERR_NOMEM, "conversation file");
-	if (!err && e->character_name && !(e->character_name = atl_exchange_title(arena, e->character_name)))
+	if (!err && e->character_name && !(e->character_name = atl_exchange_title(arena, e->character_name, ATL_TITLE_MAX)))
 		err = atl_fail(info, ATL_ERR_NOMEM, "conversation file");
 	return err;
 }

@@ -11,8 +11,8 @@ enum atl_err atl_exchange_add(struct atl_arena *arena, struct atl_exchange *exch
 /* Make `current` a leaf and the `active` marks agree with it: one at most among siblings. UNPROCESSABLE: no messages. */
 enum atl_err atl_exchange_settle(struct atl_arena *arena, struct atl_exchange *exchange,
 				 struct atl_errinfo *info) ATL_MUST_USE;
-/* One line of at most ATL_TITLE_MAX characters; "" for NULL. NULL: out of memory. */
-const char *atl_exchange_title(struct atl_arena *arena, const char *text);
+/* One line of at most `max` characters; "" for NULL. NULL: out of memory. */
+const char *atl_exchange_title(struct atl_arena *arena, const char *text, size_t max);
 /* A moment as files write it: ms or s as a number, digits, RFC 3339; anything else is 0. */
 int64_t atl_exchange_time(const struct atl_json *value, bool seconds);
 

@@ -111,7 +111,7 @@ enum atl_err atl_exchange_export(struct atl_app *app, struct atl_arena *arena, c
 	enum atl_err err = atl_db_read(app->db, read_fn, &r, info);
 	if (!err)
 		err = format->write(&own, &r.exchange, out, info);
-	if (!err && !(*ret_title = atl_exchange_title(arena, r.exchange.title)))
+	if (!err && !(*ret_title = atl_exchange_title(arena, r.exchange.title, ATL_TITLE_MAX)))
 		err = atl_fail(info, ATL_ERR_NOMEM, "export");
 	atl_arena_finish(&own);
 	return err;
@@ -218,8 +218,10 @@ static const char *title_of(struct atl_arena *arena, const struct atl_exchange *
 	if (!atl_str_empty(e->title))
 		return e->title;
 	const char *text = e->messages[0].content + strspn(e->messages[0].content, " \t\r\n");
-	size_t line = strcspn(text, "\r\n"), cut = atl_utf8_cut(text, line, ATL_TITLE_AUTO);
-	return atl_arena_printf(arena, "%.*s%s", (int)cut, text, cut < line ? "…" : "");
+	const size_t line = strcspn(text, "\r\n");
+	const char *first = atl_arena_strndup(arena, text, line);
+	const char *title = first ? atl_exchange_title(arena, first, ATL_TITLE_AUTO) : NULL;
+	return title && strlen(title) < line ? atl_arena_printf(arena, "%s…", title) : title;
 }
 
 static enum atl_err store_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
