@@ -287,9 +287,9 @@ def measure_chat():
 
 def measure_gateway():
     runner = ROOT / "tests/bench/gateway/run.sh"
-    output = subprocess.run([str(runner), BIN], capture_output=True, text=True, timeout=900)
-    rows = [tuple(part.strip() for part in line.strip("|").split("|")) for line in output.stdout.splitlines()
-            if line.startswith("|")]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
+    output = subprocess.run([str(runner), BIN], capture_output=True, text=True, timeout=900, env=plain)
+    rows = [line for line in output.stdout.splitlines() if " conns " in line]
     if output.returncode != 0 or not rows:
         raise RuntimeError(output.stdout[-2000:] + output.stderr[-2000:])
     return rows
@@ -307,7 +307,8 @@ def main():
         print(f"{name} ...", file=sys.stderr)
         rows = MEASURES[name]()
         if name == "gateway":
-            lines += ["", "### Gateway", ""] + ["| " + " | ".join(row) + " |" for row in rows]
+            lines += ["", "Chat completions passed through, 600-byte replies, key check and usage recording on; 512 streams of"
+                      " 64 deltas, 20 ms apart (p50 and p99 are of the first delta there):", "", "```text", *rows, "```"]
             continue
         if not lines:
             lines += ["| " + " | ".join(HEAD) + " |", "| " + " | ".join("---" for _ in HEAD) + " |"]
