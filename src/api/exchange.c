@@ -1,5 +1,5 @@
 /* exchange.c - conversations as files: GET .../export, POST .../import. The formats: core/exchange.h. */
-#include <stdio.h>
+#include <string.h>
 
 #include "api/api.h"
 #include "api/fields.h"
@@ -134,7 +134,7 @@ static void handle_import(struct atl_req *req)
 
 const struct atl_route atl_exchange_routes[] = {
 	{ROUTE(ATL_GET, "/{id}/export", handle_export, "The conversation as a file"), .query = export_params,
-	 .out_type = "application/json"},
+	 .out_type = "application/json|application/jsonl|text/plain"},
 	{ROUTE(ATL_POST, "/import", handle_import, "Take in a file of Atelier, SillyTavern (.jsonl) or ChatGPT"),
 	 .flags = ATL_ROUTE_UPLOAD, .out = &imported_desc, .status = 201, .body_max = ATL_EXCHANGE_BYTES_MAX},
 	{0},

@@ -162,6 +162,23 @@ static void success_schema(struct atl_jw *w, const struct atl_route *route)
 	atl_jw_end_object(w);
 }
 
+static void success_types(struct atl_jw *w, const struct atl_route *route)
+{
+	const char *at = route->out_type ? route->out_type : "application/json";
+	char type[80];
+
+	while (*at) {
+		size_t length = strcspn(at, "|");
+
+		snprintf(type, sizeof(type), "%.*s", (int)length, at);
+		atl_jw_object(w, type);
+		if (route->out)
+			success_schema(w, route);
+		atl_jw_end_object(w);
+		at += length + (at[length] ? 1 : 0);
+	}
+}
+
 static void responses(struct atl_jw *w, const struct atl_route *route)
 {
 	int status = route->status ? route->status : 200;
@@ -173,10 +190,7 @@ static void responses(struct atl_jw *w, const struct atl_route *route)
 	atl_jw_str(w, "description", status == 204 ? "Done" : "Success");
 	if (status != 204) {
 		atl_jw_object(w, "content");
-		atl_jw_object(w, route->out_type ? route->out_type : "application/json");
-		if (route->out)
-			success_schema(w, route);
-		atl_jw_end_object(w);
+		success_types(w, route);
 		atl_jw_end_object(w);
 	}
 	atl_jw_end_object(w);

@@ -71,7 +71,7 @@ struct atl_route {
 	const struct atl_json_desc *in;	 /* JSON body, or NULL */
 	const struct atl_json_desc *out; /* JSON answer of `status`, or NULL */
 	int status;			 /* of success; 0: 200 */
-	const char *out_type;		 /* when not application/json: "text/event-stream", "image/webp"... */
+	const char *out_type;		 /* when not application/json: "text/event-stream", "image/webp"...; several: "a|b" */
 	bool out_list;			 /* the answer is {"items": [out...], "next": cursor or null} */
 	const struct atl_query_param *query; /* ends with a NULL name; NULL: none */
 	size_t body_max;		 /* 0: ATL_HTTP_BODY_DEFAULT */
