@@ -115,14 +115,19 @@ static enum atl_err find_messages(struct atl_conn *conn, struct work *w, struct 
 	enum atl_err err =
 		atl_conn_is_postgres(conn)
 			? atl_query(conn, &rows, info,
-				    "SELECT m.conversation_id, m.id, v.title, m.created_at, "
-				    "ts_headline('simple', left(m.content, 200000), plainto_tsquery('simple', ?), "
-				    "'StartSel=\x02, StopSel=\x03, MaxWords=24, MinWords=8') "
-				    "FROM messages m JOIN conversations v ON v.id = m.conversation_id "
-				    "WHERE to_tsvector('simple', left(m.content, 200000)) @@ plainto_tsquery('simple', ?) "
-				    "AND m.user_id = ? AND m.deleted_at IS NULL AND v.deleted_at IS NULL "
-				    "AND m.status <> 'streaming' ORDER BY m.seq DESC LIMIT ?",
-				    "sssi", w->words, w->words, w->user_id, left)
+				    /* in steps: left to itself it reads all messages from the newest on, and makes a
+				     * headline of every hit */
+				    "WITH found AS MATERIALIZED (SELECT seq FROM messages "
+				    "WHERE to_tsvector('simple', left(content, 200000)) @@ plainto_tsquery('simple', ?)), "
+				    "top AS MATERIALIZED (SELECT m.seq, m.conversation_id, m.id, v.title, m.created_at, "
+				    "m.content FROM found f JOIN messages m ON m.seq = f.seq "
+				    "JOIN conversations v ON v.id = m.conversation_id "
+				    "WHERE m.user_id = ? AND m.deleted_at IS NULL AND v.deleted_at IS NULL "
+				    "AND m.status <> 'streaming' ORDER BY m.seq DESC LIMIT ?) "
+				    "SELECT conversation_id, id, title, created_at, "
+				    "ts_headline('simple', left(content, 200000), plainto_tsquery('simple', ?), "
+				    "'StartSel=\x02, StopSel=\x03, MaxWords=24, MinWords=8') FROM top ORDER BY seq DESC",
+				    "ssis", w->words, w->user_id, left, w->words)
 			: atl_query(conn, &rows, info,
 				    "SELECT m.conversation_id, m.id, v.title, m.created_at, "
 				    "snippet(messages_fts, 0, char(2), char(3), '…', 24) "
