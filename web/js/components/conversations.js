@@ -41,6 +41,7 @@ async function importFiles(files) {
     const made = await api.sendRaw("POST", "/conversations/import", file, "application/octet-stream");
     for (const conversation of made.items) store.dispatch({ type: "conversation.created", conversation });
     toast(t("chat.imported", { count: made.items.length }));
+    if (made.skipped) toast(t("chat.import.skipped", { count: made.skipped, reason: made.skipped_reason ?? "" }), { bad: true });
   });
 }
 
