@@ -29,14 +29,13 @@ export async function axe(page, name) {
   assert.deepEqual(found.violations.map((one) => `${name}: ${one.id}: ${one.nodes.slice(0, 3).map((node) => node.target + " " + node.failureSummary).join(" | ")}`), []);
 }
 
-const OPTIONAL = /\/api\/v1\/engine\/(catalogue|transfers)$/; // a build without model downloads answers 404
 
 /** What must not happen in any view: script errors, refused requests, requests to elsewhere. Returns the list. */
 export function watch(page, url) {
   const wrong = [];
   page.on("pageerror", (error) => wrong.push(String(error)));
-  page.on("console", (message) => { if (message.type() === "error" && !OPTIONAL.test(message.location().url)) wrong.push(message.text()); });
-  page.on("response", (response) => { if (response.status() >= 400 && !OPTIONAL.test(response.url())) wrong.push(`${response.status()} ${response.url()}`); });
+  page.on("console", (message) => { if (message.type() === "error") wrong.push(message.text()); });
+  page.on("response", (response) => { if (response.status() >= 400) wrong.push(`${response.status()} ${response.url()}`); });
   page.on("request", (request) => { if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(url)) wrong.push(`elsewhere: ${request.url()}`); });
   return wrong;
 }

@@ -50,7 +50,17 @@ const sections = {
     const path = input({ required: true, "aria-label": t("engine.import"), placeholder: "/srv/models/model.gguf" });
     const picker = h("input", { type: "file", accept: ".gguf", hidden: true, onchange: () => attempt(async () => { await api.sendRaw("PUT", `/engine/models/${encodeURIComponent(picker.files[0].name)}`, picker.files[0], "application/octet-stream"); again(); }) });
     const moving = h("div", { class: "stack" });
-    const drawMoving = () => replace(moving, Object.values(store.get().transfers).filter((one) => one.state === "running" || one.state === "paused").map((one) => h("div", { class: "card stack" }, h("div", { class: "row between" }, h("span", {}, one.file), button(t("common.cancel"), () => api.del(`/engine/transfers/${one.id}`).then(again), "quiet")), h("progress", { "aria-label": one.file, max: one.size_bytes ?? 1, value: one.received_bytes }), h("span", { class: "hint" }, t("engine.transfer", { got: size(one.received_bytes), all: size(one.size_bytes), left: duration(((one.size_bytes ?? 0) - one.received_bytes) / (one.bytes_per_second || 1)) })))));
+    const put = (/** @type {any} */ transfer) => store.dispatch({ type: "transfer.progress", transfer });
+    const drop = (/** @type {any} */ one) => api.del(`/engine/transfers/${one.id}`).then(() => put({ ...one, state: "cancelled" }));
+    const transferCard = (/** @type {any} */ one) => h("div", { class: "card stack" },
+      h("div", { class: "row between" }, h("span", {}, one.file), h("span", { class: "row" },
+        one.state === "running" ? null : button(t("engine.transfer.resume"), () => api.post(`/engine/transfers/${one.id}/resume`).then(put), "quiet"),
+        button(t(one.state === "failed" ? "engine.transfer.remove" : "common.cancel"), () => drop(one), "quiet"))),
+      h("progress", { "aria-label": one.file, max: one.size_bytes ?? 1, value: one.received_bytes }),
+      h("span", { class: "hint" }, one.state === "failed" ? one.error?.detail ?? t("engine.transfer.failed")
+        : one.state === "paused" ? t("engine.transfer.paused", { got: size(one.received_bytes), all: size(one.size_bytes) })
+        : t("engine.transfer", { got: size(one.received_bytes), all: size(one.size_bytes), left: duration(((one.size_bytes ?? 0) - one.received_bytes) / (one.bytes_per_second || 1)) })));
+    const drawMoving = () => replace(moving, Object.values(store.get().transfers).filter((one) => ["running", "paused", "failed"].includes(one.state)).map(transferCard));
     for (const transfer of transfers.items) store.dispatch({ type: "transfer.progress", transfer });
     drawMoving();
     replace(box, h("div", { class: "stack" },
