@@ -1,0 +1,97 @@
+/* image_fake.c - a scripted picture service for tests. No network.
+ *
+ * The model's name is the script: "picture" a gradient at once; "slow" the same with 50 ms a step; "hang" says nothing
+ * until it is cancelled; "fail" ends with UPSTREAM; "refuse" with UPSTREAM_REFUSED; "rate" with UPSTREAM_RATE;
+ * "garbage" gives a result that is no picture; "noop" ends without a result. `count` and `steps` are obeyed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "provider/image_services.h"
+
+#define SLOW_STEP_MS 50
+#define SIDE_MAX 2048
+
+static const struct {
+	const char *model;
+	enum atl_err err;
+	const char *sentence;
+} ENDINGS[] = {
+	{ "fail", ATL_ERR_UPSTREAM, "The scripted service failed, as it was told to." },
+	{ "refuse", ATL_ERR_UPSTREAM_REFUSED, "The scripted service refused the content." },
+	{ "rate", ATL_ERR_UPSTREAM_RATE, "The scripted service asks to slow down." },
+};
+
+static bool wait_ms(const struct atl_image_run *run, unsigned ms)
+{
+	uint64_t end = atl_monotonic_ms() + ms;
+
+	while (!atomic_load(run->cancelled) && atl_monotonic_ms() < end)
+		atl_sleep_ms(5);
+	return !atomic_load(run->cancelled);
+}
+
+static enum atl_err one(const struct atl_image_run *run, int64_t index, unsigned step_ms, struct atl_errinfo *info)
+{
+	const struct atl_image_request *q = run->request;
+	int64_t steps = q->steps > 0 ? q->steps : 4, seed = q->seed + index;
+	size_t width = q->width > 0 ? (size_t)q->width : 64, height = q->height > 0 ? (size_t)q->height : 64;
+	unsigned char *rgb;
+	enum atl_err err;
+
+	for (int64_t step = 1; step <= steps; step++) {
+		if (step_ms ? !wait_ms(run, step_ms) : atomic_load(run->cancelled))
+			return atl_fail(info, ATL_ERR_CANCELLED, "It was stopped.");
+		run->events->progress(run->arg, &(struct atl_image_progress){
+			.phase = "sampling", .index = index, .step = step, .steps = steps, .step_ms = step_ms,
+			.left_ms = (double)((steps - step) + (q->count - index - 1) * steps) * step_ms, .queue_position = -1 });
+	}
+	if (width > SIDE_MAX || height > SIDE_MAX)
+		return atl_fail_field(info, ATL_ERR_INVALID, "width", "is larger than the scripted service makes");
+	rgb = malloc(width * height * 3);
+	if (!rgb)
+		return atl_fail(info, ATL_ERR_NOMEM, "fake picture");
+	for (size_t y = 0; y < height; y++)
+		for (size_t x = 0; x < width; x++) {
+			unsigned char *p = rgb + (y * width + x) * 3;
+			p[0] = (unsigned char)(x * 255 / width);
+			p[1] = (unsigned char)(y * 255 / height);
+			p[2] = (unsigned char)(seed & 255);
+		}
+	err = run->events->result(run->arg, &(struct atl_image_result){
+		.index = index, .data = rgb, .length = width * height * 3, .rgb = true, .width = (int64_t)width,
+		.height = (int64_t)height, .seed = seed }, info);
+	free(rgb);
+	return err;
+}
+
+static enum atl_err fake_run(const struct atl_image_run *run, struct atl_arena *arena, struct atl_errinfo *info)
+{
+	const struct atl_image_request *q = run->request;
+	unsigned step_ms = atl_str_eq(q->model, "slow") ? SLOW_STEP_MS : 0;
+	enum atl_err err = ATL_OK;
+
+	for (size_t i = 0; i < ATL_COUNT(ENDINGS); i++)
+		if (atl_str_eq(q->model, ENDINGS[i].model))
+			return atl_fail(info, ENDINGS[i].err, "%s", ENDINGS[i].sentence);
+	if (atl_str_eq(q->model, "noop"))
+		return ATL_OK;
+	if (atl_str_eq(q->model, "hang")) {
+		while (wait_ms(run, 1000))
+			;
+		return atl_fail(info, ATL_ERR_CANCELLED, "It was stopped.");
+	}
+	if (atl_str_eq(q->model, "garbage"))
+		return run->events->result(run->arg, &(struct atl_image_result){ .data = "not a picture", .length = 13,
+			.media_type = "image/png", .seed = ATL_IMAGE_UNSET }, info);
+	for (int64_t i = 0; i < (q->count > 0 ? q->count : 1) && !err; i++)
+		err = one(run, i, step_ms, info);
+	return err;
+}
+
+const struct atl_image_ops atl_image_fake = {
+	.kind = "fake", .resumable = false, .costs = false, .previews = false, .concurrency = 4,
+	.tasks = (1u << ATL_IMAGE_TASK_COUNT) - 1, .run = fake_run,
+};

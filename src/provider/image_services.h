@@ -1,0 +1,10 @@
+/* image_services.h - the picture services there are, one file each; the table is in image.c. Only src/provider. */
+#ifndef ATL_PROVIDER_IMAGE_SERVICES_H
+#define ATL_PROVIDER_IMAGE_SERVICES_H
+
+#include "provider/image.h"
+
+extern const struct atl_image_ops atl_image_local; /* image_local.c: atelier-image on this machine */
+extern const struct atl_image_ops atl_image_fake;  /* image_fake.c: scripted, for tests */
+
+#endif
