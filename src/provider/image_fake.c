@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/str.h"
@@ -29,7 +30,7 @@ static bool wait_ms(const struct atl_image_run *run, unsigned ms)
 	uint64_t end = atl_monotonic_ms() + ms;
 
 	while (!atomic_load(run->cancelled) && atl_monotonic_ms() < end)
-		atl_sleep_ms(5);
+		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
 	return !atomic_load(run->cancelled);
 }
 
