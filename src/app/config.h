@@ -46,6 +46,10 @@ enum atl_config_type {
 	X(engine_slots, INT, "2", 1, 64, NULL, false, "Replies the local model writes at once")                      \
 	X(engine_threads, INT, "0", 0, 1024, NULL, false, "Threads of the local model; 0: cores - 1")                \
 	X(engine_gpu_layers, INT, "-1", -1, 10000, NULL, false, "Layers on the GPU; -1: all that fit")               \
+	X(picture_program, PATH, "", 0, 0, NULL, false, "atelier-image, the local picture engine; beside atelier unless told") \
+	X(picture_threads, INT, "0", 0, 1024, NULL, false, "Threads of the local picture engine; 0: cores - 1")      \
+	X(picture_idle_s, INT, "600", 5, 86400, NULL, false, "Seconds after which an unused picture model is unloaded") \
+	X(runners, INT, "8", 1, 64, NULL, false, "Jobs that run at once at most, over all services")                  \
 	X(decode_program, PATH, "", 0, 0, NULL, false, "atelier-decode; beside atelier unless told")                 \
 	X(mature_allowed, BOOL, "false", 0, 0, NULL, false, "Mature text with fictional adults, until chosen in the interface") \
 	X(session_days, INT, "30", 1, 400, NULL, false, "Days a sign-in lasts")                                      \

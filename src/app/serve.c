@@ -62,7 +62,7 @@ struct serve {
 	struct atl_static *page;
 	struct atl_server_options options;
 	char **hosts, **trusted_proxies, **outbound_private;
-	char upload_dir[PATH_SIZE], models_dir[PATH_SIZE], decode_program[PATH_SIZE];
+	char upload_dir[PATH_SIZE], models_dir[PATH_SIZE], decode_program[PATH_SIZE], picture_program[PATH_SIZE];
 };
 
 static struct serve *the_serve; /* the server's callbacks get requests, not us; set before it listens */
@@ -100,14 +100,28 @@ static void store_down(struct serve *s)
 	atl_generations_destroy(s->app.generations);
 }
 
+/* A child program: as configured, else beside this one. */
+static void beside(char path[PATH_SIZE], const char *configured, const char *name)
+{
+	ssize_t length;
+	char *slash;
+
+	if (configured) {
+		snprintf(path, PATH_SIZE, "%s", configured);
+		return;
+	}
+	length = readlink("/proc/self/exe", path, PATH_SIZE - 32);
+	path[length > 0 ? length : 0] = '\0';
+	slash = strrchr(path, '/');
+	snprintf(slash ? slash + 1 : path, 32, "%s", name);
+}
+
 /* Paths and switches that are only read from here on. */
 static enum atl_err settings_up(struct serve *s, struct atl_errinfo *info)
 {
 	struct atl_app *app = &s->app;
 	const struct atl_config *config = &s->config;
 	const char *models = atl_config_text(config, CFG_models_dir), *decode = atl_config_text(config, CFG_decode_program);
-	ssize_t length;
-	char *slash;
 	enum atl_err err;
 
 	snprintf(s->upload_dir, PATH_SIZE, "%s/tmp", app->data_dir);
@@ -115,25 +129,23 @@ static enum atl_err settings_up(struct serve *s, struct atl_errinfo *info)
 		snprintf(s->models_dir, PATH_SIZE, "%s", models);
 	else
 		snprintf(s->models_dir, PATH_SIZE, "%s/models", app->data_dir);
-	if (decode) {
-		snprintf(s->decode_program, PATH_SIZE, "%s", decode);
-	} else { /* beside this program */
-		length = readlink("/proc/self/exe", s->decode_program, PATH_SIZE - 32);
-		s->decode_program[length > 0 ? length : 0] = '\0';
-		slash = strrchr(s->decode_program, '/');
-		memcpy(slash ? slash + 1 : s->decode_program, "atelier-decode", sizeof("atelier-decode"));
-	}
+	beside(s->decode_program, decode, "atelier-decode");
+	beside(s->picture_program, atl_config_text(config, CFG_picture_program), "atelier-image");
 	err = atl_dir_make(s->upload_dir, 0700, info);
 	if (!err)
 		err = atl_dir_make(s->models_dir, 0700, info);
 	app->upload_dir = s->upload_dir;
 	app->models_dir = s->models_dir;
 	app->decode_program = s->decode_program;
+	app->picture_program = access(s->picture_program, X_OK) == 0 ? s->picture_program : NULL;
 	app->web_dir = atl_config_text(config, CFG_web_dir);
 	app->engine_program = atl_config_text(config, CFG_engine_program);
 	app->address = atl_config_text(config, CFG_address);
 	app->public_url = atl_config_text(config, CFG_public_url);
 	app->engine_model = atl_config_text(config, CFG_engine_model);
+	app->picture_threads = (int)atl_config_int(config, CFG_picture_threads);
+	app->picture_idle_s = atl_config_int(config, CFG_picture_idle_s);
+	app->runner_threads = (int)atl_config_int(config, CFG_runners);
 	app->engine_context_size = (int)atl_config_int(config, CFG_engine_context_size);
 	app->engine_slots = (int)atl_config_int(config, CFG_engine_slots);
 	app->engine_threads = (int)atl_config_int(config, CFG_engine_threads);

@@ -36,6 +36,9 @@ struct atl_generations; /* core/generation: running replies */
 struct atl_transfers;	/* core/transfer: model downloads */
 struct atl_model_routes; /* core/model_route.h: resolved models for the OpenAI routes */
 struct atl_usage;	/* core/usage.h: what was used, on its way to the database */
+struct atl_jobs;	/* core/job.h: the queue and its runners */
+struct atl_picture_models; /* core/picture_model.h: the model registry */
+struct atl_picture_engine; /* core/picture_engine.h: the supervised atelier-image */
 
 struct atl_app {
 	const char *version;
@@ -46,6 +49,10 @@ struct atl_app {
 	const char *web_dir;	   /* serve the page from here; NULL: the built-in copy */
 	const char *decode_program; /* atelier-decode */
 	const char *engine_program; /* llama-server; NULL: not configured */
+	const char *picture_program; /* atelier-image; NULL: not there */
+	int picture_threads;	     /* 0: cores - 1 */
+	int64_t picture_idle_s;	     /* the model is unloaded after this */
+	int runner_threads;	     /* jobs at a time at most; 0: 8 */
 	/* switches, from the configuration */
 	const char *address; /* listen address */
 	int port;	     /* the real one, once listening */
@@ -80,6 +87,9 @@ struct atl_app {
 	struct atl_transfers *transfers;
 	struct atl_model_routes *routes;
 	struct atl_usage *usage;
+	struct atl_jobs *jobs;
+	struct atl_picture_models *picture_models;
+	struct atl_picture_engine *picture_engine; /* NULL: no picture_program */
 	/* Set by the generations: stop a running reply, if it is this user's. Any thread, never blocks. NULL: none. */
 	void (*stop_message)(struct atl_app *app, const struct atl_identity *identity, const char *message_id);
 

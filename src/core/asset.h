@@ -1,30 +1,98 @@
-/* asset.h - stored pictures: a row each, their bytes in the blob store.
+/* asset.h - stored pictures and videos: a row each with everything known about them, their bytes in the blob store.
  *
- * Threads: blocking: pool threads. Ownership: the given arena.
+ * Bytes are content-addressed and counted (table blobs): a row with refs 0 is written before the file, the asset's
+ * transaction raises it; what still has 0 at the next start is removed, so a kill leaves no orphan.
+ * Assets with `library` false (avatars) are shown by what uses them only.
+ *
+ * Threads:    blocking: pool threads and runners. Ownership: the given arena.
+ * Limits:     ATL_ASSET_*.
  */
 #ifndef ATL_CORE_ASSET_H
 #define ATL_CORE_ASSET_H
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "core/app.h"
 #include "core/identity.h"
 #include "db/db.h"
 
 #define ATL_ASSET_THUMB_LIST(X) X(64) X(128) X(256) X(512)
+#define ATL_ASSET_TITLE_MAX 200
+#define ATL_ASSET_TAGS_MAX 50
+#define ATL_ASSET_TAG_MAX 60
+#define ATL_ASSET_PARENTS_MAX 16
 
-struct atl_asset {
+struct atl_asset { /* the API's Asset */
 	const char *id, *user_id, *sha256, *media_type;
-	int64_t size_bytes, width, height, created_at;
+	const char *kind; /* "picture", "video" */
+	const char *origin; /* "upload", "starter", "generated", "mask" */
+	int64_t size_bytes, width, height, duration_ms;
+	bool library;
+	const char *job_id, *task, *model; /* NULL */
+	int64_t job_index;
+	const char *title, *prompt;
+	int64_t seed; /* -1: none */
+	const char *character_id, *conversation_id; /* NULL */
+	bool starred;
+	int64_t rating; /* 0..5 */
+	const char *blur_hash; /* NULL */
+	int64_t version, created_at, updated_at, deleted_at;
+};
+extern const struct atl_json_desc atl_asset_desc;
+
+struct atl_asset_parent {
+	const char *id;
+	const char *role; /* "init", "mask", "reference", "control", "upscaled", "varied", "frame" */
+};
+struct atl_asset_new {
+	const char *id;	       /* NULL: made */
+	const char *user_id, *sha256, *media_type, *kind, *origin;
+	int64_t size_bytes, width, height, duration_ms;
+	bool library;
+	const char *job_id, *task, *model, *prompt, *params /* JSON object, NULL: {} */;
+	int64_t job_index, seed /* -1: none */;
+	const char *character_id, *conversation_id, *board_id, *blur_hash;
+	bool has_phash;
+	int64_t phash;
+	const struct atl_asset_parent *parents;
+	size_t parent_count;
+	const char *const *loras; /* names, for the filter */
+	size_t lora_count;
 };
 
-/* Decode an untrusted picture in the sandbox and keep it with its thumbnails. `origin`: "upload", "starter". */
+/* ---- storing ---- */
+/* Bytes that were made here: the file is stored (durably) with thumbnails, blur hash and perceptual hash from the decode
+ * child; sets sha256, size, width, height, blur_hash, phash in `asset`. No row of `assets` yet: atl_asset_insert(). */
+enum atl_err atl_asset_store_file(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
+				  struct atl_asset_new *asset, struct atl_errinfo *info) ATL_MUST_USE;
+/* Inside a transaction: the row, its parents, tags and board, and one reference more on its blob. Fills *ret. */
+enum atl_err atl_asset_insert(struct atl_conn *conn, struct atl_arena *arena, struct atl_asset_new *asset,
+			      struct atl_asset *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* Decode an untrusted picture in the sandbox and keep it, small, with its thumbnails, outside the library: avatars.
+ * `origin`: "upload", "starter". */
 enum atl_err atl_asset_store_picture(struct atl_app *app, struct atl_arena *arena, const char *user_id,
 				     const void *data, size_t length, const char *origin, struct atl_asset *ret,
 				     struct atl_errinfo *info) ATL_MUST_USE;
+/* An upload into the library: decoded in the sandbox, encoded anew, Exif gone; its generation parameters (if another
+ * tool wrote some) are kept in the row. Publishes asset.created. `library` false: an input (mask, reference). */
+enum atl_err atl_asset_upload(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
+			      const void *data, size_t length, bool library, struct atl_asset *ret,
+			      struct atl_errinfo *info) ATL_MUST_USE;
+
+/* ---- reading ---- */
 enum atl_err atl_asset_get(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 			   struct atl_asset *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* The file of an asset, or of its thumbnail `width` (0: the picture itself; INVALID: not one of the widths). */
 enum atl_err atl_asset_path(struct atl_app *app, struct atl_arena *arena, const struct atl_asset *asset, int64_t width,
 			    const char **ret_path, struct atl_errinfo *info) ATL_MUST_USE;
+/* The whole file's bytes, in the arena. */
+enum atl_err atl_asset_read(struct atl_app *app, struct atl_arena *arena, const struct atl_asset *asset,
+			    const void **ret_data, size_t *ret_length, struct atl_errinfo *info) ATL_MUST_USE;
+/* Results of a job, by index (inside a read or a transaction). */
+enum atl_err atl_asset_of_job(struct atl_conn *conn, struct atl_arena *arena, const char *job_id,
+			      struct atl_items *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* What made it: JSON text of its params, "{}" when unknown. */
+enum atl_err atl_asset_params(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
+			      const char **ret_json, struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

@@ -20,13 +20,14 @@ static const struct {
 } roles[ATL_ROLE_COUNT] = {
 	[ATL_ROLE_OWNER] = { "owner", ALL },
 	[ATL_ROLE_USER] = { "user", BIT(PUBLIC) | BIT(SESSION) | BIT(ACCOUNT_MANAGE) | BIT(KEYS_MANAGE) | BIT(CHAT_USE) |
-					    BIT(CHARACTERS_USE) | BIT(MODELS_READ) },
+					    BIT(CHARACTERS_USE) | BIT(PICTURES_USE) | BIT(MODELS_READ) },
 };
 
-const char *const atl_scope_names[] = { "chat", "characters", "models", "admin", NULL };
+const char *const atl_scope_names[] = { "chat", "characters", "pictures", "models", "admin", NULL };
 static const uint32_t scope_masks[] = {
 	BIT(CHAT_USE) | BIT(MODELS_READ),
 	BIT(CHARACTERS_USE),
+	BIT(PICTURES_USE) | BIT(MODELS_READ),
 	BIT(MODELS_READ),
 	ALL,
 };

@@ -18,6 +18,8 @@
 	X(ACCOUNT_MANAGE, "account.manage", "one's own name, password, preferences and sessions")       \
 	X(KEYS_MANAGE, "keys.manage", "one's own API keys")                                             \
 	X(CHAT_USE, "chat.use", "conversations, messages, generations, live events, the OpenAI routes") \
+	X(PICTURES_USE, "pictures.use", "jobs, pictures, the library, styles, the OpenAI and A1111 picture routes") \
+	X(JOBS_MANAGE, "jobs.manage", "everybody's queue: pause, order, cancel")                        \
 	X(CHARACTERS_USE, "characters.use", "characters, personas and their pictures")                  \
 	X(MODELS_READ, "models.read", "the list of models")                                             \
 	X(PROVIDERS_MANAGE, "providers.manage", "providers and their keys")                             \
@@ -43,7 +45,7 @@ const char *atl_role_name(enum atl_role role); /* "owner", "user" */
 bool atl_role_find(const char *name, enum atl_role *ret) ATL_MUST_USE;
 uint32_t atl_role_permissions(enum atl_role role); /* bit mask */
 
-/* Key scopes: "chat", "characters", "models", "admin". A key may do what both its scopes and its user's role allow. */
+/* Key scopes: "chat", "characters", "pictures", "models", "admin". A key may do what both its scopes and its user's role allow. */
 extern const char *const atl_scope_names[]; /* NULL-terminated */
 bool atl_scope_permissions(const char *scope, uint32_t *ret_mask) ATL_MUST_USE;
 

@@ -33,7 +33,9 @@
 	X(PROMPT, "prompt")                       \
 	X(OPENAI_CHAT, "openai_chat")             \
 	X(OPENAI_COMPLETION, "openai_completion") \
-	X(OPENAI_EMBEDDING, "openai_embedding")
+	X(OPENAI_EMBEDDING, "openai_embedding")   \
+	X(PICTURE, "picture")
+
 
 enum atl_entry_point {
 #define ATL_ENTRY_X(name, text) ATL_ENTRY_##name,
