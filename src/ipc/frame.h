@@ -14,7 +14,7 @@
 
 #define ATL_FRAME_MAGIC 0x464c5441u /* "ATLF" */
 #define ATL_FRAME_HEADER_SIZE 16
-#define ATL_FRAME_PAYLOAD_MAX ((uint32_t)64 << 20)
+#define ATL_FRAME_PAYLOAD_MAX (((uint32_t)64 << 20) + 4096) /* 64 MiB of data and what is said about it */
 
 enum atl_frame_type {
 	ATL_FRAME_DECODE = 1,  /* server -> decode child: struct atl_decode_ask, then the file's bytes */
@@ -37,19 +37,46 @@ enum atl_err atl_frame_decode(const unsigned char header[ATL_FRAME_HEADER_SIZE],
 
 /* ---- payloads ---- */
 #define ATL_DECODE_WIDTHS_MAX 8
-#define ATL_DECODE_ASK_SIZE 36
-struct atl_decode_ask {
-	uint32_t max_pixels;	 /* refuse pictures with more */
-	uint32_t max_side;	 /* the kept picture is scaled down to this */
-	uint32_t kind;		 /* enum atl_picture_kind, as sniffed */
-	uint16_t width_count;
-	uint16_t reserved;
-	uint16_t widths[ATL_DECODE_WIDTHS_MAX]; /* thumbnails to make as well */
+#define ATL_DECODE_SIDE_MAX 16384
+#define ATL_DECODE_ASK_SIZE 60
+enum atl_decode_form { ATL_DECODE_NONE, ATL_DECODE_WEBP, ATL_DECODE_PNG, ATL_DECODE_AUTO };
+enum atl_decode_flag {
+	ATL_DECODE_BLURHASH = 1,
+	ATL_DECODE_PHASH = 2,
+	ATL_DECODE_COVER = 4,	   /* raw: scaled to cover, the middle kept; otherwise stretched */
+	ATL_DECODE_FROM_ALPHA = 8, /* raw: the grey plane is what is transparent */
+	ATL_DECODE_FLAGS = 15
 };
-#define ATL_DECODE_ITEM_SIZE 12
+struct atl_decode_ask {
+	uint32_t max_pixels;   /* refuse pictures with more */
+	uint32_t max_side;     /* the kept picture is scaled down to this */
+	uint32_t kind;	       /* enum atl_picture_kind, as sniffed */
+	uint32_t flags;	       /* enum atl_decode_flag */
+	uint32_t keep;	       /* enum atl_decode_form of the kept picture */
+	uint32_t quality;      /* of the kept picture as WebP, 1 to 100 */
+	uint32_t raw_channels; /* 0: no raw rows; 1 grey, 3 RGB */
+	uint32_t raw_width, raw_height;
+	uint32_t width_count;
+	uint16_t widths[ATL_DECODE_WIDTHS_MAX]; /* thumbnails to make as well, WebP */
+};
+#define ATL_DECODE_ITEM_SIZE 16
+enum atl_decode_what { ATL_DECODE_KEPT, ATL_DECODE_THUMB, ATL_DECODE_RAW };
 struct atl_decode_item {
-	uint32_t asked_width; /* 0: the kept picture */
+	uint16_t what;	      /* enum atl_decode_what */
+	uint16_t form;	      /* enum atl_decode_form; raw: channels */
+	uint32_t asked_width; /* of a thumbnail; 0 otherwise */
 	uint32_t width, height;
+};
+#define ATL_DECODE_END_SIZE 64
+#define ATL_DECODE_BLURHASH_MAX 32
+struct atl_decode_end {
+	uint32_t width, height; /* of the source, upright */
+	uint32_t duration_ms;	/* 0: not moving, or not known */
+	uint32_t frames;	/* 0: not known */
+	uint32_t alpha;		/* 1: some of it is transparent */
+	uint32_t last;		/* 1: the child leaves after this answer */
+	uint64_t phash;
+	char blurhash[ATL_DECODE_BLURHASH_MAX]; /* terminated; empty when not asked */
 };
 
 void atl_decode_ask_encode(const struct atl_decode_ask *ask, unsigned char out[ATL_DECODE_ASK_SIZE]);
@@ -58,5 +85,8 @@ enum atl_err atl_decode_ask_decode(const unsigned char *data, size_t length, str
 void atl_decode_item_encode(const struct atl_decode_item *item, unsigned char out[ATL_DECODE_ITEM_SIZE]);
 enum atl_err atl_decode_item_decode(const unsigned char *data, size_t length, struct atl_decode_item *ret,
 				    struct atl_errinfo *info) ATL_MUST_USE;
+void atl_decode_end_encode(const struct atl_decode_end *end, unsigned char out[ATL_DECODE_END_SIZE]);
+enum atl_err atl_decode_end_decode(const unsigned char *data, size_t length, struct atl_decode_end *ret,
+				   struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

@@ -1,0 +1,30 @@
+/* asset_int.h - what the files of core/asset share: the row and how it is read. Only src/core/asset*.c, board.c, share.c
+ * and upload.c include it.
+ *
+ * Threads: inside a transaction or a read.
+ */
+#ifndef ATL_CORE_ASSET_INT_H
+#define ATL_CORE_ASSET_INT_H
+
+#include "core/asset.h"
+
+/* Columns of `assets a`, in the order of atl_asset_row(). A literal, so that statements stay literals. */
+#define ATL_ASSET_COLUMNS                                                                                             \
+	"a.id, a.user_id, a.sha256, a.media_type, a.kind, a.origin, a.size_bytes, a.width, a.height, a.duration_ms, "  \
+	"a.library, a.job_id, a.task, a.model, a.job_index, a.title, a.prompt, a.seed, a.character_id, "              \
+	"a.conversation_id, a.starred, a.rating, a.blur_hash, a.version, a.created_at, a.updated_at, a.deleted_at"
+#define ATL_ASSET_COLUMN_COUNT 27
+
+void atl_asset_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_asset *out);
+/* The user's asset, also one in the trash. */
+enum atl_err atl_asset_get_in(struct atl_conn *conn, struct atl_arena *arena, const char *user_id, const char *id,
+			      struct atl_asset *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* One reference less on its blob, after the asset's row is gone. */
+enum atl_err atl_asset_release_in(struct atl_conn *conn, const char *sha256, struct atl_errinfo *info) ATL_MUST_USE;
+/* Remove this blob if nothing refers to it and nobody has put it lately: after the transaction. */
+enum atl_err atl_asset_sweep_blob(struct atl_app *app, const char *sha256, int64_t put_before_ms,
+				  struct atl_errinfo *info) ATL_MUST_USE;
+
+#define ATL_ASSET_PUT_GRACE_MS ((int64_t)60 * 60 * 1000) /* from the bytes to their asset's row */
+
+#endif
