@@ -67,6 +67,8 @@ enum atl_err atl_models_list(struct atl_app *app, struct atl_arena *arena, const
 		const struct atl_provider *p = &providers[i];
 		const struct atl_provider_model *models = p->models.items;
 		for (size_t k = 0; p->enabled && k < p->models.count; k++) {
+			if (models[k].kind)
+				continue; /* makes pictures */
 			const char *id = atl_arena_printf(arena, "%s/%s", p->id, models[k].id);
 			if (!id)
 				return atl_fail(info, ATL_ERR_NOMEM, "list models");

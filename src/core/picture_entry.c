@@ -190,8 +190,6 @@ enum atl_err atl_picture_entry_read(struct atl_arena *arena, const struct atl_pi
 	for (size_t i = 0; !err && i < model.tasks.count; i++)
 		if (!atl_image_task_find(model.tasks.items[i], &task))
 			err = atl_fail_field(info, ATL_ERR_INVALID, "tasks", "there is no task %s", model.tasks.items[i]);
-	if (!err && !atl_image_ops_find(model.provider_kind) && !atl_str_eq(model.provider_kind, "worker"))
-		err = atl_fail_field(info, ATL_ERR_INVALID, "provider_kind", "there is no kind %s", model.provider_kind);
 	if (err)
 		return err;
 	model.provider_id = model.provider_name = "";

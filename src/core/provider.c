@@ -53,6 +53,8 @@ struct atl_providers {
 static const struct atl_json_field MODEL_FIELDS[] = {
 	{"id", ATL_JT_STR, MOFF(id), ATL_JF_REQUIRED, 1, ATL_PROVIDER_MODEL_ID_MAX},
 	{"name", ATL_JT_STR, MOFF(name), ATL_JF_NULLABLE, 0, 200},
+	{"kind", ATL_JT_STR, MOFF(kind), ATL_JF_NULLABLE | ATL_JF_OMIT, 0, 20, .doc = "picture; without it: chat"},
+	{"tasks", ATL_JT_STR, MOFF(tasks), ATL_JF_NULLABLE | ATL_JF_OMIT, 0, 200, .doc = "of a picture model"},
 	{"context_size", ATL_JT_INT, MOFF(context_size), ATL_JF_NULLABLE, 0, 100000000, .doc = "tokens; null: not known"},
 };
 const struct atl_json_desc atl_provider_model_desc = {
@@ -74,7 +76,7 @@ static const struct atl_json_field FIELDS[] = {
 	{"updated_at", ATL_JT_TIME, OFF(updated_at), ATL_JF_REQUIRED},
 };
 const struct atl_json_desc atl_provider_desc = {
-	"Provider", "A configured chat service.", FIELDS, ATL_COUNT(FIELDS), sizeof(struct atl_provider),
+	"Provider", "A configured chat or picture service.", FIELDS, ATL_COUNT(FIELDS), sizeof(struct atl_provider),
 	ATL_JSON_NO_PRESENT, false};
 
 /* ---- rows ---- */
@@ -268,6 +270,8 @@ static enum atl_err copy_out(const struct entry *e, struct atl_arena *arena, str
 	for (size_t i = 0; to && i < p.models.count; i++) {
 		to[i] = (struct atl_provider_model){.id = atl_arena_strdup(arena, from[i].id),
 						    .name = atl_arena_strdup(arena, from[i].name ? from[i].name : from[i].id),
+						    .kind = atl_arena_strdup(arena, from[i].kind),
+						    .tasks = atl_arena_strdup(arena, from[i].tasks),
 						    .context_size = from[i].context_size};
 		full = full || !to[i].id || !to[i].name;
 	}
@@ -341,6 +345,24 @@ enum atl_err atl_provider_endpoint(struct atl_app *app, struct atl_arena *arena,
 	}
 	pthread_mutex_unlock(&self->lock);
 	return err;
+}
+
+enum atl_err atl_provider_image_endpoint(struct atl_app *app, struct atl_arena *arena, const char *id,
+					 struct atl_image_endpoint *ret, struct atl_errinfo *info)
+{
+	struct atl_chat_endpoint chat;
+	enum atl_err err = atl_provider_endpoint(app, arena, id, &chat, info);
+	if (err)
+		return err;
+	if (!chat.preset->picture_kind)
+		return atl_fail(info, ATL_ERR_UNSUPPORTED, "%s makes no pictures.", chat.name);
+	const char *base = chat.preset->picture_url && atl_str_eq(chat.base_url, chat.preset->base_url)
+				   ? chat.preset->picture_url
+				   : chat.base_url;
+	*ret = (struct atl_image_endpoint){.kind = chat.preset->picture_kind, .name = chat.name, .base_url = base,
+					   .key = chat.api_key, .public_url = app->public_url, .guard = app->guard,
+					   .loop = app->loops[0]};
+	return ATL_OK;
 }
 
 /* ---- health ---- */
@@ -606,6 +628,28 @@ static enum atl_err endpoint_any(struct atl_app *app, struct atl_arena *arena, c
 	return err ? err : atl_provider_endpoint(app, arena, id, ret, info);
 }
 
+/* What it lists as picture models, appended to `items` (struct atl_provider_model, with room for all). */
+static enum atl_err picture_models(struct atl_app *app, struct atl_arena *arena, const char *id, struct atl_items *items,
+				   struct atl_errinfo *info)
+{
+	struct atl_image_endpoint endpoint;
+	struct atl_image_model *models = NULL;
+	size_t count = 0;
+	enum atl_err err = atl_provider_image_endpoint(app, arena, id, &endpoint, info);
+	const struct atl_image_ops *ops = err ? NULL : atl_image_ops_find(endpoint.kind);
+	if (!err && ops && ops->models)
+		err = ops->models(&endpoint, arena, &models, &count, info);
+	struct atl_provider_model *kept = items->items;
+	for (size_t i = 0; !err && kept && i < count && items->count < ATL_PROVIDER_MODELS_MAX; i++) {
+		size_t length = strlen(models[i].id);
+		if (length > 0 && length <= ATL_PROVIDER_MODEL_ID_MAX && atl_utf8_valid(models[i].id, length))
+			kept[items->count++] = (struct atl_provider_model){
+				.id = models[i].id, .kind = "picture", .tasks = models[i].tasks,
+				.name = models[i].name && strlen(models[i].name) <= 200 ? models[i].name : models[i].id};
+	}
+	return err;
+}
+
 enum atl_err atl_provider_test(struct atl_app *app, const char *id, enum atl_err *ret_result, uint64_t *ret_latency_ms,
 			       struct atl_errinfo *why, struct atl_errinfo *info)
 {
@@ -614,7 +658,13 @@ enum atl_err atl_provider_test(struct atl_app *app, const char *id, enum atl_err
 	uint64_t latency = 0;
 	atl_arena_init(&arena, 0);
 	enum atl_err err = endpoint_any(app, &arena, id, &endpoint, info);
-	if (!err) {
+	if (!err && endpoint.preset->no_chat) {
+		uint64_t start = atl_monotonic_ms();
+		struct atl_items none = {0};
+		*ret_result = picture_models(app, &arena, id, &none, why);
+		*ret_latency_ms = atl_monotonic_ms() - start;
+		atl_provider_outcome(app, id, *ret_result, why);
+	} else if (!err) {
 		*ret_result = atl_chat_probe_sync(app->loops[0], &endpoint, &latency, why);
 		*ret_latency_ms = latency;
 		atl_provider_outcome(app, id, *ret_result, why);
@@ -627,16 +677,17 @@ enum atl_err atl_provider_refresh(struct atl_app *app, struct atl_arena *arena, 
 				  struct atl_provider *ret, struct atl_errinfo *info)
 {
 	struct atl_chat_endpoint endpoint;
-	struct atl_chat_model *models;
-	size_t count;
+	struct atl_chat_model *models = NULL;
+	size_t count = 0;
 	enum atl_err err = endpoint_any(app, arena, id, &endpoint, info);
 	if (err)
 		return err;
-	err = atl_chat_models(app->loops[0], &endpoint, arena, &models, &count, info);
+	if (!endpoint.preset->no_chat)
+		err = atl_chat_models(app->loops[0], &endpoint, arena, &models, &count, info);
 	atl_provider_outcome(app, id, err, info);
 	if (err)
 		return err;
-	struct atl_provider_model *kept = ATL_ARENA_ARRAY(arena, struct atl_provider_model, count + 1);
+	struct atl_provider_model *kept = ATL_ARENA_ARRAY(arena, struct atl_provider_model, ATL_PROVIDER_MODELS_MAX);
 	struct atl_items items = {.items = kept};
 	if (!kept)
 		return atl_fail(info, ATL_ERR_NOMEM, "provider models");
@@ -648,6 +699,16 @@ enum atl_err atl_provider_refresh(struct atl_app *app, struct atl_arena *arena, 
 		kept[items.count++] = (struct atl_provider_model){
 			.id = models[i].id, .name = name_ok ? models[i].name : models[i].id,
 			.context_size = models[i].context_length > 100000000 ? 0 : models[i].context_length};
+	}
+	if (endpoint.preset->picture_kind) {
+		struct atl_errinfo why = {0};
+		err = picture_models(app, arena, id, &items, &why);
+		if (err && endpoint.preset->no_chat) {
+			atl_provider_outcome(app, id, err, &why);
+			return atl_fail(info, err, "%s", why.detail);
+		}
+		if (err)
+			atl_warn(MODULE, "%s: its picture models: %s", id, why.detail);
 	}
 	struct write w = {.id = id, .enabled = 2, .now_ms = atl_now_ms()};
 	w.fetched_at = w.now_ms;

@@ -1,4 +1,4 @@
-/* provider.h - configured chat services: address, sealed key, models, state.
+/* provider.h - configured chat and picture services: address, sealed key, models, state.
  *
  * Providers belong to the server: who may manage them sees all, who may chat uses the enabled ones. The key is sealed
  * with the master key and the provider's id as context; it is never read back out. All rows are kept in memory, so
@@ -16,6 +16,7 @@
 #include "core/app.h"
 #include "core/identity.h"
 #include "provider/chat.h"
+#include "provider/image.h"
 
 #define ATL_PROVIDERS_MAX 100
 #define ATL_PROVIDER_NAME_MAX 100
@@ -26,6 +27,8 @@
 
 struct atl_provider_model {
 	const char *id, *name;
+	const char *kind;     /* "picture"; NULL: chat */
+	const char *tasks;    /* of a picture model, words; NULL: see the model registry */
 	int64_t context_size; /* 0: not told */
 };
 extern const struct atl_json_desc atl_provider_model_desc;
@@ -75,6 +78,9 @@ enum atl_err atl_provider_refresh(struct atl_app *app, struct atl_arena *arena, 
 /* How to call it; breaker is NULL. NOT_FOUND: no such provider, or it is switched off. */
 enum atl_err atl_provider_endpoint(struct atl_app *app, struct atl_arena *arena, const char *id,
 				   struct atl_chat_endpoint *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* The same for pictures: UNSUPPORTED when its service has none. */
+enum atl_err atl_provider_image_endpoint(struct atl_app *app, struct atl_arena *arena, const char *id,
+					 struct atl_image_endpoint *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* NULL: no such provider, or a loop that is not the application's. */
 struct atl_breaker *atl_provider_breaker(struct atl_app *app, const char *id, const struct atl_loop *loop);
 void atl_provider_outcome(struct atl_app *app, const char *id, enum atl_err err, const struct atl_errinfo *info);

@@ -1,4 +1,4 @@
-/* presets.h - what differs between chat services, as data.
+/* presets.h - what differs between services, as data.
  *
  * Threads: constants. Adding one: a row in presets.c; a new quirk is a new field, read in openai_chat.c.
  */
@@ -22,6 +22,9 @@ struct atl_chat_preset {
 	enum atl_chat_auth auth;
 	bool needs_key;
 	bool has_characters;
+	bool no_chat;		  /* pictures only */
+	const char *picture_kind; /* struct atl_image_ops.kind; NULL: makes no pictures */
+	const char *picture_url;  /* when pictures have another address than the default base_url; NULL: the same */
 	bool local; /* usually on a private address */
 	bool stream_options;
 	bool developer_role;	/* false: sent as system */
