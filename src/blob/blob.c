@@ -2,6 +2,8 @@
 #include "blob/blob.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +15,12 @@
 
 #define PATH_SIZE 4096
 
+#define LOCKS 64 /* by the first byte of the name */
+#define CHUNK 65536
+
 struct atl_blobs {
-	char *folder;
+	char *folder; /* set at create */
+	pthread_mutex_t locks[LOCKS];
 };
 
 enum atl_err atl_blobs_create(const char *folder, struct atl_blobs **ret, struct atl_errinfo *info)
@@ -31,6 +37,8 @@ enum atl_err atl_blobs_create(const char *folder, struct atl_blobs **ret, struct
 		free(self);
 		return atl_fail(info, ATL_ERR_NOMEM, "blob store");
 	}
+	for (size_t i = 0; i < LOCKS; i++)
+		pthread_mutex_init(&self->locks[i], NULL);
 	*ret = self;
 	return ATL_OK;
 }
@@ -39,6 +47,8 @@ void atl_blobs_destroy(struct atl_blobs *blobs)
 {
 	if (!blobs)
 		return;
+	for (size_t i = 0; i < LOCKS; i++)
+		pthread_mutex_destroy(&blobs->locks[i]);
 	free(blobs->folder);
 	free(blobs);
 }
@@ -53,6 +63,24 @@ static bool variant_ok(const char *variant)
 	size_t length = strlen(variant);
 	return length > 0 && length <= ATL_BLOB_VARIANT_MAX &&
 	       strspn(variant, "abcdefghijklmnopqrstuvwxyz0123456789") == length;
+}
+
+static pthread_mutex_t *lock_of(struct atl_blobs *blobs, const char *name)
+{
+	unsigned at = 0;
+	for (size_t i = 0; i < 2 && name[i]; i++)
+		at = at * 16 + (unsigned)(name[i] <= '9' ? name[i] - '0' : name[i] - 'a' + 10);
+	return &blobs->locks[at % LOCKS];
+}
+
+void atl_blob_lock(struct atl_blobs *blobs, const char *name)
+{
+	pthread_mutex_lock(lock_of(blobs, name));
+}
+
+void atl_blob_unlock(struct atl_blobs *blobs, const char *name)
+{
+	pthread_mutex_unlock(lock_of(blobs, name));
 }
 
 static enum atl_err make_path(const struct atl_blobs *blobs, const char *name, const char *variant, char *out,
@@ -97,6 +125,47 @@ enum atl_err atl_blob_put_variant(struct atl_blobs *blobs, const char *name, con
 				  size_t length, struct atl_errinfo *info)
 {
 	return write_file(blobs, name, variant, data, length, info);
+}
+
+enum atl_err atl_blob_hash_file(const char *path, char ret_name[ATL_BLOB_NAME_SIZE], struct atl_errinfo *info)
+{
+	static const char digits[] = "0123456789abcdef";
+	struct atl_sha256 hash;
+	unsigned char sum[ATL_SHA256_SIZE];
+	int fd;
+	enum atl_err err = atl_file_open(path, O_RDONLY, 0, &fd, info);
+	if (err)
+		return err;
+	char *chunk = malloc(CHUNK);
+	ssize_t got = chunk ? 1 : -1;
+	atl_sha256_begin(&hash);
+	while (got > 0) {
+		got = read(fd, chunk, CHUNK);
+		if (got > 0)
+			atl_sha256_add(&hash, chunk, (size_t)got);
+	}
+	free(chunk);
+	close(fd);
+	if (got < 0)
+		return atl_fail(info, ATL_ERR_IO, "reading a file to store");
+	atl_sha256_end(&hash, sum);
+	for (size_t i = 0; i < sizeof sum; i++) {
+		ret_name[2 * i] = digits[sum[i] >> 4];
+		ret_name[2 * i + 1] = digits[sum[i] & 15];
+	}
+	ret_name[2 * sizeof sum] = '\0';
+	return ATL_OK;
+}
+
+enum atl_err atl_blob_put_file(struct atl_blobs *blobs, const char *name, const char *path, struct atl_errinfo *info)
+{
+	char to[PATH_SIZE], folder[PATH_SIZE];
+	enum atl_err err = make_path(blobs, name, NULL, to, info);
+	if (err)
+		return err;
+	snprintf(folder, sizeof folder, "%.*s/%.2s", PATH_SIZE - 8, blobs->folder, name);
+	err = atl_dir_make(folder, 0700, info);
+	return err ? err : atl_file_move(path, to, info);
 }
 
 enum atl_err atl_blob_path(struct atl_blobs *blobs, struct atl_arena *arena, const char *name, const char *variant,

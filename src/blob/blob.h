@@ -27,6 +27,15 @@ enum atl_err atl_blob_put(struct atl_blobs *blobs, const void *data, size_t leng
 			  struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_blob_put_variant(struct atl_blobs *blobs, const char *name, const char *variant, const void *data,
 				  size_t length, struct atl_errinfo *info) ATL_MUST_USE;
+/* As put, of a file on the same file system: it is moved, not copied. `name` is what its bytes hash to. */
+enum atl_err atl_blob_put_file(struct atl_blobs *blobs, const char *name, const char *path,
+			       struct atl_errinfo *info) ATL_MUST_USE;
+/* The name that a file's bytes have. */
+enum atl_err atl_blob_hash_file(const char *path, char ret_name[ATL_BLOB_NAME_SIZE], struct atl_errinfo *info) ATL_MUST_USE;
+/* Keep others from putting or removing this blob (and some more) until unlock: between a database's row and the file.
+ * The functions here do not lock by themselves. */
+void atl_blob_lock(struct atl_blobs *blobs, const char *name);
+void atl_blob_unlock(struct atl_blobs *blobs, const char *name);
 /* The file's path, in the arena; variant NULL: the blob itself. NOT_FOUND if it is not there. */
 enum atl_err atl_blob_path(struct atl_blobs *blobs, struct atl_arena *arena, const char *name, const char *variant,
 			   const char **ret_path, struct atl_errinfo *info) ATL_MUST_USE;

@@ -1,21 +1,53 @@
-/* asset.c - see asset.h. */
+/* asset.c - rows of assets: the descriptor, reading, the files behind them. Storing: asset_store.c. */
 #include "core/asset.h"
 
-#include "base/clock.h"
-#include "base/id.h"
 #include "base/str.h"
 #include "blob/blob.h"
-#include "media/picture.h"
+#include "core/asset_int.h"
+#include "core/publish.h"
+#include "os/file.h"
 
-#define COLUMNS "id, user_id, sha256, media_type, size_bytes, width, height, created_at"
+#define OFF(member) offsetof(struct atl_asset, member)
+#define R ATL_JF_REQUIRED
+#define N (ATL_JF_REQUIRED | ATL_JF_NULLABLE)
 
-static const unsigned WIDTHS[] = {
-#define WIDTH(n) n,
-	ATL_ASSET_THUMB_LIST(WIDTH)
-#undef WIDTH
+static const struct atl_json_field FIELDS[] = {
+	{"id", ATL_JT_STR, OFF(id), R},
+	{"kind", ATL_JT_STR, OFF(kind), R, .doc = "picture, video"},
+	{"origin", ATL_JT_STR, OFF(origin), R, .doc = "upload, starter, generated, mask"},
+	{"sha256", ATL_JT_STR, OFF(sha256), R, .doc = "of the file"},
+	{"media_type", ATL_JT_STR, OFF(media_type), R},
+	{"size_bytes", ATL_JT_INT, OFF(size_bytes), R},
+	{"width", ATL_JT_INT, OFF(width), R},
+	{"height", ATL_JT_INT, OFF(height), R},
+	{"duration_ms", ATL_JT_INT, OFF(duration_ms), R, .doc = "of a video"},
+	{"library", ATL_JT_BOOL, OFF(library), R, .doc = "false: an avatar or an input, not listed"},
+	{"job_id", ATL_JT_STR, OFF(job_id), N},
+	{"job_index", ATL_JT_INT, OFF(job_index), R},
+	{"task", ATL_JT_STR, OFF(task), N},
+	{"model", ATL_JT_STR, OFF(model), N},
+	{"title", ATL_JT_STR, OFF(title), R},
+	{"prompt", ATL_JT_STR, OFF(prompt), R},
+	{"seed", ATL_JT_INT, OFF(seed), R, .doc = "-1: none"},
+	{"character_id", ATL_JT_STR, OFF(character_id), N},
+	{"conversation_id", ATL_JT_STR, OFF(conversation_id), N},
+	{"starred", ATL_JT_BOOL, OFF(starred), R},
+	{"rating", ATL_JT_INT, OFF(rating), R, .doc = "0: none, to 5"},
+	{"blur_hash", ATL_JT_STR, OFF(blur_hash), N},
+	{"version", ATL_JT_INT, OFF(version), R},
+	{"created_at", ATL_JT_TIME, OFF(created_at), R},
+	{"updated_at", ATL_JT_TIME, OFF(updated_at), R},
+	{"deleted_at", ATL_JT_TIME, OFF(deleted_at), N, .doc = "when it went to the trash"},
 };
+const struct atl_json_desc atl_asset_desc = {"Asset",
+					     "A stored picture or video.",
+					     FIELDS,
+					     ATL_COUNT(FIELDS),
+					     sizeof(struct atl_asset),
+					     ATL_JSON_NO_PRESENT,
+					     false};
 
-static const char *variant_of(int64_t width)
+const char *atl_asset_variant(int64_t width)
 {
 	switch (width) {
 #define WIDTH(n) \
@@ -27,94 +59,170 @@ static const char *variant_of(int64_t width)
 	return NULL;
 }
 
-static enum atl_err insert_row(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+void atl_asset_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_asset *out)
 {
-	const struct atl_asset *a = *(const struct atl_asset **)arg;
-	return atl_exec(conn, info,
-			"INSERT INTO assets (id, user_id, sha256, media_type, size_bytes, width, height, origin, "
-			"created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			"ssssiiisi", a->id, a->user_id, a->sha256, a->media_type, a->size_bytes, a->width, a->height,
-			((const char **)arg)[1], a->created_at);
+	*out = (struct atl_asset){.id = atl_col_text(rows, 0, arena),
+				  .user_id = atl_col_text(rows, 1, arena),
+				  .sha256 = atl_col_text(rows, 2, arena),
+				  .media_type = atl_col_text(rows, 3, arena),
+				  .kind = atl_col_text(rows, 4, arena),
+				  .origin = atl_col_text(rows, 5, arena),
+				  .size_bytes = atl_col_int(rows, 6),
+				  .width = atl_col_int(rows, 7),
+				  .height = atl_col_int(rows, 8),
+				  .duration_ms = atl_col_int(rows, 9),
+				  .library = atl_col_int(rows, 10) != 0,
+				  .job_id = atl_col_text(rows, 11, arena),
+				  .task = atl_col_text(rows, 12, arena),
+				  .model = atl_col_text(rows, 13, arena),
+				  .job_index = atl_col_int(rows, 14),
+				  .title = atl_col_text(rows, 15, arena),
+				  .prompt = atl_col_text(rows, 16, arena),
+				  .seed = atl_col_null(rows, 17) ? -1 : atl_col_int(rows, 17),
+				  .character_id = atl_col_text(rows, 18, arena),
+				  .conversation_id = atl_col_text(rows, 19, arena),
+				  .starred = atl_col_int(rows, 20) != 0,
+				  .rating = atl_col_int(rows, 21),
+				  .blur_hash = atl_col_text(rows, 22, arena),
+				  .version = atl_col_int(rows, 23),
+				  .created_at = atl_col_int(rows, 24),
+				  .updated_at = atl_col_int(rows, 25),
+				  .deleted_at = atl_col_int(rows, 26)};
+	if (out->updated_at == 0) /* rows from before there was a library */
+		out->updated_at = out->created_at;
 }
 
-enum atl_err atl_asset_store_picture(struct atl_app *app, struct atl_arena *arena, const char *user_id,
-				     const void *data, size_t length, const char *origin, struct atl_asset *ret,
-				     struct atl_errinfo *info)
+enum atl_err atl_asset_get_in(struct atl_conn *conn, struct atl_arena *arena, const char *user_id, const char *id,
+			      struct atl_asset *ret, struct atl_errinfo *info)
 {
-	struct atl_picture picture;
-	enum atl_err err =
-		atl_picture_decode(app->pictures, arena, data, length, WIDTHS, ATL_COUNT(WIDTHS), &picture, info);
+	struct atl_rows *rows;
+	enum atl_err err = atl_query(conn, &rows, info,
+				     "SELECT " ATL_ASSET_COLUMNS " FROM assets a WHERE a.id = ? AND a.user_id = ?", "ss", id,
+				     user_id);
 	if (err)
 		return err;
-	char *name = atl_arena_alloc(arena, ATL_BLOB_NAME_SIZE);
-	char *id = atl_arena_alloc(arena, ATL_ID_SIZE);
-	if (!name || !id)
-		return atl_fail(info, ATL_ERR_NOMEM, "asset");
-	err = atl_blob_put(app->blobs, picture.outs[0].data, picture.outs[0].length, name, info);
-	for (size_t i = 1; i < picture.out_count && !err; i++)
-		err = atl_blob_put_variant(app->blobs, name, variant_of(picture.outs[i].asked_width),
-					   picture.outs[i].data, picture.outs[i].length, info);
-	if (err)
-		return err;
-	atl_id_new("ast", id);
-	struct atl_asset asset = {.id = id,
-				  .user_id = user_id,
-				  .sha256 = name,
-				  .media_type = "image/webp",
-				  .size_bytes = (int64_t)picture.outs[0].length,
-				  .width = picture.outs[0].width,
-				  .height = picture.outs[0].height,
-				  .created_at = atl_now_ms()};
-	const void *args[2] = {&asset, origin};
-	err = atl_db_tx(app->db, insert_row, args, info);
-	if (!err)
-		*ret = asset;
-	return err;
+	if (!atl_rows_next(rows, &err, info))
+		return err ? err : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such picture.");
+	atl_asset_row(rows, arena, ret);
+	atl_rows_close(rows);
+	return ATL_OK;
 }
 
 struct find {
 	struct atl_arena *arena;
 	const char *user_id, *id;
 	struct atl_asset out;
+	const char *params;
 };
 
-static enum atl_err find_row(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+static enum atl_err get_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct find *f = arg;
-	struct atl_rows *rows;
-	enum atl_err err = atl_query(conn, &rows, info, "SELECT " COLUMNS " FROM assets WHERE id = ? AND user_id = ?",
-				     "ss", f->id, f->user_id);
-	if (err)
-		return err;
-	if (!atl_rows_next(rows, &err, info))
-		return err ? err : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such picture.");
-	f->out = (struct atl_asset){.id = atl_col_text(rows, 0, f->arena),
-				    .user_id = atl_col_text(rows, 1, f->arena),
-				    .sha256 = atl_col_text(rows, 2, f->arena),
-				    .media_type = atl_col_text(rows, 3, f->arena),
-				    .size_bytes = atl_col_int(rows, 4),
-				    .width = atl_col_int(rows, 5),
-				    .height = atl_col_int(rows, 6),
-				    .created_at = atl_col_int(rows, 7)};
-	atl_rows_close(rows);
-	return ATL_OK;
+	return atl_asset_get_in(conn, f->arena, f->user_id, f->id, &f->out, info);
 }
 
 enum atl_err atl_asset_get(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 			   struct atl_asset *ret, struct atl_errinfo *info)
 {
 	struct find f = {.arena = arena, .user_id = user_id, .id = id};
-	enum atl_err err = atl_db_read(app->db, find_row, &f, info);
+	enum atl_err err = atl_db_read(app->db, get_fn, &f, info);
 	if (!err)
 		*ret = f.out;
+	return err;
+}
+
+static enum atl_err params_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct find *f = arg;
+	struct atl_rows *rows;
+	enum atl_err err = atl_query(conn, &rows, info, "SELECT params FROM assets WHERE id = ? AND user_id = ?", "ss",
+				     f->id, f->user_id);
+	if (err)
+		return err;
+	if (!atl_rows_next(rows, &err, info))
+		return err ? err : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such picture.");
+	f->params = atl_col_text(rows, 0, f->arena);
+	atl_rows_close(rows);
+	return ATL_OK;
+}
+
+enum atl_err atl_asset_params(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
+			      const char **ret_json, struct atl_errinfo *info)
+{
+	struct find f = {.arena = arena, .user_id = user_id, .id = id};
+	enum atl_err err = atl_db_read(app->db, params_fn, &f, info);
+	if (!err)
+		*ret_json = f.params;
+	return err;
+}
+
+enum atl_err atl_asset_of_job(struct atl_conn *conn, struct atl_arena *arena, const char *job_id,
+			      struct atl_items *ret, struct atl_errinfo *info)
+{
+	struct atl_rows *rows;
+	struct atl_items out = {0};
+	size_t room = 0;
+	enum atl_err err = atl_query(conn, &rows, info,
+				     "SELECT " ATL_ASSET_COLUMNS
+				     " FROM assets a WHERE a.job_id = ? AND a.deleted_at IS NULL ORDER BY a.job_index, a.id",
+				     "s", job_id);
+	if (err)
+		return err;
+	while (atl_rows_next(rows, &err, info)) {
+		if (out.count == room) {
+			struct atl_asset *more = ATL_ARENA_ARRAY(arena, struct atl_asset, room ? room * 4 : 4);
+			if (!more) {
+				atl_rows_close(rows);
+				return atl_fail(info, ATL_ERR_NOMEM, "results of a job");
+			}
+			if (out.count)
+				memcpy(more, out.items, out.count * sizeof *more);
+			out.items = more;
+			room = room ? room * 4 : 4;
+		}
+		atl_asset_row(rows, arena, (struct atl_asset *)out.items + out.count++);
+	}
+	if (!err)
+		*ret = out;
 	return err;
 }
 
 enum atl_err atl_asset_path(struct atl_app *app, struct atl_arena *arena, const struct atl_asset *asset, int64_t width,
 			    const char **ret_path, struct atl_errinfo *info)
 {
-	const char *variant = width ? variant_of(width) : NULL;
+	const char *variant = width ? atl_asset_variant(width) : NULL;
 	if (width && !variant)
 		return atl_fail_field(info, ATL_ERR_INVALID, "width", "must be one of: 64, 128, 256, 512");
 	return atl_blob_path(app->blobs, arena, asset->sha256, variant, ret_path, info);
+}
+
+enum atl_err atl_asset_read(struct atl_app *app, struct atl_arena *arena, const struct atl_asset *asset,
+			    const void **ret_data, size_t *ret_length, struct atl_errinfo *info)
+{
+	const char *path;
+	struct atl_buf data;
+	enum atl_err err = atl_asset_path(app, arena, asset, 0, &path, info);
+	if (err)
+		return err;
+	atl_buf_init(&data, (size_t)asset->size_bytes + 1);
+	err = atl_file_read(path, (size_t)asset->size_bytes, &data, info);
+	void *copy = NULL;
+	if (!err) {
+		copy = atl_arena_alloc(arena, data.length ? data.length : 1);
+		if (copy)
+			memcpy(copy, data.data, data.length);
+		else
+			err = atl_fail(info, ATL_ERR_NOMEM, "picture of %zu bytes", data.length);
+	}
+	if (!err) {
+		*ret_data = copy;
+		*ret_length = data.length;
+	}
+	atl_buf_finish(&data);
+	return err;
+}
+
+void atl_asset_publish(struct atl_app *app, const char *event, const struct atl_asset *asset)
+{
+	atl_publish(app, asset->user_id, event, "asset", &atl_asset_desc, asset);
 }

@@ -73,6 +73,8 @@ enum atl_err atl_asset_insert(struct atl_conn *conn, struct atl_arena *arena, st
 enum atl_err atl_asset_store_picture(struct atl_app *app, struct atl_arena *arena, const char *user_id,
 				     const void *data, size_t length, const char *origin, struct atl_asset *ret,
 				     struct atl_errinfo *info) ATL_MUST_USE;
+/* Tell the owner's pages: "asset.created", "asset.updated". After the commit. */
+void atl_asset_publish(struct atl_app *app, const char *event, const struct atl_asset *asset);
 /* An upload into the library: decoded in the sandbox, encoded anew, Exif gone; its generation parameters (if another
  * tool wrote some) are kept in the row. Publishes asset.created. `library` false: an input (mask, reference). */
 enum atl_err atl_asset_upload(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
@@ -94,5 +96,9 @@ enum atl_err atl_asset_of_job(struct atl_conn *conn, struct atl_arena *arena, co
 /* What made it: JSON text of its params, "{}" when unknown. */
 enum atl_err atl_asset_params(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 			      const char **ret_json, struct atl_errinfo *info) ATL_MUST_USE;
+
+/* ---- keeping ---- */
+/* At start: files of which no asset came to be are removed. */
+enum atl_err atl_assets_recover(struct atl_app *app, struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

@@ -15,6 +15,7 @@
 	"a.conversation_id, a.starred, a.rating, a.blur_hash, a.version, a.created_at, a.updated_at, a.deleted_at"
 #define ATL_ASSET_COLUMN_COUNT 27
 
+const char *atl_asset_variant(int64_t width); /* "w64"; NULL: not one of the widths */
 void atl_asset_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_asset *out);
 /* The user's asset, also one in the trash. */
 enum atl_err atl_asset_get_in(struct atl_conn *conn, struct atl_arena *arena, const char *user_id, const char *id,
@@ -24,6 +25,9 @@ enum atl_err atl_asset_release_in(struct atl_conn *conn, const char *sha256, str
 /* Remove this blob if nothing refers to it and nobody has put it lately: after the transaction. */
 enum atl_err atl_asset_sweep_blob(struct atl_app *app, const char *sha256, int64_t put_before_ms,
 				  struct atl_errinfo *info) ATL_MUST_USE;
+
+/* The same for all such blobs. */
+enum atl_err atl_asset_sweep_unused(struct atl_app *app, int64_t put_before_ms, struct atl_errinfo *info) ATL_MUST_USE;
 
 #define ATL_ASSET_PUT_GRACE_MS ((int64_t)60 * 60 * 1000) /* from the bytes to their asset's row */
 

@@ -121,6 +121,20 @@ enum atl_err atl_file_write_atomic(const char *path, const void *data, size_t le
 	return error ? fail(info, "sync the folder of", path, error) : ATL_OK;
 }
 
+enum atl_err atl_file_move(const char *from, const char *to, struct atl_errinfo *info)
+{
+	int fd = open(from, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail(info, "move", from, errno);
+	int error = fsync(fd) != 0 ? errno : 0;
+	close(fd);
+	if (!error && rename(from, to) != 0)
+		error = errno;
+	if (!error)
+		error = sync_folder_of(to);
+	return error ? fail(info, "move", from, error) : ATL_OK;
+}
+
 enum atl_err atl_dir_make(const char *path, unsigned mode, struct atl_errinfo *info)
 {
 	char partial[PATH_MAX];

@@ -14,6 +14,8 @@ enum atl_err atl_file_read(const char *path, size_t max, struct atl_buf *out, st
 /* Temp file in the same folder, fsync, rename, fsync of the folder: all or nothing. */
 enum atl_err atl_file_write_atomic(const char *path, const void *data, size_t length, unsigned mode,
 				   struct atl_errinfo *info) ATL_MUST_USE;
+/* Make an existing file durable and rename it, within one file system; what was at `to` is replaced. */
+enum atl_err atl_file_move(const char *from, const char *to, struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_dir_make(const char *path, unsigned mode, struct atl_errinfo *info) ATL_MUST_USE; /* with parents */
 enum atl_err atl_file_size(const char *path, uint64_t *ret_bytes, struct atl_errinfo *info) ATL_MUST_USE; /* NOT_FOUND */
 enum atl_err atl_disk_free(const char *path, uint64_t *ret_bytes, struct atl_errinfo *info) ATL_MUST_USE;
