@@ -7,13 +7,14 @@
 
 struct settings {
 	uint64_t present;
-	const char *default_model, *fallback_model;
+	const char *default_model, *fallback_model, *default_picture_model;
 	bool mature_allowed;
 };
 static const struct atl_json_field out_fields[] = {
 	F_STR(struct settings, default_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300, "model of new conversations"),
 	F_STR(struct settings, fallback_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300,
 	      "tried when the first one fails before it has said a word"),
+	F_STR(struct settings, default_picture_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300, "what Create begins with"),
 	F_BOOL(struct settings, mature_allowed, ATL_JF_REQUIRED, "mature text with fictional adults is allowed"),
 };
 DESC(out_desc, struct settings, "Settings", out_fields);
@@ -21,6 +22,7 @@ DESC(out_desc, struct settings, "Settings", out_fields);
 static const struct atl_json_field in_fields[] = {
 	F_STR(struct settings, default_model, ATL_JF_NULLABLE, 1, 300, NULL),
 	F_STR(struct settings, fallback_model, ATL_JF_NULLABLE, 1, 300, NULL),
+	F_STR(struct settings, default_picture_model, ATL_JF_NULLABLE, 1, 300, NULL),
 	F_BOOL(struct settings, mature_allowed, 0, NULL),
 };
 DESC_PATCH(in_desc, struct settings, "SettingsPatch", in_fields);
@@ -32,6 +34,7 @@ static void answer(struct atl_req *req)
 
 	out.default_model = atl_setting_text(app, ATL_SETTING_DEFAULT_MODEL, &req->arena);
 	out.fallback_model = atl_setting_text(app, ATL_SETTING_FALLBACK_MODEL, &req->arena);
+	out.default_picture_model = atl_setting_text(app, ATL_SETTING_DEFAULT_PICTURE_MODEL, &req->arena);
 	out.mature_allowed = atl_mature_allowed(app);
 	atl_res_json(req, 200, &out_desc, &out);
 }
@@ -62,6 +65,8 @@ static void handle_patch(struct atl_req *req)
 		err = set_text(req, ATL_SETTING_DEFAULT_MODEL, in.default_model, &info);
 	if (!err && atl_json_has(&in_desc, &in, "fallback_model"))
 		err = set_text(req, ATL_SETTING_FALLBACK_MODEL, in.fallback_model, &info);
+	if (!err && atl_json_has(&in_desc, &in, "default_picture_model"))
+		err = set_text(req, ATL_SETTING_DEFAULT_PICTURE_MODEL, in.default_picture_model, &info);
 	if (!err && atl_json_has(&in_desc, &in, "mature_allowed"))
 		err = atl_setting_set(atl_api_app(req), ATL_SETTING_MATURE_ALLOWED, in.mature_allowed ? "true" : "false",
 				      &info);

@@ -63,6 +63,9 @@ enum atl_err atl_picture_model_find(struct atl_app *app, struct atl_arena *arena
 enum atl_err atl_picture_model_endpoint(struct atl_app *app, struct atl_arena *arena,
 					const struct atl_picture_model *model, struct atl_image_endpoint *ret,
 					struct atl_errinfo *info) ATL_MUST_USE;
+/* What its service calls it: atl_image_request.model. For the local engine a JSON object {"part": "/path"}. */
+const char *atl_picture_model_remote(struct atl_app *app, struct atl_arena *arena,
+				     const struct atl_picture_model *model);
 /* micro-USD for a request; 0: free or unknown. */
 int64_t atl_picture_model_price(const struct atl_picture_model *model, int64_t width, int64_t height, int64_t count,
 				int64_t seconds);

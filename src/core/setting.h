@@ -13,6 +13,7 @@
 /* name, text, default as JSON */
 #define ATL_SETTING_LIST(X)                             \
 	X(DEFAULT_MODEL, "default_model", "null")       \
+	X(DEFAULT_PICTURE_MODEL, "default_picture_model", "null") \
 	X(FALLBACK_MODEL, "fallback_model", "null")     \
 	X(MATURE_ALLOWED, "mature_allowed", "null")     \
 	X(ENGINE, "engine", "null")                     \
