@@ -5,6 +5,7 @@
  */
 #include "core/picture_model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "core/picture_entry.h"
 #include "core/provider.h"
 #include "core/setting.h"
+#include "db/db.h"
 
 #define MODULE "picture models"
 #define LOCAL "local"
