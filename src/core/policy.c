@@ -126,7 +126,8 @@ struct reader {
 	int position;			     /* of the latest word */
 	/* positions of the latest of each kind */
 	int minor, young, explicit_, body, create, picture, clothes, removal, face, swap;
-	bool any_minor, any_explicit;
+	bool any_minor, any_young, any_explicit;
+	unsigned body_words, removed_clothes;
 	unsigned canary; /* words of the canary matched so far */
 	enum atl_err verdict;
 };
@@ -243,10 +244,14 @@ static void note(struct reader *reader, unsigned kinds)
 		reader->explicit_ = reader->position;
 		reader->any_explicit = true;
 	}
-	if (kinds & K_YOUNG)
+	if (kinds & K_YOUNG) {
 		reader->young = reader->position;
-	if (kinds & K_BODY)
+		reader->any_young = true;
+	}
+	if (kinds & K_BODY) {
 		reader->body = reader->position;
+		reader->body_words++;
+	}
 	if (kinds & K_CREATE)
 		reader->create = reader->position;
 	if (kinds & K_PICTURE)
@@ -259,6 +264,8 @@ static void note(struct reader *reader, unsigned kinds)
 		reader->face = reader->position;
 	if (kinds & K_SWAP)
 		reader->swap = reader->position;
+	if (kinds & (K_REMOVE | K_CLOTHES) && near(reader->removal, reader->clothes, 6))
+		reader->removed_clothes++;
 	if (kinds)
 		judge(reader);
 }
@@ -434,8 +441,29 @@ void atl_policy_stats(struct atl_policy_stats *out)
 	}
 }
 
+/* What only pictures add: a prompt is one description, and what is done to a supplied picture is done to somebody. */
+static enum atl_err decide_picture(const struct reader *r, const struct atl_policy_picture *picture,
+				   struct atl_errinfo *info)
+{
+	bool sexual = r->any_explicit || r->body_words > 0;
+
+	if (r->verdict)
+		return ATL_OK; /* said already */
+	if ((r->any_minor || r->any_young) && (r->any_explicit || (r->any_minor && r->body_words > 0) || r->body_words > 1))
+		return atl_fail(info, ATL_ERR_POLICY,
+				"Atelier refuses anything sexual that involves minors. If this was not meant, word it differently.");
+	if (picture->supplied && (r->removed_clothes || sexual))
+		return atl_fail(info, r->removed_clothes ? ATL_ERR_MODE_NOT_OFFERED : ATL_ERR_POLICY,
+				"Atelier makes nothing sexual of supplied pictures and undresses nobody. Without an input picture, "
+				"reference or likeness the rules are those of text to image.");
+	if (!picture->mature && (r->any_explicit || r->body_words > 1))
+		return atl_fail(info, ATL_ERR_POLICY, "Mature pictures are not allowed on this server. An administrator can "
+						      "change that in Settings, Safety.");
+	return ATL_OK;
+}
+
 static enum atl_err decide(enum atl_entry_point entry, const struct atl_policy_text *texts, size_t count,
-			   struct atl_errinfo *info)
+			   const struct atl_policy_picture *picture, struct atl_errinfo *info)
 {
 	struct reader reader = { .minor = NEVER, .young = 2 * NEVER, .explicit_ = 3 * NEVER, .body = 4 * NEVER,
 				 .create = 5 * NEVER, .picture = 6 * NEVER, .clothes = 7 * NEVER, .removal = 8 * NEVER,
@@ -460,17 +488,18 @@ static enum atl_err decide(enum atl_entry_point entry, const struct atl_policy_t
 				"Atelier refuses anything sexual that involves minors. If this was not meant, word it differently.");
 	if (reader.verdict)
 		return atl_fail(info, reader.verdict, "Undressing people and swapping faces in pictures are not offered.");
-	return ATL_OK;
+	return picture ? decide_picture(&reader, picture, info) : ATL_OK;
 }
 
-enum atl_err atl_policy_check(struct atl_app *app, enum atl_entry_point entry, const struct atl_identity *identity,
-			      const struct atl_policy_text *texts, size_t count, struct atl_errinfo *info)
+static enum atl_err check(enum atl_entry_point entry, const struct atl_identity *identity,
+			  const struct atl_policy_text *texts, size_t count, const struct atl_policy_picture *picture,
+			  struct atl_errinfo *info)
 {
 	enum atl_err err;
 
 	if (pthread_once(&slots_once, fill_slots) != 0)
 		return atl_fail(info, ATL_ERR_POLICY, "The text could not be checked.");
-	err = decide(entry, texts, count, info);
+	err = decide(entry, texts, count, picture, info);
 	atomic_fetch_add_explicit(&checked[entry], 1, memory_order_relaxed);
 	if (err) {
 		atomic_fetch_add_explicit(&refused[entry], 1, memory_order_relaxed);
@@ -478,6 +507,19 @@ enum atl_err atl_policy_check(struct atl_app *app, enum atl_entry_point entry, c
 			 identity && identity->user_id[0] ? identity->user_id : "nobody", atl_err_slug(err));
 	}
 	return err;
+}
+
+enum atl_err atl_policy_check(struct atl_app *app, enum atl_entry_point entry, const struct atl_identity *identity,
+			      const struct atl_policy_text *texts, size_t count, struct atl_errinfo *info)
+{
+	return check(entry, identity, texts, count, NULL, info);
+}
+
+enum atl_err atl_policy_check_picture(struct atl_app *app, enum atl_entry_point entry, const struct atl_identity *identity,
+				      const struct atl_policy_text *texts, size_t count,
+				      const struct atl_policy_picture *picture, struct atl_errinfo *info)
+{
+	return check(entry, identity, texts, count, picture, info);
 }
 
 enum atl_err atl_policy_check_text(struct atl_app *app, enum atl_entry_point entry, const struct atl_identity *identity,

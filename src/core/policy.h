@@ -55,6 +55,15 @@ struct atl_policy_text {
  * and also together in their order, so that a sentence cut in two is seen. */
 enum atl_err atl_policy_check(struct atl_app *app, enum atl_entry_point entry, const struct atl_identity *identity,
 			      const struct atl_policy_text *texts, size_t count, struct atl_errinfo *info) ATL_MUST_USE;
+/* A prompt of a picture: stricter. Nothing sexual with an input picture, reference or likeness (`supplied`), and
+ * without `mature` nothing sexual at all. */
+struct atl_policy_picture {
+	bool supplied, mature;
+};
+enum atl_err atl_policy_check_picture(struct atl_app *app, enum atl_entry_point entry,
+				      const struct atl_identity *identity, const struct atl_policy_text *texts,
+				      size_t count, const struct atl_policy_picture *picture,
+				      struct atl_errinfo *info) ATL_MUST_USE;
 /* As above for one text. */
 enum atl_err atl_policy_check_text(struct atl_app *app, enum atl_entry_point entry,
 				   const struct atl_identity *identity, const char *text,
