@@ -1,170 +1,115 @@
-/* decode.c - the program atelier-decode: reads one untrusted picture and writes it anew, in a sandbox.
+/* decode.c - the program atelier-decode: reads untrusted pictures and videos and writes them anew, in a sandbox.
  *
- * Descriptor 3 is a socket to the server. One ATL_FRAME_DECODE comes in; ATL_FRAME_PICTURE for each result, then
- * ATL_FRAME_END go out, or one ATL_FRAME_ERROR with a sentence for the person.
+ * Descriptor 3 is a socket to the server. For each ATL_FRAME_DECODE that comes in, ATL_FRAME_PICTURE for each result,
+ * then ATL_FRAME_END go out, or one ATL_FRAME_ERROR with a sentence for the person. It leaves when it has served enough,
+ * when nothing comes, or when the server hangs up; its last answer says so (`last`; of an error the frame's item 1).
  *
  * Limits:     memory and CPU by setrlimit, system calls by seccomp (sandbox.c) before the first byte is looked at.
- * Adding one: a loader is a row of LOADERS; its kind is sniffed in media/sniff.c.
+ * Adding one: a format is a row in decode_still.c; its kind is sniffed in media/sniff.c.
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <vips/vips.h>
 #include <vips/vector.h> /* needs the types of the one above */
 
 #include "base/clock.h"
-#include "base/str.h"
 #include "ipc/channel.h"
-#include "media/sniff.h"
+#include "media/picture.h"
+#include "worker/decode.h"
 #include "worker/sandbox.h"
 
-#define SERVER_FD 3
-#define TALK_MS 30000
-#define INPUT_MAX ((size_t)24 << 20)
-#define WEBP_QUALITY 88
+/* Of the sandbox's processor time; what is left must do for any picture. */
+#define CPU_ENOUGH_S (ATL_SANDBOX_CPU_S / 3)
+#define LARGE_INPUT ((size_t)1 << 20)
 
-struct loader {
-	enum atl_picture_kind kind;
-	const char *operation;
-	const char *name;
-};
+enum { GO_ON = -1, LEAVE = 0, FAILED = 3 };
 
-static const struct loader LOADERS[] = {
-	{ATL_PICTURE_JPEG, "jpegload_buffer", "JPEG"},
-	{ATL_PICTURE_PNG, "pngload_buffer", "PNG"},
-	{ATL_PICTURE_WEBP, "webpload_buffer", "WebP"},
-	{ATL_PICTURE_GIF, "gifload_buffer", "GIF"},
-};
-
-static int send_error(const char *fmt, ...) ATL_PRINTF(1, 2);
-
-static int send_error(const char *fmt, ...)
+static int send_error(const char *why, bool last)
 {
-	char text[300];
-	va_list args;
-	va_start(args, fmt);
-	vsnprintf(text, sizeof text, fmt, args);
-	va_end(args);
-	struct atl_frame frame = {.type = ATL_FRAME_ERROR, .id = 1};
-	enum atl_err err =
-		atl_channel_send(SERVER_FD, atl_monotonic_ms() + TALK_MS, &frame, text, strlen(text), NULL, 0, NULL);
-	return err ? 3 : 2;
+	struct atl_frame frame = {.type = ATL_FRAME_ERROR, .id = 1, .item = last};
+	return atl_channel_send(DECODE_SERVER_FD, atl_monotonic_ms() + DECODE_TALK_MS, &frame, why, strlen(why), NULL, 0,
+				NULL)
+		       ? FAILED
+	       : last ? LEAVE
+		      : GO_ON;
 }
 
-static const struct loader *find_loader(uint32_t kind)
+static int send_end(const struct atl_decode_end *end)
 {
-	for (size_t i = 0; i < ATL_COUNT(LOADERS); i++)
-		if ((uint32_t)LOADERS[i].kind == kind)
-			return &LOADERS[i];
-	return NULL;
-}
-
-/* Opens the header only; pixels are decoded when they are asked for. NULL: vips_error_buffer() says why. */
-static VipsImage *open_picture(const struct loader *loader, void *data, size_t length, VipsFailOn fail_on)
-{
-	VipsBlob *blob = vips_blob_new(NULL, data, length);
-	VipsImage *image = NULL;
-	VipsOperation *op = vips_operation_new(loader->operation);
-	if (!op) {
-		vips_area_unref(VIPS_AREA(blob));
-		return NULL;
-	}
-	g_object_set(op, "buffer", blob, "fail-on", fail_on, "access", VIPS_ACCESS_SEQUENTIAL, NULL);
-	if (vips_cache_operation_buildp(&op) == 0)
-		g_object_get(op, "out", &image, NULL);
-	vips_object_unref_outputs(VIPS_OBJECT(op));
-	g_object_unref(op);
-	vips_area_unref(VIPS_AREA(blob));
-	return image;
-}
-
-/* One result: `source` scaled so that its width (or for the kept picture its longer side) is at most `limit`. */
-static int send_scaled(VipsImage *source, unsigned asked_width, unsigned limit, bool by_longer_side)
-{
-	int width = vips_image_get_width(source), height = vips_image_get_height(source);
-	int side = by_longer_side && height > width ? height : width;
-	VipsImage *scaled = NULL;
-	int rc;
-	if (side > (int)limit)
-		rc = vips_thumbnail_image(source, &scaled, by_longer_side ? (int)limit : (int)asked_width, "height",
-					  by_longer_side ? (int)limit : VIPS_MAX_COORD, "size", VIPS_SIZE_DOWN, NULL);
-	else
-		rc = vips_copy(source, &scaled, NULL);
-	if (rc != 0)
-		return rc;
-	void *out = NULL;
-	size_t length = 0;
-	rc = vips_webpsave_buffer(scaled, &out, &length, "Q", WEBP_QUALITY, "effort", 3, "strip", TRUE, NULL);
-	if (rc == 0) {
-		struct atl_decode_item item = {.asked_width = asked_width,
-					       .width = (uint32_t)vips_image_get_width(scaled),
-					       .height = (uint32_t)vips_image_get_height(scaled)};
-		unsigned char head[ATL_DECODE_ITEM_SIZE];
-		atl_decode_item_encode(&item, head);
-		struct atl_frame frame = {.type = ATL_FRAME_PICTURE, .id = 1};
-		if (atl_channel_send(SERVER_FD, atl_monotonic_ms() + TALK_MS, &frame, head, sizeof head, out, length,
-				     NULL) != ATL_OK)
-			rc = -1;
-		g_free(out);
-	}
-	g_object_unref(scaled);
-	return rc;
-}
-
-/* Everything the file said beside its pixels: where it was taken, with what, by whom. webpsave's own "strip" keeps
- * Exif fields that were read. What cannot be removed (width, height...) stays. */
-static void remove_metadata(VipsImage *image)
-{
-	char **names = vips_image_get_fields(image);
-	for (size_t i = 0; names && names[i]; i++)
-		vips_image_remove(image, names[i]);
-	g_strfreev(names);
-}
-
-/* Upright, sRGB, in memory: the file is read here, once and from top to bottom (reading it at random would let libvips
- * keep large pictures in a temporary file), and all results are made from these pixels. */
-static VipsImage *read_pixels(VipsImage *image)
-{
-	VipsImage *read = vips_image_copy_memory(image), *upright = NULL, *colour = NULL, *memory = NULL;
-	if (read && vips_autorot(read, &upright, NULL) == 0 &&
-	    vips_colourspace(upright, &colour, VIPS_INTERPRETATION_sRGB, NULL) == 0)
-		memory = vips_image_copy_memory(colour);
-	g_clear_object(&colour);
-	g_clear_object(&upright);
-	g_clear_object(&read);
-	if (memory)
-		remove_metadata(memory);
-	return memory;
-}
-
-static int decode(const struct atl_decode_ask *ask, char *data, size_t length)
-{
-	const struct loader *loader = find_loader(ask->kind);
-	if (!loader)
-		return send_error("This is not a JPEG, PNG, WebP or GIF picture.");
-	VipsImage *image = open_picture(loader, data, length, VIPS_FAIL_ON_TRUNCATED);
-	if (!image)
-		return send_error("The %s picture is damaged: its header cannot be read.", loader->name);
-	uint64_t pixels = (uint64_t)vips_image_get_width(image) * (uint64_t)vips_image_get_height(image);
-	if (pixels > ask->max_pixels) {
-		int rc = send_error("The picture has %d x %d pixels; at most %u million are read. Make it smaller first.",
-				    vips_image_get_width(image), vips_image_get_height(image),
-				    ask->max_pixels / 1000000);
-		g_object_unref(image);
-		return rc;
-	}
-	VipsImage *memory = read_pixels(image);
-	g_object_unref(image);
-	if (!memory)
-		return send_error("The %s picture is damaged or cut short.", loader->name);
-	int rc = send_scaled(memory, 0, ask->max_side, true);
-	for (unsigned i = 0; i < ask->width_count && rc == 0; i++)
-		rc = send_scaled(memory, ask->widths[i], ask->widths[i], false);
-	g_object_unref(memory);
-	if (rc != 0)
-		return send_error("The %s picture could not be converted.", loader->name);
+	unsigned char data[ATL_DECODE_END_SIZE];
 	struct atl_frame frame = {.type = ATL_FRAME_END, .id = 1};
-	return atl_channel_send(SERVER_FD, atl_monotonic_ms() + TALK_MS, &frame, NULL, 0, NULL, 0, NULL) ? 3 : 0;
+	atl_decode_end_encode(end, data);
+	return atl_channel_send(DECODE_SERVER_FD, atl_monotonic_ms() + DECODE_TALK_MS, &frame, data, sizeof data, NULL,
+				0, NULL)
+		       ? FAILED
+	       : end->last ? LEAVE
+			   : GO_ON;
+}
+
+static bool has_transparency(VipsImage *image)
+{
+	if (vips_image_get_bands(image) != 4)
+		return false;
+	size_t pixels = (size_t)vips_image_get_width(image) * (size_t)vips_image_get_height(image);
+	const unsigned char *p = VIPS_IMAGE_ADDR(image, 0, 0);
+	for (size_t i = 0; i < pixels; i++)
+		if (p[4 * i + 3] != 255)
+			return true;
+	return false;
+}
+
+static int serve(const struct atl_decode_ask *ask, void *data, size_t length, bool last)
+{
+	char why[DECODE_WHY_SIZE] = "";
+	struct decode_source source;
+	bool read = decode_still(ask, data, length, &source, why);
+	if (!read)
+		return send_error(why, last);
+	source.alpha = has_transparency(source.image);
+	struct atl_decode_end end = {.width = source.width,
+				     .height = source.height,
+				     .duration_ms = source.duration_ms,
+				     .frames = source.frames,
+				     .alpha = source.alpha,
+				     .last = last};
+	bool sent = decode_send_results(ask, &source, &end);
+	g_object_unref(source.image);
+	return sent ? send_end(&end) : send_error("The picture could not be converted.", last);
+}
+
+static bool is_last(unsigned served)
+{
+	struct timespec used;
+	return served >= ATL_PICTURE_PER_CHILD || clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0 ||
+	       used.tv_sec >= CPU_ENOUGH_S;
+}
+
+static int serve_one(unsigned served)
+{
+	struct atl_errinfo info = {0};
+	struct atl_buf payload;
+	struct atl_frame frame;
+	struct atl_decode_ask ask;
+	uint64_t wait_ms = served == 1 ? DECODE_TALK_MS : ATL_PICTURE_IDLE_MS;
+	atl_buf_init(&payload, ATL_FRAME_PAYLOAD_MAX + 1);
+	enum atl_err err =
+		atl_channel_receive(DECODE_SERVER_FD, atl_monotonic_ms() + wait_ms, &frame, &payload, &info);
+	int rc = LEAVE;
+	if (!err && frame.type == ATL_FRAME_DECODE &&
+	    atl_decode_ask_decode((const unsigned char *)payload.data, payload.length, &ask, &info) == ATL_OK)
+		rc = serve(&ask, payload.data + ATL_DECODE_ASK_SIZE, payload.length - ATL_DECODE_ASK_SIZE,
+			   is_last(served));
+	else if (!err)
+		rc = FAILED;
+	bool large = payload.length > LARGE_INPUT;
+	atl_buf_finish(&payload);
+	vips_error_clear();
+	if (large)
+		malloc_trim(0);
+	return rc;
 }
 
 int main(void)
@@ -177,28 +122,15 @@ int main(void)
 	vips_vector_set_enabled(FALSE); /* its code generator needs executable memory */
 	vips_concurrency_set(1);
 	vips_cache_set_max(0);
-	/* A loader touches its library's lazily made tables before the sandbox closes. */
-	for (size_t i = 0; i < ATL_COUNT(LOADERS); i++)
-		if (!vips_type_find("VipsOperation", LOADERS[i].operation)) {
-			fprintf(stderr, "atelier-decode: libvips lacks %s\n", LOADERS[i].operation);
-			return 1;
-		}
+	if (!decode_still_ready())
+		return 1;
 	if (atl_sandbox_enter(&info) != ATL_OK) {
 		fprintf(stderr, "atelier-decode: %s\n", info.detail);
 		return 1;
 	}
-	struct atl_buf payload;
-	atl_buf_init(&payload, INPUT_MAX);
-	struct atl_frame frame;
-	struct atl_decode_ask ask;
-	if (atl_channel_receive(SERVER_FD, atl_monotonic_ms() + TALK_MS, &frame, &payload, &info) != ATL_OK ||
-	    frame.type != ATL_FRAME_DECODE ||
-	    atl_decode_ask_decode((const unsigned char *)payload.data, payload.length, &ask, &info) != ATL_OK) {
-		fprintf(stderr, "atelier-decode: %s\n", info.detail);
-		return 1;
-	}
-	int rc = decode(&ask, payload.data + ATL_DECODE_ASK_SIZE, payload.length - ATL_DECODE_ASK_SIZE);
-	atl_buf_finish(&payload);
+	int rc = GO_ON;
+	for (unsigned served = 1; rc == GO_ON; served++)
+		rc = serve_one(served);
 	/* No vips_shutdown(): tearing down threads needs calls that the sandbox refuses, and the process ends here. */
 	_Exit(rc);
 }

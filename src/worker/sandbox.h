@@ -9,7 +9,7 @@
 #include "base/err.h"
 
 #define ATL_SANDBOX_MEMORY_BYTES ((uint64_t)1 << 30)
-#define ATL_SANDBOX_CPU_S 15
+#define ATL_SANDBOX_CPU_S 30
 
 enum atl_err atl_sandbox_enter(struct atl_errinfo *info) ATL_MUST_USE;
 

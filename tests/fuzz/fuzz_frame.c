@@ -30,6 +30,18 @@ static void check_item(const uint8_t *data, size_t size)
 		abort();
 }
 
+static void check_end(const uint8_t *data, size_t size)
+{
+	struct atl_decode_end end, again;
+	unsigned char out[ATL_DECODE_END_SIZE];
+
+	if (atl_decode_end_decode(data, size, &end, NULL) != ATL_OK)
+		return;
+	atl_decode_end_encode(&end, out);
+	if (atl_decode_end_decode(out, sizeof out, &again, NULL) != ATL_OK || memcmp(&end, &again, sizeof end) != 0)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -38,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	check_ask(data, size);
 	check_item(data, size);
+	check_end(data, size);
 	if (size < ATL_FRAME_HEADER_SIZE || atl_frame_decode(data, &frame, NULL) != ATL_OK)
 		return 0;
 	atl_frame_encode(&frame, out);

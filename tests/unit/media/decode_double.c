@@ -17,8 +17,9 @@ int main(void)
 {
 	struct atl_buf in;
 	struct atl_frame frame;
-	struct atl_decode_item item = {.width = 1, .height = 1};
-	unsigned char head[ATL_DECODE_ITEM_SIZE];
+	struct atl_decode_item item = {.what = ATL_DECODE_KEPT, .form = ATL_DECODE_WEBP, .width = 1, .height = 1};
+	struct atl_decode_end end = {.width = 1, .height = 1};
+	unsigned char head[ATL_DECODE_ITEM_SIZE], tail[ATL_DECODE_END_SIZE];
 
 	atl_buf_init(&in, 1 << 20);
 	if (atl_channel_receive(3, atl_monotonic_ms() + 5000, &frame, &in, NULL) != ATL_OK)
@@ -44,7 +45,16 @@ int main(void)
 			say(ATL_FRAME_PICTURE, head, sizeof head);
 		break;
 	case 'f': /* fewer than asked */
+		atl_decode_end_encode(&end, tail);
+		say(ATL_FRAME_END, tail, sizeof tail);
+		break;
+	case 'e': /* an end without its facts */
 		say(ATL_FRAME_END, NULL, 0);
+		break;
+	case 'r': /* rows that nobody asked for */
+		item.what = ATL_DECODE_RAW;
+		atl_decode_item_encode(&item, head);
+		say(ATL_FRAME_PICTURE, head, sizeof head);
 		break;
 	case 's': /* a result without its head */
 		say(ATL_FRAME_PICTURE, "x", 1);

@@ -318,7 +318,7 @@ static void test_wrong_type(void **state)
 /* A decoder that dies, lies or hangs costs this picture and nothing else. */
 static void test_bad_decoder(void **state)
 {
-	static const char kinds[] = "kgtmfsbdxh";
+	static const char kinds[] = "kgtmfersbdxh";
 	struct atl_pictures *true_one = decoder;
 	struct atl_errinfo info = {0};
 	assert_int_equal(atl_pictures_create(loop, getenv("DECODE_DOUBLE"), &decoder, &info), ATL_OK);
@@ -350,9 +350,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	atl_pictures_destroy(decoder);
 	atl_loop_stop(loop);
 	atl_loop_destroy(loop);
-	atl_pictures_destroy(decoder);
 	vips_shutdown();
 	return 0;
 }

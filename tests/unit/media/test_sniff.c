@@ -25,6 +25,16 @@ static void test_table(void **state)
 		{"RIFF\0\0\0\0WAVEfmt ", 16, ATL_PICTURE_UNKNOWN},
 		{"GIF87a", 6, ATL_PICTURE_GIF},
 		{"GIF89a", 6, ATL_PICTURE_GIF},
+		{"\0\0\0\x20" "ftypisom", 12, ATL_PICTURE_MP4},
+		{"\0\0\0\x18" "ftypmp42", 12, ATL_PICTURE_MP4},
+		{"\0\0\0\x18" "ftypdash", 12, ATL_PICTURE_MP4},
+		{"\0\0\0\x18" "ftypM4A ", 12, ATL_PICTURE_UNKNOWN},
+		{"\0\0\0\x18" "ftypavif", 12, ATL_PICTURE_UNKNOWN},
+		{"\0\0\0\x18" "ftyphei", 11, ATL_PICTURE_UNKNOWN},
+		{"\0\0\0\x18" "ftypis", 10, ATL_PICTURE_UNKNOWN},
+		{"\x1a\x45\xdf\xa3\x9f\x42\x82\x84webm", 12, ATL_PICTURE_WEBM},
+		{"\x1a\x45\xdf\xa3\x9f\x42\x82\x84web", 11, ATL_PICTURE_UNKNOWN},
+		{"\x1a\x45\xdf\xa3\x9f\x42\x82\x88matroska", 16, ATL_PICTURE_UNKNOWN},
 		{"<svg/>", 6, ATL_PICTURE_UNKNOWN},
 		{"II*\0", 4, ATL_PICTURE_UNKNOWN},
 		{"", 0, ATL_PICTURE_UNKNOWN},
@@ -39,6 +49,10 @@ static void test_types(void **state)
 	assert_string_equal(atl_picture_type(ATL_PICTURE_PNG), "image/png");
 	assert_string_equal(atl_picture_type(ATL_PICTURE_WEBP), "image/webp");
 	assert_string_equal(atl_picture_type(ATL_PICTURE_GIF), "image/gif");
+	assert_string_equal(atl_picture_type(ATL_PICTURE_MP4), "video/mp4");
+	assert_string_equal(atl_picture_type(ATL_PICTURE_WEBM), "video/webm");
+	for (enum atl_picture_kind kind = ATL_PICTURE_UNKNOWN; kind <= ATL_PICTURE_WEBM; kind++)
+		assert_int_equal(atl_picture_is_video(kind), kind >= ATL_PICTURE_MP4);
 	assert_string_equal(atl_picture_type(ATL_PICTURE_UNKNOWN), "application/octet-stream");
 }
 
