@@ -97,8 +97,103 @@ enum atl_err atl_asset_of_job(struct atl_conn *conn, struct atl_arena *arena, co
 enum atl_err atl_asset_params(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 			      const char **ret_json, struct atl_errinfo *info) ATL_MUST_USE;
 
+/* ---- the library ---- */
+struct atl_asset_query { /* NULL, 0 and false: no filter */
+	const char *q; /* words in prompt and title */
+	const char *kind, *origin, *task, *model, *lora, *tag, *character_id, *conversation_id, *board_id, *job_id;
+	bool starred, trash;
+	int64_t rating; /* at least */
+	int64_t from_ms, to_ms; /* created, from inclusive, to exclusive */
+	const char *after_id;	/* NULL: from the newest */
+	int64_t after_key;	/* what atl_asset_list() gave as the key */
+	int64_t limit;
+};
+/* Newest first; one more than the limit when there is more. *ret_key: the cursor's key of item `limit` - 1. */
+enum atl_err atl_asset_list(struct atl_app *app, struct atl_arena *arena, const char *user_id,
+			    const struct atl_asset_query *query, struct atl_items *ret, int64_t *ret_key,
+			    struct atl_errinfo *info) ATL_MUST_USE;
+
+struct atl_asset_facet {
+	const char *name;
+	const char *id; /* of a character; else NULL */
+	int64_t count;
+};
+struct atl_asset_facets {
+	struct atl_items models, tags, loras, characters; /* struct atl_asset_facet, the most used first */
+};
+extern const struct atl_json_desc atl_asset_facets_desc;
+enum atl_err atl_asset_facets(struct atl_app *app, struct atl_arena *arena, const char *user_id,
+			      struct atl_asset_facets *ret, struct atl_errinfo *info) ATL_MUST_USE;
+
+struct atl_asset_board {
+	const char *id, *name;
+};
+struct atl_asset_details {
+	const struct atl_asset *asset;
+	const char *params;	/* JSON object */
+	const char *parameters; /* the same as A1111's text; NULL: none */
+	struct atl_strs tags, loras;
+	struct atl_items boards; /* struct atl_asset_board */
+};
+extern const struct atl_json_desc atl_asset_details_desc;
+enum atl_err atl_asset_details(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
+			       struct atl_asset_details *ret, struct atl_errinfo *info) ATL_MUST_USE;
+
+#define ATL_ASSET_LINEAGE_DEPTH 64
+#define ATL_ASSET_LINEAGE_MAX 500
+struct atl_asset_relative {
+	const struct atl_asset *asset;
+	int64_t depth;	  /* -n: ancestor, 0: itself, n: descendant */
+	const char *role; /* what it was to its child, or what its parent was to it; NULL: itself */
+	const char *of;	  /* that child or parent; NULL: itself */
+};
+extern const struct atl_json_desc atl_asset_relative_desc;
+/* Nearest first: itself, then ancestors, then descendants. What is in the trash is shown, what is gone is not. */
+enum atl_err atl_asset_lineage(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
+			       struct atl_items *ret, struct atl_errinfo *info) ATL_MUST_USE;
+
+#define ATL_ASSET_DUPLICATES_MAX 100000 /* items looked at, the newest */
+#define ATL_ASSET_DISTANCE_MAX 16
+struct atl_asset_group {
+	struct atl_items items; /* struct atl_asset */
+};
+/* Groups of two or more whose perceptual hashes differ in at most `distance` bits, the largest group first. */
+enum atl_err atl_asset_duplicates(struct atl_app *app, struct atl_arena *arena, const char *user_id, int64_t distance,
+				  struct atl_items *ret /* struct atl_asset_group */, struct atl_errinfo *info) ATL_MUST_USE;
+
+/* ---- changing ---- */
+struct atl_asset_change {
+	const char *title;	     /* NULL: stays */
+	const bool *starred;
+	const int64_t *rating;
+	const struct atl_strs *tags; /* all of them */
+	int64_t wanted_version;	     /* 0: any */
+};
+enum atl_err atl_asset_update(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
+			      const struct atl_asset_change *change, struct atl_asset *ret,
+			      struct atl_errinfo *info) ATL_MUST_USE;
+#define ATL_ASSET_BULK_MAX 1000
+enum atl_asset_action {
+	ATL_ASSET_DELETE, ATL_ASSET_RESTORE, ATL_ASSET_STAR, ATL_ASSET_UNSTAR, ATL_ASSET_RATE, ATL_ASSET_TAG,
+	ATL_ASSET_UNTAG, ATL_ASSET_BOARD, ATL_ASSET_UNBOARD, ATL_ASSET_FOREVER
+};
+/* One transaction. `value`: the rating, tag or board. Ids of nobody or of others are passed over: *ret_changed. */
+enum atl_err atl_asset_bulk(struct atl_app *app, struct atl_arena *arena, const char *user_id,
+			    enum atl_asset_action action, const struct atl_strs *ids, const char *value,
+			    int64_t *ret_changed, struct atl_errinfo *info) ATL_MUST_USE;
+/* To the trash, out of it, and gone with its file. NOT_FOUND: not there (restore: not in the trash). */
+enum atl_err atl_asset_delete(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
+			      struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_asset_restore(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
+			       struct atl_asset *ret, struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_asset_delete_forever(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
+				      struct atl_errinfo *info) ATL_MUST_USE;
+
 /* ---- keeping ---- */
 /* At start: files of which no asset came to be are removed. */
 enum atl_err atl_assets_recover(struct atl_app *app, struct atl_errinfo *info) ATL_MUST_USE;
+/* Now and then: the trash is emptied of what has been there for ATL_ASSET_TRASH_MS, unused files go. */
+#define ATL_ASSET_TRASH_MS ((int64_t)30 * 24 * 60 * 60 * 1000)
+enum atl_err atl_assets_purge(struct atl_app *app, struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

@@ -19,7 +19,10 @@ ALTER TABLE assets ADD COLUMN duration_ms BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE assets ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
 ALTER TABLE assets ADD COLUMN updated_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE assets ADD COLUMN deleted_at BIGINT;
-CREATE INDEX assets_library ON assets (user_id, library, id);
+-- all that the library filters by: a filtered list reads the index alone
+CREATE INDEX assets_library ON assets (user_id, library, id, deleted_at, kind, origin, task, model, character_id,
+	conversation_id, starred, rating, created_at);
+CREATE INDEX assets_trash ON assets (deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE INDEX assets_model ON assets (user_id, model, id);
 CREATE INDEX assets_character ON assets (user_id, character_id, id);
 CREATE INDEX assets_job ON assets (job_id, job_index);
@@ -32,6 +35,7 @@ CREATE TABLE blobs (
 	refs BIGINT NOT NULL,
 	created_at BIGINT NOT NULL
 );
+CREATE INDEX blobs_unused ON blobs (refs) WHERE refs <= 0;
 INSERT INTO blobs (sha256, size_bytes, refs, created_at)
 	SELECT sha256, MAX(size_bytes), COUNT(*), MIN(created_at) FROM assets GROUP BY sha256;
 
