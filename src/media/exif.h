@@ -6,6 +6,7 @@
 #ifndef ATL_MEDIA_EXIF_H
 #define ATL_MEDIA_EXIF_H
 
+#include "base/buf.h"
 #include "media/texts.h"
 
 #define ATL_EXIF_ENTRIES_MAX 512

@@ -1,29 +1,30 @@
 /* inflate.c - see inflate.h. */
 #include "media/inflate.h"
 
-#include <limits.h>
-#include <zlib.h>
+#include <libdeflate.h>
 
 bool atl_inflate(const void *data, size_t length, struct atl_buf *out)
 {
-	if (!length || length > UINT_MAX)
+	const unsigned char *p = data;
+	size_t room = out->max - out->length, inflated = 0;
+	if (length < 2 || out->failed)
 		return false;
-	z_stream z = {.next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)length};
-	if (inflateInit2(&z, 15 + 32) != Z_OK) /* 32: find out whether it is zlib or gzip */
+	struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
+	char *to = d ? atl_buf_reserve(out, room) : NULL;
+	enum libdeflate_result result = LIBDEFLATE_BAD_DATA;
+	if (to && p[0] == 0x1f && p[1] == 0x8b)
+		result = libdeflate_gzip_decompress(d, p, length, to, room, &inflated);
+	else if (to)
+		result = libdeflate_zlib_decompress(d, p, length, to, room, &inflated);
+	libdeflate_free_decompressor(d);
+	if (result != LIBDEFLATE_SUCCESS)
 		return false;
-	unsigned char piece[16384];
-	int state = Z_OK;
-	while (state == Z_OK && !out->failed) {
-		z.next_out = piece;
-		z.avail_out = sizeof piece;
-		state = inflate(&z, Z_NO_FLUSH);
-		atl_buf_add(out, piece, sizeof piece - z.avail_out);
-	}
-	inflateEnd(&z);
-	return state == Z_STREAM_END && !out->failed;
+	out->length += inflated;
+	out->data[out->length] = 0;
+	return true;
 }
 
 uint32_t atl_crc32(uint32_t crc, const void *data, size_t length)
 {
-	return (uint32_t)crc32_z(crc, data, length);
+	return libdeflate_crc32(crc, data, length);
 }

@@ -34,13 +34,23 @@ struct atl_recall {
 	const char *atelier;  /* our own JSON object, as text */
 	bool ai_marked;	      /* an IPTC digital source type names a machine */
 };
+void atl_recall_init(struct atl_recall *recall); /* nothing was said */
+/* False: the list is full (or memory is missing), or it has the name already. Folder and ending of the name go. */
+bool atl_recall_add_lora(struct atl_arena *arena, struct atl_recall *recall, const char *name, double weight);
 
-/* NOT_FOUND: nothing readable in it. PICTURE: not a file of a known kind, or broken. */
+/* What a PNG, JPEG or WebP file says. `<lora:name:weight>` moves from the prompt into `loras`; names of models and
+ * LoRAs lose folder and file ending; `raw` and `workflow` have everything as it was. A file that carries nothing but
+ * the AI mark is ATL_OK with `source` NULL.
+ * NOT_FOUND: nothing readable in it. PICTURE: not a file of a known kind, or broken. */
 enum atl_err atl_metadata_read(struct atl_arena *arena, const void *data, size_t length, struct atl_recall *ret,
 			       struct atl_errinfo *info) ATL_MUST_USE;
 /* Pasted text: A1111's three parts, or JSON of any reader. */
 enum atl_err atl_metadata_read_text(struct atl_arena *arena, const char *text, size_t length, struct atl_recall *ret,
 				    struct atl_errinfo *info) ATL_MUST_USE;
+
+/* As a JSON object: the members' names, what was not said left out; workflow and atelier as objects. NULL: no memory.
+ * A recall of our own written this way is what atl_metadata_out.atelier wants. */
+const char *atl_metadata_json(struct atl_arena *arena, const struct atl_recall *recall);
 
 /* What goes into our files. NULL members are left out; the AI mark is always written. */
 struct atl_metadata_out {
@@ -50,7 +60,9 @@ struct atl_metadata_out {
 };
 /* The A1111 text of a recall; in the arena. */
 const char *atl_metadata_parameters(struct atl_arena *arena, const struct atl_recall *recall);
-/* Copy a PNG, JPEG or WebP file to `out` with its old metadata removed and this in its place. */
+/* Append a copy of a PNG, JPEG or WebP file to `out` with its old metadata removed and this in its place. Colour
+ * profile, animation and orientation stay. In a JPEG a text that does not fit into one segment (64 KiB) is left out.
+ * Errors: PICTURE (another kind, or damaged), TOO_LARGE; what was appended means nothing then. */
 enum atl_err atl_metadata_write(const void *data, size_t length, const struct atl_metadata_out *metadata,
 				struct atl_buf *out, struct atl_errinfo *info) ATL_MUST_USE;
 

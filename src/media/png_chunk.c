@@ -40,10 +40,10 @@ static void add_inflated(struct atl_arena *arena, struct atl_texts *texts, const
 	atl_buf_init(&buf, ATL_METADATA_TEXT_MAX);
 	if (atl_inflate(data, length, &buf))
 		atl_texts_add(arena, texts, key, charset, buf.data, buf.length);
-	else if (buf.length) /* work for a bomb counts like a text, so that a file has few of them */
-		texts->bytes += ATL_METADATA_TEXT_MAX < ATL_TEXTS_BYTES_MAX - texts->bytes
-					? ATL_METADATA_TEXT_MAX
-					: ATL_TEXTS_BYTES_MAX - texts->bytes;
+	else /* may have cost as much as the longest text: a file has few of them */
+		texts->bytes = ATL_TEXTS_BYTES_MAX - texts->bytes > ATL_METADATA_TEXT_MAX
+				       ? texts->bytes + ATL_METADATA_TEXT_MAX
+				       : ATL_TEXTS_BYTES_MAX;
 	atl_buf_finish(&buf);
 }
 

@@ -6,6 +6,7 @@
 #ifndef ATL_MEDIA_PNG_CHUNK_H
 #define ATL_MEDIA_PNG_CHUNK_H
 
+#include "base/buf.h"
 #include "media/texts.h"
 
 struct atl_png_chunk {

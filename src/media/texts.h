@@ -10,6 +10,7 @@
 #define ATL_MEDIA_TEXTS_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 
 #define ATL_TEXTS_MAX 64
 #define ATL_TEXTS_BYTES_MAX ((size_t)8 << 20)
