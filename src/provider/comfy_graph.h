@@ -71,7 +71,7 @@ const struct atl_comfy_input *atl_comfy_input_find(const struct atl_comfy_graph 
 
 /* The graph with values put in, as JSON text: what /prompt takes. Names that the graph has not: INVALID naming
  * "inputs.NAME"; wrong types and missing values too. With `loras`, loaders are put behind each model loader. */
-enum atl_err atl_comfy_graph_fill(const struct atl_comfy_graph *graph, struct atl_arena *arena,
+enum atl_err atl_comfy_graph_fill(const struct atl_comfy_graph *graph,
 				  const struct atl_comfy_value *values, size_t value_count,
 				  const struct atl_comfy_lora *loras, size_t lora_count, struct atl_buf *out,
 				  struct atl_errinfo *info) ATL_MUST_USE;
