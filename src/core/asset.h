@@ -153,10 +153,11 @@ enum atl_err atl_asset_lineage(struct atl_app *app, struct atl_arena *arena, con
 			       struct atl_items *ret, struct atl_errinfo *info) ATL_MUST_USE;
 
 #define ATL_ASSET_DUPLICATES_MAX 100000 /* items looked at, the newest */
-#define ATL_ASSET_DISTANCE_MAX 16
+#define ATL_ASSET_DISTANCE_MAX 8
 struct atl_asset_group {
 	struct atl_items items; /* struct atl_asset */
 };
+extern const struct atl_json_desc atl_asset_group_desc;
 /* Groups of two or more whose perceptual hashes differ in at most `distance` bits, the largest group first. */
 enum atl_err atl_asset_duplicates(struct atl_app *app, struct atl_arena *arena, const char *user_id, int64_t distance,
 				  struct atl_items *ret /* struct atl_asset_group */, struct atl_errinfo *info) ATL_MUST_USE;

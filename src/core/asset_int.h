@@ -20,6 +20,9 @@ void atl_asset_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_as
 /* The user's asset, also one in the trash. */
 enum atl_err atl_asset_get_in(struct atl_conn *conn, struct atl_arena *arena, const char *user_id, const char *id,
 			      struct atl_asset *ret, struct atl_errinfo *info) ATL_MUST_USE;
+struct atl_recall;
+/* What the params of an asset say, as the readers of other tools' files say it. False: nothing, or no prompt. */
+bool atl_asset_recall(struct atl_arena *arena, const char *params_json, struct atl_recall *ret);
 /* One reference less on its blob, after the asset's row is gone. */
 enum atl_err atl_asset_release_in(struct atl_conn *conn, const char *sha256, struct atl_errinfo *info) ATL_MUST_USE;
 /* Remove this blob if nothing refers to it and nobody has put it lately: after the transaction. */
