@@ -79,6 +79,7 @@ struct atl_image_request {
 	size_t lora_count;
 	struct atl_image_file init, control;
 	struct atl_image_file mask; /* grey PNG of init's size, white is what is painted anew */
+	struct atl_image_file mask_alpha; /* the same as RGBA PNG, transparent is what is painted anew (OpenAI) */
 	const struct atl_image_file *references;
 	size_t reference_count;
 	const char *control_type; /* "canny", "depth", "pose", ...; NULL: none */
