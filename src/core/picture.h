@@ -67,6 +67,10 @@ enum atl_err atl_picture_estimate(struct atl_app *app, const struct atl_identity
 				  const struct atl_picture_ask *ask, struct atl_picture_estimate *ret,
 				  struct atl_errinfo *info) ATL_MUST_USE;
 
+/* Guess from earlier jobs of this model, in ms; 0: unknown. */
+int64_t atl_picture_time_guess(struct atl_app *app, const char *model, int64_t width, int64_t height, int64_t steps,
+			       int64_t count);
+
 extern const struct atl_job_kind atl_picture_kind;
 
 #endif

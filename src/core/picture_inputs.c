@@ -30,7 +30,7 @@ static enum atl_err read_asset(struct inputs *in, const char *id, struct atl_ass
 static enum atl_err load_raw(struct inputs *in, const void *data, size_t length, unsigned channels, bool from_alpha,
 			     int64_t width, int64_t height, struct atl_image_file *ret)
 {
-	struct atl_picture_ask ask = { .owner = in->user_id, .raw = { .channels = channels, .width = (unsigned)width,
+	struct atl_picture_options ask = { .owner = in->user_id, .raw = { .channels = channels, .width = (unsigned)width,
 		.height = (unsigned)height, .mask_from_alpha = from_alpha } };
 	struct atl_picture picture;
 	enum atl_err err = atl_picture_open(in->app->pictures, in->arena, data, length, &ask, &picture, in->info);
@@ -45,7 +45,7 @@ static enum atl_err load_raw(struct inputs *in, const void *data, size_t length,
 static enum atl_err load_file(struct inputs *in, const struct atl_asset *asset, const void *data, size_t length,
 			      struct atl_image_file *ret)
 {
-	struct atl_picture_ask ask = { .owner = in->user_id, .keep = ATL_PICTURE_AS_PNG, .keep_side = INPUT_SIDE_MAX };
+	struct atl_picture_options ask = { .owner = in->user_id, .keep = ATL_PICTURE_AS_PNG, .keep_side = INPUT_SIDE_MAX };
 	struct atl_picture picture;
 	enum atl_err err;
 
@@ -106,7 +106,7 @@ static enum atl_err load_mask(struct inputs *in, const char *id, struct atl_imag
 	enum atl_err err = read_asset(in, id, &asset, &data, &length);
 
 	if (!err)
-		err = load_raw(in, data, length, 1, atl_str_eq(asset.media_type, "image/png"), width, height, &raw);
+		err = load_raw(in, data, length, 1, true, width, height, &raw);
 	if (err || in->local) {
 		if (!err)
 			image->mask = raw;

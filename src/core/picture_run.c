@@ -1,0 +1,336 @@
+/* picture_run.c - the job kind "picture": runs a stored request at its service and stores what comes; see picture.h. */
+#include <string.h>
+
+#include "base/str.h"
+#include "core/picture_entry.h"
+#include "core/picture_inputs.h"
+#include "core/provider.h"
+#include "media/encode.h"
+#include "media/metadata.h"
+
+struct running {
+	struct atl_job_run *run;
+	struct atl_picture_request request;
+	struct atl_picture_model model;
+	const struct atl_asset_parent *parents;
+	size_t parent_count;
+	const char **lora_names;
+	const struct atl_image_request *image;
+	int64_t results;
+};
+
+/* ---- events ---- */
+
+static void on_progress(void *arg, const struct atl_image_progress *progress)
+{
+	struct running *r = arg;
+
+	atl_job_progress(r->run, progress);
+}
+
+static void on_preview(void *arg, int64_t index, const void *data, size_t length, const char *media_type)
+{
+	struct running *r = arg;
+
+	atl_job_preview(r->run, index, data, length, media_type);
+}
+
+static void on_note(void *arg, const char *text)
+{
+	struct running *r = arg;
+
+	atl_job_note(r->run, text);
+}
+
+static enum atl_err on_remote(void *arg, const char *remote_id, struct atl_errinfo *info)
+{
+	struct running *r = arg;
+
+	return atl_job_remote(r->run, remote_id, info);
+}
+
+static void on_cost(void *arg, int64_t micro_usd)
+{
+	struct running *r = arg;
+
+	atl_job_cost(r->run, micro_usd);
+}
+
+/* The A1111 text of one result. */
+static const char *parameters_text(struct running *r, struct atl_arena *arena, int64_t seed, int64_t width, int64_t height)
+{
+	const struct atl_picture_ask *ask = &r->request.ask;
+	const struct atl_picture_lora_in *loras = ask->loras.items;
+	struct atl_recall recall = { .source = "atelier", .prompt = ask->prompt, .negative_prompt = ask->negative_prompt,
+		.model = r->request.model_name, .sampler = ask->sampler, .scheduler = ask->scheduler, .steps = ask->steps,
+		.seed = seed, .width = width, .height = height, .clip_skip = ask->clip_skip, .subseed = ask->subseed,
+		.cfg_scale = ask->cfg_scale, .guidance = ask->guidance, .strength = ask->strength,
+		.subseed_strength = ask->subseed_strength, .version = r->run->app->version };
+
+	recall.loras = ATL_ARENA_ARRAY(arena, struct atl_recall_lora, ask->loras.count + 1);
+	for (size_t i = 0; recall.loras && i < ask->loras.count; i++)
+		recall.loras[recall.lora_count++] = (struct atl_recall_lora){ loras[i].name, loras[i].weight };
+	return atl_metadata_parameters(arena, &recall);
+}
+
+/* Our own JSON: the request with the seed of this very result. */
+static const char *own_json(struct running *r, struct atl_arena *arena, int64_t seed, struct atl_errinfo *info)
+{
+	struct atl_picture_request one = r->request;
+	const char *text = NULL;
+
+	one.ask.seed = seed;
+	one.ask.count = 1;
+	one.notes.count = 0;
+	return atl_picture_request_write(arena, &one, &text, info) == ATL_OK ? text : NULL;
+}
+
+static enum atl_err encode(const struct atl_image_result *result, struct atl_buf *out, struct atl_errinfo *info)
+{
+	if (result->rgb)
+		return atl_png_encode(result->data, (size_t)result->width, (size_t)result->height, 3, out, info);
+	atl_buf_add(out, result->data, result->length);
+	return atl_buf_err(out, info);
+}
+
+static enum atl_err store(struct running *r, struct atl_arena *arena, const struct atl_image_result *result,
+			  struct atl_buf *file, struct atl_buf *marked, struct atl_errinfo *info)
+{
+	const struct atl_picture_ask *ask = &r->request.ask;
+	const char *type = result->rgb ? "image/png" : result->media_type;
+	bool video = strncmp(type, "video/", 6) == 0;
+	int64_t seed = result->seed != ATL_IMAGE_UNSET ? result->seed : ask->seed + result->index;
+	const char *json = own_json(r, arena, seed, info);
+	struct atl_metadata_out metadata = { .atelier = json, .composite = r->parent_count > 0 };
+	struct atl_asset_new asset = { .user_id = r->run->job->user_id, .media_type = type, .kind = video ? "video" : "picture",
+		.origin = "generated", .library = true, .task = ask->task, .model = ask->model, .prompt = ask->prompt,
+		.params = json, .seed = seed, .character_id = ask->character_id, .conversation_id = r->run->job->conversation_id,
+		.board_id = r->run->job->board_id, .parents = r->parents, .parent_count = r->parent_count,
+		.loras = r->lora_names, .lora_count = ask->loras.count };
+	struct atl_asset stored;
+	enum atl_err err;
+
+	if (!json)
+		return atl_fail(info, ATL_ERR_NOMEM, "metadata");
+	err = encode(result, file, info);
+	if (!err && !video) {
+		metadata.parameters = parameters_text(r, arena, seed, result->width > 0 ? result->width : ask->width,
+						      result->height > 0 ? result->height : ask->height);
+		err = atl_metadata_write(file->data, file->length, &metadata, marked, info);
+		if (err == ATL_ERR_PICTURE)
+			return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "%s sent a picture that cannot be read: %s",
+					r->model.provider_name, info ? info->detail : "");
+	}
+	if (!err)
+		err = atl_asset_store_file(r->run->app, arena, video ? file->data : marked->data,
+					   video ? file->length : marked->length, &asset, info);
+	if (err == ATL_ERR_PICTURE)
+		return atl_fail_context(info, ATL_ERR_UPSTREAM_FORMAT, "%s sent a picture that cannot be read",
+					r->model.provider_name);
+	return err ? err : atl_job_result(r->run, result->index, &asset, &stored, info);
+}
+
+static enum atl_err on_result(void *arg, const struct atl_image_result *result, struct atl_errinfo *info)
+{
+	struct running *r = arg;
+	size_t max = result->rgb || strncmp(result->media_type, "video/", 6) != 0 ? ATL_IMAGE_RESULT_MAX : ATL_IMAGE_VIDEO_MAX;
+	struct atl_buf file, marked;
+	struct atl_arena arena;
+	enum atl_err err;
+
+	atl_arena_init(&arena, ATL_IMAGE_RESULT_MAX);
+	atl_buf_init(&file, max);
+	atl_buf_init(&marked, max + ((size_t)4 << 20));
+	err = store(r, &arena, result, &file, &marked, info);
+	r->results += !err;
+	atl_buf_finish(&file);
+	atl_buf_finish(&marked);
+	atl_arena_finish(&arena);
+	return err;
+}
+
+static const struct atl_image_events EVENTS = { .progress = on_progress, .preview = on_preview, .result = on_result,
+	.note = on_note, .remote = on_remote, .cost = on_cost };
+
+/* ---- the run ---- */
+
+/* The first result of the job this one waited for is its input when it names none. */
+static enum atl_err input_of_dependency(struct running *r, struct atl_errinfo *info)
+{
+	const struct atl_job *job = r->run->job;
+	struct atl_job before;
+	enum atl_err err;
+
+	if (r->request.ask.init_asset || !job->depends_on)
+		return ATL_OK;
+	err = atl_job_get(r->run->app, r->run->arena, job->user_id, job->depends_on, &before, info);
+	if (err)
+		return err;
+	if (!before.assets.count)
+		return atl_fail(info, ATL_ERR_UNPROCESSABLE, "The job before this one made no picture.");
+	r->request.ask.init_asset = ((const struct atl_asset *)before.assets.items)[0].id;
+	return ATL_OK;
+}
+
+static enum atl_err list_parents(struct running *r, struct atl_errinfo *info)
+{
+	const struct atl_picture_ask *ask = &r->request.ask;
+	struct atl_asset_parent *parents = ATL_ARENA_ARRAY(r->run->arena, struct atl_asset_parent,
+							   ask->reference_assets.count + 3);
+	size_t count = 0;
+
+	if (!parents)
+		return atl_fail(info, ATL_ERR_NOMEM, "parents");
+	if (ask->init_asset)
+		parents[count++] = (struct atl_asset_parent){ ask->init_asset,
+							      atl_str_eq(ask->task, "upscale") ? "upscaled" : "init" };
+	if (ask->mask_asset)
+		parents[count++] = (struct atl_asset_parent){ ask->mask_asset, "mask" };
+	if (ask->control_asset)
+		parents[count++] = (struct atl_asset_parent){ ask->control_asset, "control" };
+	for (size_t i = 0; i < ask->reference_assets.count; i++)
+		parents[count++] = (struct atl_asset_parent){ ask->reference_assets.items[i], "reference" };
+	r->parents = parents;
+	r->parent_count = count;
+	return ATL_OK;
+}
+
+static int64_t or_zero(int64_t value)
+{
+	return value == ATL_IMAGE_UNSET ? 0 : value;
+}
+
+static enum atl_err make_request(struct running *r, struct atl_image_request *image, struct atl_errinfo *info)
+{
+	struct atl_app *app = r->run->app;
+	struct atl_arena *arena = r->run->arena;
+	const struct atl_picture_ask *ask = &r->request.ask;
+	const struct atl_picture_lora_in *given = ask->loras.items;
+	struct atl_image_lora *loras = ATL_ARENA_ARRAY(arena, struct atl_image_lora, ask->loras.count + 1);
+	enum atl_image_task task;
+
+	r->lora_names = ATL_ARENA_ARRAY(arena, const char *, ask->loras.count + 1);
+	if (!loras || !r->lora_names)
+		return atl_fail(info, ATL_ERR_NOMEM, "request");
+	if (!ask->task || !atl_image_task_find(ask->task, &task))
+		return atl_fail(info, ATL_ERR_INTERNAL, "the stored request has no task");
+	for (size_t i = 0; i < ask->loras.count; i++) {
+		r->lora_names[i] = given[i].name;
+		loras[i] = (struct atl_image_lora){ .name = given[i].name, .weight = given[i].weight };
+		if (atl_str_eq(r->model.provider_id, "local"))
+			loras[i].path = atl_arena_printf(arena, "%s/loras/%s.safetensors", app->models_dir, given[i].name);
+	}
+	*image = (struct atl_image_request){ .task = task, .model = atl_picture_model_remote(app, arena, &r->model),
+		.prompt = ask->prompt ? ask->prompt : "", .negative_prompt = ask->negative_prompt ? ask->negative_prompt : "",
+		.width = ask->width, .height = ask->height, .steps = ask->steps, .clip_skip = ask->clip_skip,
+		.count = ask->count, .seed = ask->seed, .subseed = ask->subseed, .subseed_strength = ask->subseed_strength,
+		.cfg_scale = ask->cfg_scale, .guidance = ask->guidance, .strength = ask->strength, .sampler = ask->sampler,
+		.scheduler = ask->scheduler, .loras = loras, .lora_count = ask->loras.count,
+		.control_type = ask->control_type, .control_strength = ask->control_strength,
+		.upscale_factor = ask->upscale_factor, .upscaler = ask->upscaler, .frames = ask->frames, .fps = ask->fps,
+		.duration_s = ask->duration_s, .format = ask->format, .quality = ask->quality,
+		.style_preset = atl_json_str(ask->extra, "style_preset", NULL), .safe_mode = r->request.safe_mode,
+		.previews = true };
+	if (!image->model)
+		return atl_fail(info, ATL_ERR_NOMEM, "request");
+	if (ask->extra) {
+		struct atl_buf buf;
+		struct atl_jw w;
+
+		atl_buf_init(&buf, ATL_JOB_REQUEST_MAX);
+		atl_jw_init(&w, &buf);
+		atl_jw_tree(&w, NULL, ask->extra);
+		image->extra = buf.failed ? NULL : atl_arena_strndup(arena, buf.data, buf.length);
+		atl_buf_finish(&buf);
+		if (!image->extra)
+			return atl_fail(info, ATL_ERR_NOMEM, "request");
+	}
+	return ATL_OK;
+}
+
+static enum atl_err run_picture(struct atl_job_run *run, struct atl_errinfo *info)
+{
+	struct running r = { .run = run };
+	struct atl_image_endpoint endpoint;
+	struct atl_image_request image;
+	struct atl_image_run call = { .endpoint = &endpoint, .request = &image, .events = &EVENTS, .arg = &r,
+				      .remote_id = run->remote_id, .cancelled = run->cancelled,
+				      .max_result_bytes = ATL_IMAGE_RESULT_MAX };
+	int64_t price;
+	enum atl_err err = atl_picture_request_read(run->arena, run->job->request, &r.request, info);
+
+	if (!err)
+		err = atl_picture_model_find(run->app, run->arena, run->job->model, &r.model, info);
+	if (!err)
+		err = atl_picture_model_endpoint(run->app, run->arena, &r.model, &endpoint, info);
+	if (!err)
+		err = input_of_dependency(&r, info);
+	if (!err)
+		err = list_parents(&r, info);
+	if (!err)
+		err = make_request(&r, &image, info);
+	if (!err)
+		err = atl_picture_inputs_load(run->app, run->arena, run->job->user_id, endpoint.kind, &r.request.ask, &image, info);
+	if (err)
+		return err;
+	if (atl_str_eq(r.model.kind, "video"))
+		call.max_result_bytes = ATL_IMAGE_VIDEO_MAX;
+	price = atl_picture_model_price(&r.model, or_zero(image.width), or_zero(image.height), image.count,
+					or_zero(image.duration_s));
+	if (price > 0)
+		atl_job_cost(run, price); /* the service's own word replaces it; nothing is charged for what fails */
+	err = atl_image_run(&call, run->arena, info);
+	if (!atl_str_eq(r.model.provider_id, "local"))
+		atl_provider_outcome(run->app, r.model.provider_id, err, info);
+	return err;
+}
+
+/* What costs money is not run again by itself, unless the service can be asked again for the same run. */
+static bool repeatable(struct atl_app *app, const struct atl_job *job)
+{
+	struct atl_image_endpoint endpoint;
+	struct atl_picture_model model;
+	const struct atl_image_ops *ops;
+	struct atl_arena arena;
+	bool answer = false;
+
+	atl_arena_init(&arena, 0);
+	if (atl_picture_model_find(app, &arena, job->model, &model, NULL) == ATL_OK) {
+		if (atl_str_eq(model.provider_id, "local"))
+			answer = true;
+		else if (atl_picture_model_endpoint(app, &arena, &model, &endpoint, NULL) == ATL_OK) {
+			ops = atl_image_ops_find(endpoint.kind);
+			answer = ops && (!ops->costs || ops->resumable);
+		}
+	}
+	atl_arena_finish(&arena);
+	return answer;
+}
+
+static int64_t concurrency(struct atl_app *app, const char *provider_id)
+{
+	struct atl_image_endpoint endpoint;
+	const struct atl_image_ops *ops;
+	struct atl_arena arena;
+	int64_t answer = 1;
+
+	if (atl_str_eq(provider_id, "local"))
+		return 1;
+	atl_arena_init(&arena, 0);
+	if (atl_provider_image_endpoint(app, &arena, provider_id, &endpoint, NULL) == ATL_OK) {
+		ops = atl_image_ops_find(endpoint.kind);
+		answer = ops && ops->concurrency > 0 ? ops->concurrency : 1;
+	}
+	atl_arena_finish(&arena);
+	return answer;
+}
+
+static int64_t estimate(struct atl_app *app, const struct atl_job *job)
+{
+	return atl_picture_time_guess(app, job->model, atl_json_int(job->request, "width", 512),
+				      atl_json_int(job->request, "height", 512), atl_json_int(job->request, "steps", 20),
+				      job->count);
+}
+
+const struct atl_job_kind atl_picture_kind = { .kind = "picture", .run = run_picture, .repeatable = repeatable,
+	.concurrency = concurrency, .estimate = estimate };
