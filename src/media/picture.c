@@ -169,7 +169,7 @@ static enum atl_err run(struct atl_pictures *pictures, const char *owner, struct
 	}
 }
 
-static enum atl_err check_ask(const struct atl_picture_ask *ask, struct atl_errinfo *info)
+static enum atl_err check_ask(const struct atl_picture_options *ask, struct atl_errinfo *info)
 {
 	const struct atl_picture_raw_ask *raw = &ask->raw;
 	bool ok = ask->width_count <= ATL_DECODE_WIDTHS_MAX && ask->quality <= 100 &&
@@ -184,7 +184,7 @@ static enum atl_err check_ask(const struct atl_picture_ask *ask, struct atl_erri
 	return ok ? ATL_OK : atl_fail(info, ATL_ERR_INVALID, "these sizes of a picture cannot be asked for");
 }
 
-static struct atl_decode_ask ask_of(const struct atl_picture_ask *ask, enum atl_picture_kind kind)
+static struct atl_decode_ask ask_of(const struct atl_picture_options *ask, enum atl_picture_kind kind)
 {
 	struct atl_decode_ask out = {.max_pixels = ATL_PICTURE_PIXELS_MAX,
 				     .max_side = ask->keep_side ? ask->keep_side : ATL_PICTURE_LIBRARY_SIDE,
@@ -205,7 +205,7 @@ static struct atl_decode_ask ask_of(const struct atl_picture_ask *ask, enum atl_
 }
 
 enum atl_err atl_picture_open(struct atl_pictures *pictures, struct atl_arena *arena, const void *data, size_t length,
-			      const struct atl_picture_ask *ask, struct atl_picture *ret, struct atl_errinfo *info)
+			      const struct atl_picture_options *ask, struct atl_picture *ret, struct atl_errinfo *info)
 {
 	enum atl_err err = check_ask(ask, info);
 	if (err)
@@ -238,7 +238,7 @@ enum atl_err atl_picture_decode(struct atl_pictures *pictures, struct atl_arena 
 	enum atl_picture_kind kind = atl_picture_sniff(data, length);
 	if (kind == ATL_PICTURE_UNKNOWN || atl_picture_is_video(kind))
 		return atl_fail(info, ATL_ERR_PICTURE, "This is not a JPEG, PNG, WebP or GIF picture.");
-	struct atl_picture_ask ask = {.keep = ATL_PICTURE_AS_WEBP,
+	struct atl_picture_options ask = {.keep = ATL_PICTURE_AS_WEBP,
 				      .keep_side = ATL_PICTURE_KEEP_SIDE,
 				      .quality = 88,
 				      .widths = widths,

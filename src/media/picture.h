@@ -43,7 +43,7 @@ struct atl_picture_raw_ask {
 	bool mask_from_alpha;
 };
 
-struct atl_picture_ask {
+struct atl_picture_options {
 	const char *owner; /* whose file it is (user id); NULL: a child of its own */
 	enum atl_picture_form keep; /* AUTO: PNG where something is transparent, otherwise WebP */
 	unsigned keep_side;	    /* 0: ATL_PICTURE_LIBRARY_SIDE */
@@ -83,7 +83,7 @@ void atl_pictures_destroy(struct atl_pictures *pictures);
  * Of a video the poster frame is taken, of an animation the first.
  * Errors: PICTURE (with the reason in words), TOO_LARGE, NOMEM, IO, INVALID (an ask out of range). */
 enum atl_err atl_picture_open(struct atl_pictures *pictures, struct atl_arena *arena, const void *data, size_t length,
-			      const struct atl_picture_ask *ask, struct atl_picture *ret,
+			      const struct atl_picture_options *ask, struct atl_picture *ret,
 			      struct atl_errinfo *info) ATL_MUST_USE;
 /* The same for a small stored picture such as an avatar: still pictures only, kept as WebP of ATL_PICTURE_KEEP_SIDE. */
 enum atl_err atl_picture_decode(struct atl_pictures *pictures, struct atl_arena *arena, const void *data, size_t length,

@@ -47,7 +47,7 @@ static struct bytes picture(int width, int height, int bands, const char *suffix
 	return out;
 }
 
-static void open_one(struct bytes in, const struct atl_picture_ask *ask, struct atl_arena *arena, struct atl_picture *ret)
+static void open_one(struct bytes in, const struct atl_picture_options *ask, struct atl_arena *arena, struct atl_picture *ret)
 {
 	struct atl_errinfo info = {0};
 	if (atl_picture_open(decoder, arena, in.data, in.length, ask, ret, &info) != ATL_OK)
@@ -67,7 +67,7 @@ static void test_forms(void **state)
 	for (size_t i = 0; i < ATL_COUNT(rows); i++) {
 		struct atl_arena arena;
 		struct atl_picture p;
-		struct atl_picture_ask ask = {.keep = rows[i].keep};
+		struct atl_picture_options ask = {.keep = rows[i].keep};
 		atl_arena_init(&arena, 0);
 		open_one(picture(300, 200, rows[i].bands, rows[i].suffix), &ask, &arena, &p);
 		assert_int_equal(p.out_count, 1);
@@ -91,7 +91,7 @@ static void test_thumbs_only(void **state)
 	for (size_t i = 0; i < ATL_COUNT(suffixes); i++) {
 		struct atl_arena arena;
 		struct atl_picture p;
-		struct atl_picture_ask ask = {.widths = widths, .width_count = 2, .blurhash = true, .phash = true};
+		struct atl_picture_options ask = {.widths = widths, .width_count = 2, .blurhash = true, .phash = true};
 		atl_arena_init(&arena, 0);
 		open_one(picture(3201, 1601, 3, suffixes[i]), &ask, &arena, &p);
 		assert_int_equal(p.width, 3201);
@@ -110,7 +110,7 @@ static void test_same_hash_when_scaled(void **state)
 {
 	struct atl_arena arena;
 	struct atl_picture a, b;
-	struct atl_picture_ask ask = {.blurhash = true, .phash = true};
+	struct atl_picture_options ask = {.blurhash = true, .phash = true};
 	atl_arena_init(&arena, 0);
 	open_one(picture(1200, 900, 3, ".jpg"), &ask, &arena, &a);
 	open_one(picture(120, 90, 3, ".png"), &ask, &arena, &b);
@@ -134,7 +134,7 @@ static void test_raw(void **state)
 	for (size_t i = 0; i < ATL_COUNT(rows); i++) {
 		struct atl_arena arena;
 		struct atl_picture p;
-		struct atl_picture_ask ask = {.raw = {.channels = 3, .width = rows[i].width, .height = rows[i].height, .cover = rows[i].cover}};
+		struct atl_picture_options ask = {.raw = {.channels = 3, .width = rows[i].width, .height = rows[i].height, .cover = rows[i].cover}};
 		atl_arena_init(&arena, 0);
 		open_one(picture(301, 203, 3, ".png"), &ask, &arena, &p);
 		assert_non_null(p.raw);
@@ -163,7 +163,7 @@ static void test_fit(void **state)
 	g_object_unref(image);
 	atl_arena_init(&arena, 0);
 	for (int cover = 0; cover < 2; cover++) {
-		struct atl_picture_ask ask = {.raw = {.channels = 1, .width = 100, .height = 100, .cover = cover}};
+		struct atl_picture_options ask = {.raw = {.channels = 1, .width = 100, .height = 100, .cover = cover}};
 		struct atl_errinfo info = {0};
 		assert_int_equal(atl_picture_open(decoder, &arena, in.data, in.length, &ask, &p, &info), ATL_OK);
 		assert_int_equal(*at(&p, &ask.raw, 10, 50) > 128, !cover);
@@ -177,7 +177,7 @@ static void test_masks(void **state)
 {
 	struct atl_arena arena;
 	struct atl_picture p;
-	struct atl_picture_ask ask = {.raw = {.channels = 1, .width = 128, .height = 128, .mask_from_alpha = true}};
+	struct atl_picture_options ask = {.raw = {.channels = 1, .width = 128, .height = 128, .mask_from_alpha = true}};
 	atl_arena_init(&arena, 0);
 	open_one(picture(256, 256, 4, ".png"), &ask, &arena, &p);
 	assert_int_equal(*at(&p, &ask.raw, 64, 5), 255); /* transparent: paint anew */
@@ -211,7 +211,7 @@ static void test_animation_facts(void **state)
 		assert_int_equal(vips_image_write_to_buffer(copy, suffixes[i], &in.data, &in.length, NULL), 0);
 		g_object_unref(copy);
 		atl_arena_init(&arena, 0);
-		open_one(in, &(struct atl_picture_ask){.keep = ATL_PICTURE_AS_AUTO}, &arena, &p);
+		open_one(in, &(struct atl_picture_options){.keep = ATL_PICTURE_AS_AUTO}, &arena, &p);
 		assert_int_equal(p.height, 60);
 		assert_int_equal(p.frames, 3);
 		assert_int_equal(p.duration_ms, 600);
@@ -222,7 +222,7 @@ static void test_animation_facts(void **state)
 static void test_asks_refused(void **state)
 {
 	static const unsigned zero[] = {0}, many[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
-	const struct atl_picture_ask rows[] = {
+	const struct atl_picture_options rows[] = {
 		{.widths = zero, .width_count = 1},
 		{.widths = many, .width_count = 9},
 		{.keep_side = ATL_PICTURE_LIBRARY_SIDE + 1},
@@ -270,7 +270,7 @@ static void open_as(const char *owner)
 	struct atl_arena arena;
 	struct atl_picture p;
 	atl_arena_init(&arena, 0);
-	open_one(picture(20, 20, 3, ".png"), &(struct atl_picture_ask){.owner = owner, .phash = true}, &arena, &p);
+	open_one(picture(20, 20, 3, ".png"), &(struct atl_picture_options){.owner = owner, .phash = true}, &arena, &p);
 	atl_arena_finish(&arena);
 }
 
@@ -303,7 +303,7 @@ static void test_warm_children(void **state)
 	struct atl_arena arena;
 	struct atl_errinfo info = {0};
 	atl_arena_init(&arena, 0);
-	assert_int_equal(atl_picture_open(decoder, &arena, "\x89PNG\r\n\x1a\nxxxx", 12, &(struct atl_picture_ask){.owner = "usr_a"}, &p, &info),
+	assert_int_equal(atl_picture_open(decoder, &arena, "\x89PNG\r\n\x1a\nxxxx", 12, &(struct atl_picture_options){.owner = "usr_a"}, &p, &info),
 			 ATL_ERR_PICTURE);
 	atl_arena_finish(&arena);
 	assert_int_equal(only_child(), second);
