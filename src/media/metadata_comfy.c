@@ -2,7 +2,7 @@
  *
  * A graph is an object of nodes; a link is [node id, output index]. There is no list of node types here that must be
  * complete: the walk goes back from the node that saves, follows links by the names of inputs, and takes the first
- * value of the right type. Every walk is bounded by STEPS_MAX, so loops end.
+ * value of the right type. Each question gets STEPS_MAX, so loops end.
  */
 #include <math.h>
 
@@ -10,8 +10,10 @@
 #include "media/metadata_tools.h"
 #include "media/recall.h"
 
-#define STEPS_MAX 400 /* nodes visited for one picture */
+#define STEPS_MAX 400 /* nodes visited for one question: the prompt, the model ... */
 #define DEPTH_MAX 48  /* links in a row */
+#define NODES_MAX 4096 /* larger graphs, and nodes with more inputs than INPUTS_MAX, are not looked into */
+#define INPUTS_MAX 256
 #define TEXT_MAX ((size_t)64 << 10)
 
 struct graph {
@@ -32,7 +34,8 @@ static const char *class_of(const struct atl_json *node)
 
 static const struct atl_json *input(const struct atl_json *node, const char *name)
 {
-	return atl_json_get(atl_json_get(node, "inputs"), name);
+	const struct atl_json *inputs = atl_json_get(node, "inputs");
+	return inputs && inputs->count <= INPUTS_MAX ? atl_json_get(inputs, name) : NULL;
 }
 
 /* The node at the other end; NULL: no link, unknown node, or enough seen. Output index in *output when not NULL. */
@@ -140,6 +143,7 @@ static const char *read_prompt(struct graph *g, struct atl_recall *recall, const
 			       const char *role)
 {
 	struct atl_buf out;
+	g->steps = STEPS_MAX;
 	atl_buf_init(&out, TEXT_MAX);
 	add_prompt(g, recall, &out, value, role, 0);
 	const char *text = out.length ? atl_arena_strndup(g->arena, out.data, out.length) : NULL;
@@ -166,6 +170,7 @@ static void add_loras(struct graph *g, struct atl_recall *recall, const struct a
 static void read_model(struct graph *g, struct atl_recall *recall, const struct atl_json *value)
 {
 	static const char *const names[] = {"ckpt_name", "unet_name", "model_name", "base_ckpt_name"};
+	g->steps = STEPS_MAX;
 	for (unsigned depth = 0; depth < DEPTH_MAX && !recall->model; depth++) {
 		const struct atl_json *node = linked(g, value, NULL);
 		if (!node)
@@ -181,6 +186,7 @@ static void read_model(struct graph *g, struct atl_recall *recall, const struct 
 
 static void read_vae(struct graph *g, struct atl_recall *recall)
 {
+	g->steps = STEPS_MAX;
 	for (const struct atl_json *n = g->nodes->child; n && !recall->vae; n = n->next)
 		if (atl_str_eq(class_of(n), "VAELoader"))
 			take(g, recall, "vae", n, "vae_name");
@@ -220,12 +226,14 @@ static const struct atl_json *sampler_behind(struct graph *g, const struct atl_j
 static const struct atl_json *find_sampler(struct graph *g)
 {
 	const struct atl_json *sampler = NULL;
+	g->steps = STEPS_MAX;
 	for (const struct atl_json *n = g->nodes->child; n && !sampler; n = n->next)
 		if (has(class_of(n), "Save") && input(n, "images"))
 			sampler = sampler_behind(g, n, 0);
 	for (const struct atl_json *n = g->nodes->child; n && !sampler; n = n->next)
 		if (is_sampler(n))
 			sampler = n;
+	g->steps = STEPS_MAX;
 	/* A second pass refines what a first one made: the first has the settings that matter. */
 	for (unsigned i = 0; sampler && i < DEPTH_MAX; i++) {
 		const struct atl_json *first = sampler_behind(g, sampler, 0);
@@ -241,6 +249,7 @@ static void read_size(struct graph *g, struct atl_recall *recall, const struct a
 {
 	static const char *const onward[] = {"latent_image", "samples", "latent"};
 	const struct atl_json *node = sampler;
+	g->steps = STEPS_MAX;
 	for (unsigned depth = 0; node && depth < DEPTH_MAX; depth++) {
 		if (input(node, "width") && input(node, "height")) {
 			take(g, recall, "width", node, "width");
@@ -279,9 +288,9 @@ bool atl_recall_comfyui(struct atl_arena *arena, const struct atl_json *tree, st
 	static const char *const parts[] = {"noise", "guider", "sampler", "sigmas"};
 	if (!is_graph(tree))
 		return false;
-	struct graph g = {.arena = arena, .nodes = tree, .steps = STEPS_MAX};
+	struct graph g = {.arena = arena, .nodes = tree};
 	recall->source = "comfyui";
-	const struct atl_json *sampler = find_sampler(&g);
+	const struct atl_json *sampler = tree->count <= NODES_MAX ? find_sampler(&g) : NULL;
 	if (!sampler)
 		return true; /* the graph itself is worth having */
 	g.steps = STEPS_MAX;
