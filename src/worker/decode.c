@@ -65,7 +65,9 @@ static int serve(const struct atl_decode_ask *ask, void *data, size_t length, bo
 {
 	char why[DECODE_WHY_SIZE] = "";
 	struct decode_source source;
-	bool read = decode_still(ask, data, length, &source, why);
+	bool read = atl_picture_is_video((enum atl_picture_kind)ask->kind)
+			    ? decode_video(ask, data, length, &source, why)
+			    : decode_still(ask, data, length, &source, why);
 	if (!read)
 		return send_error(why, last);
 	source.alpha = has_transparency(source.image);

@@ -28,6 +28,9 @@ bool decode_still_ready(void);
 /* A still picture, or an animation's first. On failure `why` has a sentence for the person. */
 bool decode_still(const struct atl_decode_ask *ask, void *data, size_t length, struct decode_source *ret,
 		  char why[DECODE_WHY_SIZE]);
+/* A frame near the beginning of an MP4 or WebM file. */
+bool decode_video(const struct atl_decode_ask *ask, const void *data, size_t length, struct decode_source *ret,
+		  char why[DECODE_WHY_SIZE]);
 /* The pixels of `image` (of which the reference is taken) made so as struct decode_source wants them; NULL on failure. */
 VipsImage *decode_normalise(VipsImage *image);
 /* "The picture has W x H pixels..." and false where there are too many. */
