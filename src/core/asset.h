@@ -162,6 +162,18 @@ extern const struct atl_json_desc atl_asset_group_desc;
 enum atl_err atl_asset_duplicates(struct atl_app *app, struct atl_arena *arena, const char *user_id, int64_t distance,
 				  struct atl_items *ret /* struct atl_asset_group */, struct atl_errinfo *info) ATL_MUST_USE;
 
+/* A file name for downloads: from title or prompt, with the id's end and the type's ending: "red-fox-7ZK3QX.png". */
+const char *atl_asset_file_name(struct atl_arena *arena, const struct atl_asset *asset);
+
+/* A ZIP of stored entries, made while it is read: no file is held in memory. */
+#define ATL_ASSET_ZIP_MAX 1000
+struct atl_asset_zip;
+/* Ids of nobody or of others are passed over; NOT_FOUND: none is left. TOO_LARGE: 4 GiB and more. */
+enum atl_err atl_asset_zip_open(struct atl_app *app, const char *user_id, const struct atl_strs *ids,
+				struct atl_asset_zip **ret, uint64_t *ret_length, struct atl_errinfo *info) ATL_MUST_USE;
+bool atl_asset_zip_read(void *zip, void *room, size_t want); /* exactly `want` bytes; false: a file is gone */
+void atl_asset_zip_close(void *zip);
+
 /* ---- changing ---- */
 struct atl_asset_change {
 	const char *title;	     /* NULL: stays */

@@ -11,15 +11,15 @@
 
 #define FILE_PIECE ((size_t)256 << 10)
 
-/* Append up to FILE_PIECE bytes of the rest to `out`. */
-static bool read_piece(struct call *call, struct atl_buf *out)
+static bool read_source(struct call *call, char *room, size_t want)
 {
-	size_t want = call->file_left < FILE_PIECE ? (size_t)call->file_left : FILE_PIECE;
-	size_t have = 0;
-	char *room = atl_buf_reserve(out, want);
+	return call->source.read(call->source.arg, room, want);
+}
 
-	if (!room)
-		return false;
+static bool read_file(struct call *call, char *room, size_t want)
+{
+	size_t have = 0;
+
 	while (have < want) {
 		ssize_t got = pread(call->file_fd, room + have, want - have, (off_t)call->file_offset);
 
@@ -30,6 +30,17 @@ static bool read_piece(struct call *call, struct atl_buf *out)
 		have += (size_t)got;
 		call->file_offset += (uint64_t)got;
 	}
+	return true;
+}
+
+/* Append up to FILE_PIECE bytes of the rest to `out`. */
+static bool read_piece(struct call *call, struct atl_buf *out)
+{
+	size_t want = call->file_left < FILE_PIECE ? (size_t)call->file_left : FILE_PIECE;
+	char *room = atl_buf_reserve(out, want);
+
+	if (!room || !(call->source.read ? read_source : read_file)(call, room, want))
+		return false;
 	out->length += want;
 	out->data[out->length] = 0;
 	call->file_left -= want;
@@ -89,6 +100,21 @@ void atl_res_file(struct atl_req *req, const char *path, const char *type, const
 		req->status = 206;
 	}
 	call->file_offset = offset;
+	call->file_left = length;
+	if (req->method != ATL_HEAD && length && !read_piece(call, &req->out)) {
+		atl_res_error(req, ATL_ERR_IO, NULL);
+		return;
+	}
+	if (!call->file_left)
+		file_release(call);
+}
+
+void atl_res_source(struct atl_req *req, int status, const char *type, const struct atl_source *source, uint64_t length)
+{
+	struct call *call = (struct call *)req;
+
+	atl_res_body(req, status, type, "", 0);
+	call->source = *source;
 	call->file_left = length;
 	if (req->method != ATL_HEAD && length && !read_piece(call, &req->out)) {
 		atl_res_error(req, ATL_ERR_IO, NULL);

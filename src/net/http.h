@@ -129,6 +129,15 @@ void atl_res_empty(struct atl_req *req, int status);
 void atl_res_error(struct atl_req *req, enum atl_err err, const struct atl_errinfo *info);
 /* A file from disk with Range, ETag and conditional requests; pool thread. `etag` may be NULL. */
 void atl_res_file(struct atl_req *req, const char *path, const char *type, const char *etag, const char *cache_control);
+/* A body that is made while the client takes it. `read` fills `room` with exactly `want` bytes, in a pool thread, one
+ * call at a time; false breaks the connection. `release` is called once, in a pool thread, when the answer is over. */
+struct atl_source {
+	bool (*read)(void *arg, void *room, size_t want);
+	void (*release)(void *arg);
+	void *arg;
+};
+/* Answer with `length` bytes of the source; pool thread. It takes the source in any case. */
+void atl_res_source(struct atl_req *req, int status, const char *type, const struct atl_source *source, uint64_t length);
 /* LOOP routes: the response is complete, send it. (POOL routes: happens when the handler returns.) Loop thread. */
 void atl_res_send(struct atl_req *req);
 /* POOL routes: when the handler returns, go on with fn(req) on the loop thread instead of sending. */

@@ -110,8 +110,9 @@ struct call {
 	const void *static_body; /* sent instead of req.out */
 	size_t static_length;
 	bool own_csp, own_cache, has_answer, force_close;
-	/* file sent in pieces */
+	/* file, or a source, sent in pieces */
 	int file_fd;
+	struct atl_source source;
 	uint64_t file_offset, file_left;
 	struct atl_buf file_chunk;
 	bool file_failed;

@@ -92,12 +92,15 @@ void upload_work(struct call *call)
 struct leftover {
 	int fd;
 	char *path;
+	struct atl_source source;
 };
 
 static void remove_leftover(void *arg)
 {
 	struct leftover *left = arg;
 
+	if (left->source.release)
+		left->source.release(left->source.arg);
 	if (left->fd >= 0)
 		close(left->fd);
 	if (left->path) {
@@ -107,7 +110,7 @@ static void remove_leftover(void *arg)
 	free(left);
 }
 
-static void release_in_pool(struct call *call, int fd, char *path)
+static void release_in_pool(struct call *call, int fd, char *path, const struct atl_source *source)
 {
 	struct leftover *left = malloc(sizeof(*left));
 	struct atl_pool *pool = call->lane->server->options.pool;
@@ -116,8 +119,14 @@ static void release_in_pool(struct call *call, int fd, char *path)
 		if (fd >= 0)
 			close(fd);
 		free(path);
+		if (source && source->release)
+			source->release(source->arg);
 		return;
 	}
+	if (source)
+		left->source = *source;
+	else
+		left->source = (struct atl_source){ 0 };
 	left->fd = fd;
 	left->path = path;
 	if (!pool || atl_pool_submit(pool, remove_leftover, left) != ATL_OK)
@@ -128,15 +137,16 @@ void upload_release(struct call *call)
 {
 	if (call->upload_fd < 0 && !call->upload_path)
 		return;
-	release_in_pool(call, call->upload_fd, call->upload_path);
+	release_in_pool(call, call->upload_fd, call->upload_path, NULL);
 	call->upload_fd = -1;
 	call->upload_path = NULL;
 }
 
 void file_release(struct call *call)
 {
-	if (call->file_fd < 0)
+	if (call->file_fd < 0 && !call->source.read)
 		return;
-	release_in_pool(call, call->file_fd, NULL);
+	release_in_pool(call, call->file_fd, NULL, &call->source);
 	call->file_fd = -1;
+	call->source = (struct atl_source){ 0 };
 }
