@@ -44,6 +44,7 @@
 	X(search)         \
 	X(temporary)      \
 	X(models)        \
+	X(picture_models) \
 	X(engine)        \
 	X(transfers)     \
 	X(providers)     \

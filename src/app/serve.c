@@ -32,6 +32,8 @@
 #include "core/message.h"
 #include "core/metrics.h"
 #include "core/model_route.h"
+#include "core/picture_engine.h"
+#include "core/picture_model.h"
 #include "core/provider.h"
 #include "core/session.h"
 #include "core/throttle.h"
@@ -364,6 +366,27 @@ static void engine_down(struct serve *s)
 	atl_engine_destroy(s->app.engine);
 }
 
+static enum atl_err picture_models_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_picture_models_create(&s->app, &s->app.picture_models, info);
+}
+
+static void picture_models_down(struct serve *s)
+{
+	atl_picture_models_destroy(s->app.picture_models);
+}
+
+/* Started by the first picture. */
+static enum atl_err picture_engine_up(struct serve *s, struct atl_errinfo *info)
+{
+	return s->app.picture_program ? atl_picture_engine_create(&s->app, &s->app.picture_engine, info) : ATL_OK;
+}
+
+static void picture_engine_down(struct serve *s)
+{
+	atl_picture_engine_destroy(s->app.picture_engine);
+}
+
 static enum atl_err transfers_up(struct serve *s, struct atl_errinfo *info)
 {
 	return atl_transfers_create(&s->app, &s->app.transfers, info);
@@ -520,6 +543,8 @@ static const struct step {
 	{ "events", events_up, NULL, events_down },
 	{ "providers", providers_up, NULL, NULL },
 	{ "engine", engine_up, NULL, engine_down },
+	{ "picture models", picture_models_up, NULL, picture_models_down },
+	{ "picture engine", picture_engine_up, NULL, picture_engine_down },
 	{ "downloads", transfers_up, transfers_drain, transfers_down },
 	{ "replies", replies_up, NULL, NULL },
 	{ "API document", openapi_up, NULL, openapi_down },

@@ -1,0 +1,51 @@
+/* picture_models.c - /api/v1/picture-models: the model registry, and the operator's own entries. */
+#include <string.h>
+
+#include "api/api.h"
+#include "api/fields.h"
+#include "core/picture_engine.h"
+#include "core/picture_model.h"
+
+static void handle_list(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	struct atl_picture_model *items;
+	size_t count;
+	enum atl_err err = atl_picture_model_list(atl_api_app(req), &req->arena, &items, &count, &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_api_list(req, &atl_picture_model_desc, items, count, NULL);
+}
+
+static void handle_engine(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	struct atl_picture_engine_status status;
+	enum atl_err err = atl_picture_engine_status(atl_api_app(req)->picture_engine, &req->arena, &status, &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_json(req, 200, &atl_picture_engine_status_desc, &status);
+}
+
+static void handle_unload(struct atl_req *req)
+{
+	atl_picture_engine_stop(atl_api_app(req)->picture_engine);
+	handle_engine(req);
+}
+
+#define TAG .tag = "Picture models"
+
+const struct atl_route atl_picture_models_routes[] = {
+	{ .method = ATL_GET, .path = "/api/v1/picture-models", .permission = "pictures.use", .handler = handle_list, TAG,
+	  .summary = "Picture and video models of all services, with what each takes", .out = &atl_picture_model_desc,
+	  .out_list = true },
+	{ .method = ATL_GET, .path = "/api/v1/picture-engine", .permission = "pictures.use", .handler = handle_engine, TAG,
+	  .summary = "State of the local picture engine", .out = &atl_picture_engine_status_desc },
+	{ .method = ATL_POST, .path = "/api/v1/picture-engine/unload", .permission = "engine.manage", .handler = handle_unload,
+	  TAG, .summary = "Give its memory back; it starts again when it is needed", .out = &atl_picture_engine_status_desc },
+	{ .path = NULL },
+};
