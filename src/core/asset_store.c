@@ -1,12 +1,19 @@
 /* asset_store.c - new assets: bytes into the blob store, rows into the database. */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
 #include "blob/blob.h"
 #include "core/asset_int.h"
+#include "media/metadata.h"
 #include "media/picture.h"
+#include "media/video_scrub.h"
+#include "os/file.h"
+
+#define HEAD_SIZE 4096
 
 static const unsigned WIDTHS[] = {
 #define WIDTH(n) n,
@@ -30,55 +37,91 @@ static enum atl_err touch_fn(struct atl_conn *conn, void *arg, struct atl_errinf
 			"sii", t->sha256, t->size_bytes, t->now_ms);
 }
 
-static enum atl_err put_all(struct atl_app *app, const char *name, const void *data, size_t length,
+/* Where the bytes come from: memory, or a file that is moved. */
+struct bytes {
+	const void *data;
+	size_t length;
+	const char *path; /* NULL: memory */
+};
+
+static enum atl_err put_all(struct atl_app *app, const char *name, const struct bytes *bytes,
 			    const struct atl_picture *picture, struct atl_errinfo *info)
 {
 	char put_name[ATL_BLOB_NAME_SIZE];
-	struct touch touch = {.sha256 = name, .size_bytes = (int64_t)length, .now_ms = atl_now_ms()};
+	struct touch touch = {.sha256 = name, .size_bytes = (int64_t)bytes->length, .now_ms = atl_now_ms()};
 	atl_blob_lock(app->blobs, name);
 	enum atl_err err = atl_db_tx(app->db, touch_fn, &touch, info);
 	if (!err)
-		err = atl_blob_put(app->blobs, data, length, put_name, info);
-	for (size_t i = 1; picture && i < picture->out_count && !err; i++)
-		err = atl_blob_put_variant(app->blobs, name, atl_asset_variant(picture->outs[i].asked_width),
-					   picture->outs[i].data, picture->outs[i].length, info);
+		err = bytes->path ? atl_blob_put_file(app->blobs, name, bytes->path, info)
+				  : atl_blob_put(app->blobs, bytes->data, bytes->length, put_name, info);
+	for (size_t i = 0; picture && i < picture->out_count && !err; i++)
+		if (picture->outs[i].asked_width)
+			err = atl_blob_put_variant(app->blobs, name, atl_asset_variant(picture->outs[i].asked_width),
+						   picture->outs[i].data, picture->outs[i].length, info);
 	atl_blob_unlock(app->blobs, name);
 	return err;
 }
 
-/* Name, size and the rest of what the bytes themselves tell. */
-static enum atl_err store_bytes(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
+/* `picture` NULL: nothing could be seen in it. */
+static enum atl_err store_bytes(struct atl_app *app, struct atl_arena *arena, const struct bytes *bytes,
 				const struct atl_picture *picture, struct atl_asset_new *asset, struct atl_errinfo *info)
 {
 	char *name = atl_arena_alloc(arena, ATL_BLOB_NAME_SIZE);
-	if (!name)
-		return atl_fail(info, ATL_ERR_NOMEM, "asset");
-	atl_sha256_hex(data, length, name);
-	enum atl_err err = put_all(app, name, data, length, picture, info);
+	enum atl_err err = name ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "asset");
+	if (!err && bytes->path)
+		err = atl_blob_hash_file(bytes->path, name, info);
+	else if (!err)
+		atl_sha256_hex(bytes->data, bytes->length, name);
+	if (!err)
+		err = put_all(app, name, bytes, picture, info);
 	if (err)
 		return err;
 	asset->sha256 = name;
-	asset->size_bytes = (int64_t)length;
+	asset->size_bytes = (int64_t)bytes->length;
 	if (picture) {
-		asset->width = picture->outs[0].width;
-		asset->height = picture->outs[0].height;
+		asset->blur_hash = picture->blurhash[0] ? atl_arena_strdup(arena, picture->blurhash) : NULL;
+		asset->has_phash = true;
+		asset->phash = (int64_t)picture->phash;
+		if (picture->duration_ms)
+			asset->duration_ms = (int64_t)picture->duration_ms;
 	}
 	return ATL_OK;
+}
+
+static enum atl_err look(struct atl_app *app, struct atl_arena *arena, const char *user_id, const void *data,
+			 size_t length, enum atl_picture_form keep, struct atl_picture *ret, struct atl_errinfo *info)
+{
+	struct atl_picture_options ask = {.owner = user_id,
+				      .keep = keep,
+				      .widths = WIDTHS,
+				      .width_count = ATL_COUNT(WIDTHS),
+				      .blurhash = true,
+				      .phash = true};
+	return atl_picture_open(app->pictures, arena, data, length, &ask, ret, info);
 }
 
 enum atl_err atl_asset_store_file(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
 				  struct atl_asset_new *asset, struct atl_errinfo *info)
 {
-	if (atl_str_eq(asset->kind, "video"))
-		return store_bytes(app, arena, data, length, NULL, asset, info);
+	struct bytes bytes = {.data = data, .length = length};
 	struct atl_picture picture;
-	enum atl_err err =
-		atl_picture_decode(app->pictures, arena, data, length, WIDTHS, ATL_COUNT(WIDTHS), &picture, info);
-	if (!err)
-		err = store_bytes(app, arena, data, length, &picture, asset, info);
-	if (!err && !asset->media_type)
-		asset->media_type = atl_picture_type(picture.kind);
-	return err;
+	enum atl_picture_kind kind = atl_picture_sniff(data, length);
+	bool video = atl_picture_is_video(kind);
+	enum atl_err err = look(app, arena, asset->user_id, data, length, ATL_PICTURE_NONE, &picture, info);
+	/* a video without a poster is still what was paid for */
+	bool seen = err == ATL_OK;
+	if (err && !(video && (err == ATL_ERR_PICTURE || err == ATL_ERR_TOO_LARGE)))
+		return err;
+	err = store_bytes(app, arena, &bytes, seen ? &picture : NULL, asset, info);
+	if (err)
+		return err;
+	if (seen) {
+		asset->width = picture.width;
+		asset->height = picture.height;
+	}
+	asset->kind = video ? "video" : "picture";
+	asset->media_type = atl_picture_type(kind);
+	return ATL_OK;
 }
 
 /* ---- rows ---- */
@@ -170,24 +213,60 @@ static enum atl_err insert_now(struct atl_app *app, struct atl_arena *arena, str
 
 /* ---- untrusted pictures ---- */
 
-static enum atl_err store_untrusted(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
-				    struct atl_asset_new *asset, struct atl_asset *ret, struct atl_errinfo *info)
-{
-	struct atl_picture picture;
-	enum atl_err err =
-		atl_picture_decode(app->pictures, arena, data, length, WIDTHS, ATL_COUNT(WIDTHS), &picture, info);
-	if (!err)
-		err = store_bytes(app, arena, picture.outs[0].data, picture.outs[0].length, &picture, asset, info);
-	asset->media_type = "image/webp";
-	return err ? err : insert_now(app, arena, asset, ret, info);
-}
-
 enum atl_err atl_asset_store_picture(struct atl_app *app, struct atl_arena *arena, const char *user_id,
 				     const void *data, size_t length, const char *origin, struct atl_asset *ret,
 				     struct atl_errinfo *info)
 {
-	struct atl_asset_new asset = {.user_id = user_id, .kind = "picture", .origin = origin, .seed = -1};
-	return store_untrusted(app, arena, data, length, &asset, ret, info);
+	struct atl_asset_new asset = {
+		.user_id = user_id, .kind = "picture", .origin = origin, .media_type = "image/webp", .seed = -1};
+	struct atl_picture picture;
+	enum atl_err err =
+		atl_picture_decode(app->pictures, arena, data, length, WIDTHS, ATL_COUNT(WIDTHS), &picture, info);
+	if (err)
+		return err;
+	struct bytes bytes = {.data = picture.outs[0].data, .length = picture.outs[0].length};
+	err = store_bytes(app, arena, &bytes, &picture, &asset, info);
+	asset.width = picture.outs[0].width;
+	asset.height = picture.outs[0].height;
+	asset.has_phash = false; /* small pictures were not hashed */
+	return err ? err : insert_now(app, arena, &asset, ret, info);
+}
+
+/* What another tool, or we, wrote into the file before: kept in the row, since it is not in the file any more. */
+static void keep_recall(struct atl_arena *arena, const void *data, size_t length, struct atl_asset_new *asset)
+{
+	struct atl_recall recall;
+	struct atl_errinfo ignored = {0};
+	if (atl_metadata_read(arena, data, length, &recall, &ignored) || !recall.source)
+		return;
+	asset->params = atl_metadata_json(arena, &recall);
+	asset->prompt = recall.prompt;
+	asset->model = recall.model;
+	asset->seed = recall.seed >= 0 ? recall.seed : -1;
+	const char **loras = ATL_ARENA_ARRAY(arena, const char *, recall.lora_count + 1);
+	for (size_t i = 0; loras && i < recall.lora_count; i++)
+		loras[asset->lora_count++] = recall.loras[i].name;
+	asset->loras = loras;
+}
+
+static enum atl_err upload_picture(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
+				   struct atl_asset_new *asset, struct atl_asset *ret, struct atl_errinfo *info)
+{
+	struct atl_picture picture;
+	enum atl_err err = look(app, arena, asset->user_id, data, length, ATL_PICTURE_AS_AUTO, &picture, info);
+	if (err)
+		return err;
+	const struct atl_picture_out *kept = &picture.outs[0];
+	struct bytes bytes = {.data = kept->data, .length = kept->length};
+	err = store_bytes(app, arena, &bytes, &picture, asset, info);
+	if (err)
+		return err;
+	asset->width = kept->width;
+	asset->height = kept->height;
+	asset->duration_ms = 0; /* of an animation the first picture is kept */
+	asset->media_type = atl_picture_form_type(kept->form);
+	keep_recall(arena, data, length, asset);
+	return insert_now(app, arena, asset, ret, info);
 }
 
 enum atl_err atl_asset_upload(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
@@ -196,7 +275,79 @@ enum atl_err atl_asset_upload(struct atl_app *app, const struct atl_identity *wh
 {
 	struct atl_asset_new asset = {
 		.user_id = who->user_id, .kind = "picture", .origin = "upload", .seed = -1, .library = library};
-	enum atl_err err = store_untrusted(app, arena, data, length, &asset, ret, info);
+	if (atl_picture_is_video(atl_picture_sniff(data, length)))
+		return atl_fail(info, ATL_ERR_PICTURE, "A picture is needed here, this is a video.");
+	enum atl_err err = upload_picture(app, arena, data, length, &asset, ret, info);
+	if (!err)
+		atl_asset_publish(app, "asset.created", ret);
+	return err;
+}
+
+/* A video is kept as it is, but for its notes (place, device), after the sandbox has seen its first frame. One too
+ * large for the sandbox is kept unseen. */
+static enum atl_err upload_video(struct atl_app *app, struct atl_arena *arena, const char *path, const struct atl_buf *data,
+				 uint64_t size, struct atl_asset_new *asset, struct atl_asset *ret, struct atl_errinfo *info)
+{
+	struct atl_picture picture;
+	bool seen = size <= ATL_PICTURE_LIBRARY_BYTES_MAX;
+	enum atl_err err = seen ? look(app, arena, asset->user_id, data->data, data->length, ATL_PICTURE_NONE, &picture, info)
+				: ATL_OK;
+	if (!err)
+		err = atl_video_scrub(path, info);
+	struct bytes bytes = {.path = path, .length = (size_t)size};
+	if (!err)
+		err = store_bytes(app, arena, &bytes, seen ? &picture : NULL, asset, info);
+	if (err)
+		return err;
+	if (seen) {
+		asset->width = picture.width;
+		asset->height = picture.height;
+	}
+	asset->kind = "video";
+	return insert_now(app, arena, asset, ret, info);
+}
+
+/* Enough to tell what it is. */
+static enum atl_err read_head(const char *path, struct atl_buf *out, struct atl_errinfo *info)
+{
+	char head[HEAD_SIZE];
+	int fd;
+	enum atl_err err = atl_file_open(path, O_RDONLY, 0, &fd, info);
+	if (err)
+		return err;
+	ssize_t got = pread(fd, head, sizeof head, 0);
+	close(fd);
+	if (got < 0)
+		return atl_fail(info, ATL_ERR_IO, "reading the upload");
+	atl_buf_add(out, head, (size_t)got);
+	return ATL_OK;
+}
+
+enum atl_err atl_asset_upload_file(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
+				   const char *path, bool library, struct atl_asset *ret, struct atl_errinfo *info)
+{
+	struct atl_asset_new asset = {
+		.user_id = who->user_id, .kind = "picture", .origin = "upload", .seed = -1, .library = library};
+	struct atl_buf data;
+	uint64_t size = 0;
+	enum atl_err err = atl_file_size(path, &size, info);
+	if (err)
+		return err;
+	if (size == 0)
+		return atl_fail(info, ATL_ERR_INVALID, "Send the file as the body.");
+	atl_buf_init(&data, ATL_PICTURE_LIBRARY_BYTES_MAX + 1);
+	bool whole = size <= ATL_PICTURE_LIBRARY_BYTES_MAX;
+	err = whole ? atl_file_read(path, ATL_PICTURE_LIBRARY_BYTES_MAX, &data, info) : read_head(path, &data, info);
+	enum atl_picture_kind kind = err ? ATL_PICTURE_UNKNOWN : atl_picture_sniff(data.data, data.length);
+	asset.media_type = atl_picture_type(kind);
+	if (!err && atl_picture_is_video(kind))
+		err = upload_video(app, arena, path, &data, size, &asset, ret, info);
+	else if (!err && !whole)
+		err = atl_fail(info, ATL_ERR_TOO_LARGE, "A picture may have at most %zu MiB.",
+			       ATL_PICTURE_LIBRARY_BYTES_MAX >> 20);
+	else if (!err)
+		err = upload_picture(app, arena, data.data, data.length, &asset, ret, info);
+	atl_buf_finish(&data);
 	if (!err)
 		atl_asset_publish(app, "asset.created", ret);
 	return err;
