@@ -26,5 +26,5 @@ bool atl_inflate(const void *data, size_t length, struct atl_buf *out)
 
 uint32_t atl_crc32(uint32_t crc, const void *data, size_t length)
 {
-	return libdeflate_crc32(crc, data, length);
+	return length ? libdeflate_crc32(crc, data, length) : crc; /* it takes NULL for a beginning */
 }

@@ -10,12 +10,12 @@ bool atl_webp_walk_init(struct atl_webp_walk *walk, const void *data, size_t len
 	const uint8_t *p = data;
 	if (length < 12 || memcmp(p, "RIFF", 4) != 0 || memcmp(p + 8, "WEBP", 4) != 0)
 		return false;
-	/* What follows the RIFF chunk is not part of the picture; a size past the end shows in the last chunk. */
+	/* What follows the RIFF chunk is not part of the picture. One byte may be missing: padding that some leave out. */
 	size_t riff = atl_le32(p + 4);
 	size_t left = length - 12;
 	if (riff >= 4 && riff - 4 < left)
 		left = riff - 4;
-	*walk = (struct atl_webp_walk){.at = p + 12, .left = left};
+	*walk = (struct atl_webp_walk){.at = p + 12, .left = left, .broken = riff < 4 || riff - 4 > left + 1};
 	return true;
 }
 

@@ -17,7 +17,7 @@ struct atl_webp_chunk {
 struct atl_webp_walk {
 	const uint8_t *at;
 	size_t left;
-	bool broken; /* a chunk runs past the end */
+	bool broken; /* the file, or a chunk of it, is cut short */
 };
 struct atl_webp_canvas {
 	uint32_t width, height;
