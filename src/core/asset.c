@@ -31,6 +31,7 @@ static const struct atl_json_field FIELDS[] = {
 	{"seed", ATL_JT_INT, OFF(seed), R, .doc = "-1: none"},
 	{"character_id", ATL_JT_STR, OFF(character_id), N},
 	{"conversation_id", ATL_JT_STR, OFF(conversation_id), N},
+	{"message_id", ATL_JT_STR, OFF(message_id), N, .doc = "the message it was made for"},
 	{"starred", ATL_JT_BOOL, OFF(starred), R},
 	{"rating", ATL_JT_INT, OFF(rating), R, .doc = "0: none, to 5"},
 	{"blur_hash", ATL_JT_STR, OFF(blur_hash), N},
@@ -87,7 +88,8 @@ void atl_asset_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_as
 				  .version = atl_col_int(rows, 23),
 				  .created_at = atl_col_int(rows, 24),
 				  .updated_at = atl_col_int(rows, 25),
-				  .deleted_at = atl_col_int(rows, 26)};
+				  .deleted_at = atl_col_int(rows, 26),
+				  .message_id = atl_col_text(rows, 27, arena)};
 	if (out->updated_at == 0) /* rows from before there was a library */
 		out->updated_at = out->created_at;
 }

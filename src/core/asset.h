@@ -32,7 +32,7 @@ struct atl_asset { /* the API's Asset */
 	int64_t job_index;
 	const char *title, *prompt;
 	int64_t seed; /* -1: none */
-	const char *character_id, *conversation_id; /* NULL */
+	const char *character_id, *conversation_id, *message_id; /* NULL */
 	bool starred;
 	int64_t rating; /* 0..5 */
 	const char *blur_hash; /* NULL */
@@ -51,7 +51,7 @@ struct atl_asset_new {
 	bool library;
 	const char *job_id, *task, *model, *prompt, *params /* JSON object, NULL: {} */;
 	int64_t job_index, seed /* -1: none */;
-	const char *character_id, *conversation_id, *board_id, *blur_hash;
+	const char *character_id, *conversation_id, *message_id, *board_id, *blur_hash;
 	bool has_phash;
 	int64_t phash;
 	const struct atl_asset_parent *parents;

@@ -139,12 +139,12 @@ static enum atl_err insert_row(struct atl_conn *conn, const struct atl_asset_new
 		return err;
 	err = atl_exec(conn, info,
 		       "INSERT INTO assets (id, user_id, sha256, media_type, size_bytes, width, height, origin, kind, "
-		       "library, job_id, job_index, task, model, prompt, params, character_id, conversation_id, blur_hash, "
+		       "library, job_id, job_index, task, model, prompt, params, character_id, conversation_id, message_id, blur_hash, "
 		       "duration_ms, created_at, updated_at) "
-		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		       "ssssiiissisisssssssiii", a->id, a->user_id, a->sha256, a->media_type, a->size_bytes, a->width,
+		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		       "ssssiiissisissssssssiii", a->id, a->user_id, a->sha256, a->media_type, a->size_bytes, a->width,
 		       a->height, a->origin, a->kind, (int64_t)a->library, a->job_id, a->job_index, a->task, a->model,
-		       a->prompt ? a->prompt : "", a->params ? a->params : "{}", a->character_id, a->conversation_id,
+		       a->prompt ? a->prompt : "", a->params ? a->params : "{}", a->character_id, a->conversation_id, a->message_id,
 		       a->blur_hash, a->duration_ms, now_ms, now_ms);
 	if (!err && a->seed >= 0)
 		err = atl_exec(conn, info, "UPDATE assets SET seed = ? WHERE id = ?", "is", a->seed, a->id);

@@ -105,6 +105,7 @@ static enum atl_err store(struct running *r, struct atl_arena *arena, const stru
 	struct atl_asset_new asset = { .user_id = r->run->job->user_id, .media_type = type, .kind = video ? "video" : "picture",
 		.origin = "generated", .library = true, .task = ask->task, .model = ask->model, .prompt = ask->prompt,
 		.params = json, .seed = seed, .character_id = ask->character_id, .conversation_id = r->run->job->conversation_id,
+		.message_id = r->run->job->message_id,
 		.board_id = r->run->job->board_id, .parents = r->parents, .parent_count = r->parent_count,
 		.loras = r->lora_names, .lora_count = ask->loras.count };
 	struct atl_asset stored;
