@@ -7,13 +7,14 @@ import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { pictures } from "./mock-pictures.mjs";
 
 const WEB = join(dirname(fileURLToPath(import.meta.url)), "../../web");
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
 const POLICY = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const REPLY = "Good evening. **The lamp is lit**, and the door is open.\n\n- Tea, or coffee?\n- A story, or silence?\n\n```js\nconst answer = 42;\n```\n\n> Take your time.\n\n| hour | light |\n| --- | --- |\n| nine | low |\n";
 
-/** @param {{signedIn?: boolean, messages?: number, noModel?: boolean, delay_ms?: number}} [options] */
+/** @param {{signedIn?: boolean, messages?: number, noModel?: boolean, delay_ms?: number, library?: number, auto?: boolean, noPictureModel?: boolean}} [options] */
 export async function startMock(options = {}) {
   let serial = 0, eventId = 0;
   const id = (prefix) => `${prefix}_${String(++serial).padStart(26, "0")}`;
@@ -70,7 +71,9 @@ export async function startMock(options = {}) {
   const list = (items) => ({ items, next: null });
   class Problem extends Error { constructor(status, detail) { super(detail); this.status = status; } }
 
-  function api(method, parts, body, url, headers) {
+  const shown = pictures({ emit, Problem, options });
+
+  function api(method, parts, body, url, headers, raw) {
     const [area, one, verb] = parts, key = `${method} ${area}`;
     if (key === "GET status") return { version: "0.1.0", setup_required: !db.user, setup_token_required: !db.user && !!options.setupToken, signed_in: db.session, user: db.session ? db.user : null, csrf_token: db.session ? "token" : null, mature_allowed: false };
     if (key === "POST setup") { if (db.user) throw new Problem(409, "An owner exists already."); if (options.setupToken && body.token !== options.setupToken) throw new Problem(403, "The setup token is wrong."); db.user = { id: "usr_1", name: body.name, role: "owner" }; db.password = body.password; db.session = true; return session(); }
@@ -79,6 +82,8 @@ export async function startMock(options = {}) {
     if (method !== "GET" && headers["x-csrf-token"] !== "token") throw new Problem(403, "The CSRF token is missing.");
     if (key === "DELETE session") { db.session = false; return null; }
     if (area === "me") { if (one === "preferences") { if (method === "PUT") db.prefs = body; return db.prefs; } if (method === "PATCH") Object.assign(db.user, body); return db.user; }
+    const picture = shown.answer(method, parts, body, url, raw, headers["content-type"]);
+    if (picture !== undefined) return picture;
     if (area === "sessions") return list([{ id: "ses_1", current: true, created_at: now() }]);
     if (area === "models") return list(options.noModel ? [] : [{ id: "local/small.gguf", name: "small", provider_id: null, provider_name: "This machine", local: true, context_size: 8192, ready: true }]);
     if (area === "settings") return { default_model: null, fallback_model: null, mature_allowed: false };
@@ -150,7 +155,8 @@ export async function startMock(options = {}) {
       const raw = Buffer.concat(chunks);
       try {
         const body = req.headers["content-type"] === "application/json" && raw.length ? JSON.parse(raw) : {};
-        const answer = api(req.method, url.pathname.slice(8).split("/"), body, url, req.headers);
+        const answer = api(req.method, url.pathname.slice(8).split("/"), body, url, req.headers, raw);
+        if (Buffer.isBuffer(answer)) { res.writeHead(200, { "content-type": "image/png" }); return res.end(answer); }
         res.writeHead(answer === null ? 204 : req.method === "POST" ? 201 : 200, { "content-type": "application/json" });
         return res.end(answer === null ? undefined : JSON.stringify(answer));
       } catch (error) {
@@ -166,7 +172,7 @@ export async function startMock(options = {}) {
     } catch { res.writeHead(404).end(); }
   });
   await new Promise((ready) => server.listen(options.port ?? 0, "127.0.0.1", ready));
-  return { url: `http://127.0.0.1:${server.address().port}`, db, emit, dropClients: () => { for (const res of clients) res.destroy(); }, close: () => new Promise((done) => { server.close(done); server.closeAllConnections(); }) };
+  return { url: `http://127.0.0.1:${server.address().port}`, db, emit, pictures: shown, dropClients: () => { for (const res of clients) res.destroy(); }, close: () => new Promise((done) => { server.close(done); server.closeAllConnections(); }) };
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) console.log((await startMock({ port: Number(process.argv[2] ?? 8099) })).url);
+if (process.argv[1] === fileURLToPath(import.meta.url)) console.log((await startMock({ port: Number(process.argv[2] ?? 8099), signedIn: true, auto: true, library: 300 })).url);

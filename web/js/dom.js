@@ -81,3 +81,9 @@ export function debounce(fn, delay_ms) {
     timer = setTimeout(() => fn(...args), delay_ms);
   };
 }
+
+/** @type {Record<string, Promise<void>>} */ const sheets = {};
+/** Load css/<name>.css once; resolves when it applies. @param {string} name */
+export function stylesheet(name) {
+  return sheets[name] ??= new Promise((done, fail) => document.head.append(h("link", { rel: "stylesheet", href: new URL(`../css/${name}.css`, import.meta.url).href, onload: () => done(), onerror: () => { delete sheets[name]; fail(new Error(name)); } })));
+}

@@ -1,5 +1,5 @@
 /** main.js - start: who is here, the shell around the views, live events, keys. */
-import { h, icon, iconButton, replace } from "./dom.js";
+import { h, icon, replace, stylesheet } from "./dom.js";
 import { t } from "./i18n.js";
 import * as api from "./api.js";
 import { store, sortConversations } from "./state.js";
@@ -26,7 +26,12 @@ function theme() {
 /** Views that the first paint does not need. @type {Record<string, () => Promise<any>>} */
 const later = {
   characters: () => import("./views/characters.js"), settings: () => import("./views/settings.js"), temporary: () => import("./views/temporary.js"),
+  create: () => styled(import("./views/create.js")),
 };
+/** A view of pictures comes with their style sheet. @param {Promise<any>} view */
+const styled = (view) => Promise.all([view, stylesheet("pictures")]).then(([module]) => module);
+/** Which of the rail's areas a view belongs to; the others are the chat's. @type {Record<string, string>} */
+const AREAS = { characters: "people", character: "people", settings: "settings", create: "create", edit: "create", library: "library", activity: "activity" };
 
 async function refresh() {
   const set = (/** @type {string} */ key, /** @type {string} */ path) => api.all(path).then((items) => store.dispatch({ type: "set", values: { [key]: items } })).catch(() => {});
@@ -40,26 +45,29 @@ async function refresh() {
 
 /** @param {string} event @param {any} data */
 function onevent(event, data) {
-  if (event === "reset") { refresh(); for (const id of Object.keys(store.get().threads)) if (location.pathname === `/c/${id}`) loadThread(id).catch(() => {}); return; }
+  if (event === "reset") { refresh(); view?.reset?.(); for (const id of Object.keys(store.get().threads)) if (location.pathname === `/c/${id}`) loadThread(id).catch(() => {}); return; }
   if (event === "session.revoked") return void begin();
   if (event === "persona.changed") api.all("/personas").then((personas) => store.dispatch({ type: "set", values: { personas } })).catch(() => {});
   if (event === "folder.changed") api.all("/folders").then((folders) => store.dispatch({ type: "set", values: { folders } })).catch(() => {});
   if (event === "engine.state" || event === "provider.updated") api.all("/models").then((models) => store.dispatch({ type: "set", values: { models } })).catch(() => {});
+  if (event === "picture_models.changed" || event === "provider.updated") if (store.get().pictureModels) api.get("/picture-models").then((list) => store.dispatch({ type: "set", values: { pictureModels: list.items } })).catch(() => {});
+  if (event === "style.changed") api.all("/styles").then((styles) => store.dispatch({ type: "set", values: { styles } })).catch(() => {});
   store.dispatch({ type: event, ...data });
 }
 
-function signOut() { attempt(async () => { await api.del("/session"); await begin(); }); }
+function signOut() { attempt(async () => { await api.del("/session"); sessionStorage.clear(); await begin(); }); }
 
 function shell() {
-  const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ label) => h("a", { href, title: label, dataset: { area: name } }, icon(name), h("span", { class: "label" }, label), h("span", { class: "visually-hidden" }, label));
+  const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ label, wide = "") => h("a", { href, title: label, class: wide, dataset: { area: name } }, icon(name), h("span", { class: "label" }, label), h("span", { class: "visually-hidden" }, label));
   const aside = h("aside", { class: "list", "aria-label": t("nav.chat") });
   const work = h("main", { class: "work", id: "work", tabindex: -1 });
   const details = h("aside", { class: "details", "aria-label": t("details.title") });
   const line = h("div", { class: "line", role: "status", hidden: true });
   const user = store.get().status.user;
   const box = h("div", { class: "shell" }, h("a", { class: "skip", href: "#work", onclick: (/** @type {Event} */ event) => { event.preventDefault(); work.focus(); } }, t("app.skip")),
-    h("nav", { class: "rail", "aria-label": t("nav.main") }, h("a", { class: "brand", href: "/", "aria-label": t("app.name") }, h("img", { src: "/icon.svg", alt: "" })), link("/", "chat", t("nav.chat")), link("/characters", "people", t("nav.characters")), link("/settings", "settings", t("nav.settings")),
-      h("button", { class: "end", "aria-label": t("nav.account"), onclick: (/** @type {any} */ event) => menu(event.currentTarget, [{ label: user.name, icon: "people", run: () => router.go("/settings/account") }, { label: t("help.title"), icon: "menu", run: openHelp }, null, { label: t("nav.signout"), icon: "close", run: signOut }]) }, h("span", { class: "avatar small", "aria-hidden": "true" }, user.name.slice(0, 1).toUpperCase()))),
+    h("nav", { class: "rail", "aria-label": t("nav.main") }, h("a", { class: "brand", href: "/", "aria-label": t("app.name") }, h("img", { src: "/icon.svg", alt: "" })), link("/", "chat", t("nav.chat")), link("/create", "create", t("nav.create")), link("/library", "library", t("nav.library")), link("/characters", "people", t("nav.characters")), link("/activity", "activity", t("nav.activity"), "wide"), link("/settings", "settings", t("nav.settings"), "wide"),
+      h("button", { class: "more", dataset: { area: "more" }, onclick: (/** @type {any} */ event) => menu(event.currentTarget, [{ label: t("nav.activity"), icon: "activity", run: () => router.go("/activity") }, { label: t("nav.settings"), icon: "settings", run: () => router.go("/settings") }, { label: user.name, icon: "people", run: () => router.go("/settings/account") }, { label: t("help.title"), icon: "menu", run: openHelp }, null, { label: t("nav.signout"), icon: "close", run: signOut }]) }, icon("more"), h("span", { class: "label" }, t("common.more")), h("span", { class: "visually-hidden" }, t("common.more"))),
+      h("button", { class: "end wide", "aria-label": t("nav.account"), onclick: (/** @type {any} */ event) => menu(event.currentTarget, [{ label: user.name, icon: "people", run: () => router.go("/settings/account") }, { label: t("help.title"), icon: "menu", run: openHelp }, null, { label: t("nav.signout"), icon: "close", run: signOut }]) }, h("span", { class: "avatar small", "aria-hidden": "true" }, user.name.slice(0, 1).toUpperCase()))),
     line, aside, work, details, h("button", { class: "scrim", "aria-label": t("common.close"), onclick: () => box.classList.remove("list-open", "details-open") }));
   replace(root, box);
   list = mountConversations(aside, () => router.go("/"));
@@ -71,15 +79,16 @@ let turn = 0;
 /** @param {router.Route} route */
 async function show(route) {
   if (!parts) return;
+  if (view?.route?.(route)) return;
   const mine = ++turn;
   const { box, aside, work, details } = parts;
   (view?.dispose ?? view)?.();
   view = null;
   box.classList.remove("list-open", "details-open");
   replace(details);
-  const area = route.view.startsWith("character") ? "people" : route.view === "settings" ? "settings" : "chat";
+  const area = AREAS[route.view] ?? "chat";
   aside.hidden = area !== "chat";
-  for (const one of box.querySelectorAll(".rail [data-area]")) one.dataset.area === area ? one.setAttribute("aria-current", "page") : one.removeAttribute("aria-current");
+  for (const one of box.querySelectorAll(".rail [data-area]")) one.dataset.area === area || (one.dataset.area === "more" && (area === "activity" || area === "settings")) ? one.setAttribute("aria-current", "page") : one.removeAttribute("aria-current");
   document.title = t("app.name");
   list.draw();
   if (route.view === "search") { box.classList.toggle("list-open", innerWidth < 900); list.search(route.q ?? ""); }
@@ -87,12 +96,16 @@ async function show(route) {
   else if (route.view === "chat" || route.view === "search") view = mountStart(work);
   else if (route.view === "missing") replace(work, h("div", { class: "empty" }, h("h1", {}, t("error.missing")), h("a", { class: "button", href: "/" }, t("common.back"))));
   else {
-    /** @type {any} */ const module = await later[route.view === "character" ? "characters" : route.view]().catch(() => null);
+    /** @type {any} */ const module = await later[route.view === "character" ? "characters" : route.view]?.().catch(() => null);
     if (mine !== turn) return;
     if (!module) return failed(work, new api.ApiError(0, { slug: "offline", detail: t("error.offline") }), () => show(route));
     if (route.view === "characters") view = module.mountCharacters(work);
     else if (route.view === "character") view = module.mountCharacter(work, route.id ?? "");
     else if (route.view === "temporary") view = module.mountTemporary(work, route.id);
+    else if (route.view === "create") view = module.mountCreate(work);
+    else if (route.view === "edit") view = module.mountEdit(work, route.id ?? "");
+    else if (route.view === "library") view = module.mountLibrary(work, route);
+    else if (route.view === "activity") view = module.mountActivity(work);
     else view = module.mountSettings(work, route.section ?? "appearance");
   }
 }
@@ -100,10 +113,10 @@ async function show(route) {
 document.addEventListener("keydown", (event) => {
   if (!parts || event.isComposing || document.querySelector("dialog[open], .menu")) return;
   const target = /** @type {HTMLElement} */ (event.target);
-  const where = target.id === "prompt" ? "prompt" : target.closest("input, textarea, select, [contenteditable]") ? "text" : "page";
+  const where = target.id === "prompt" ? "prompt" : target.id === "picture-prompt" ? "picture" : target.closest("input, textarea, select, [contenteditable]") ? "text" : "page";
   const action = actionFor(event, store.get().prefs.shortcuts ?? {}, where);
   /** @type {Record<string, () => any>} */
-  const doing = { palette: openPalette, help: openHelp, new_chat: () => router.go("/"), temporary: () => router.go("/temporary"), search: () => document.getElementById("list-search")?.focus(),
+  const doing = { palette: openPalette, help: openHelp, new_chat: () => router.go("/"), go_create: () => router.go("/create"), go_library: () => router.go("/library"), temporary: () => router.go("/temporary"), search: () => document.getElementById("list-search")?.focus(),
     toggle_details: () => view?.toggleDetails?.(), toggle_list: () => parts.box.classList.toggle(innerWidth < 900 ? "list-open" : "list-closed"), ...(view?.actions ?? {}) };
   if (action && doing[action] && doing[action]() !== false) event.preventDefault();
 });

@@ -23,6 +23,11 @@ export const initial = {
   /** @type {Record<string, any>} */ transfers: {},
   /** @type {Record<string, Thread>} */ threads: {},
   /** @type {Record<string, any>} */ progress: {},
+  /** @type {Record<string, any>} */ jobs: {},
+  /** @type {any} */ queue: null,
+  /** @type {any[]|null} */ pictureModels: null,
+  /** @type {any[]} */ styles: [],
+  /** the last change of an asset, as it came @type {any} */ assetChange: null,
 };
 /** @typedef {typeof initial} State */
 
@@ -96,6 +101,26 @@ function conversationChanged(state, conversation) {
   return next;
 }
 
+/** A job as the server tells it; what only events say (phase, previews by index) is kept. @param {State} state @param {any} job */
+function jobChanged(state, job) {
+  const old = state.jobs[job.id];
+  if (old && old.version > job.version) return state;
+  return { ...state, jobs: { ...state.jobs, [job.id]: { ...job, phase: old?.phase, index: old?.index, previews: old?.previews } } };
+}
+
+/** @param {State} state @param {string} id @param {(job: any) => any} change */
+function withJob(state, id, change) {
+  const job = state.jobs[id];
+  return job ? { ...state, jobs: { ...state.jobs, [id]: { ...job, ...change(job) } } } : state;
+}
+
+/** Put a changed asset wherever jobs show it; null takes it away. @param {State} state @param {string} id @param {any} asset @param {any} action */
+function assetChanged(state, id, asset, action) {
+  const next = { ...state, assetChange: action };
+  const job = Object.values(state.jobs).find((one) => one.assets?.some((/** @type {any} */ it) => it.id === id));
+  return job ? withJob(next, job.id, () => ({ assets: job.assets.map((/** @type {any} */ it) => it.id === id ? asset ?? { ...it, deleted_at: new Date().toISOString() } : it) })) : next;
+}
+
 /** @param {State} state @param {any} action @returns {State} */
 export function reduce(state, action) {
   switch (action.type) {
@@ -137,6 +162,15 @@ export function reduce(state, action) {
     case "engine.state": return { ...state, engine: action.engine };
     case "transfer.progress": return { ...state, transfers: { ...state.transfers, [action.transfer.id]: action.transfer } };
     case "generation.progress": return { ...state, progress: { ...state.progress, [action.conversation_id]: action } };
+    case "jobs.loaded": return action.items.reduce(jobChanged, state);
+    case "job.updated": return jobChanged(state, action.job);
+    case "job.progress": return withJob(state, action.id, () => ({ index: action.index, phase: action.phase, step: action.step, steps: action.steps, left_ms: action.left_ms }));
+    case "job.preview": return withJob(state, action.id, (job) => ({ index: action.index, previews: { ...job.previews, [action.index]: action.n } }));
+    case "job.asset": return withJob(state, action.id, (job) => ({ assets: [...(job.assets ?? []).filter((/** @type {any} */ one) => one.id !== action.asset.id), action.asset].sort((a, b) => a.job_index - b.job_index) }));
+    case "queue.updated": return { ...state, queue: action.queue ?? { ...state.queue, ...action, type: undefined } };
+    case "asset.created": return { ...state, assetChange: action };
+    case "asset.updated": return assetChanged(state, action.asset.id, action.asset, action);
+    case "asset.deleted": return assetChanged(state, action.id, null, action);
     default: return state;
   }
 }

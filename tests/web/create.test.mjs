@@ -1,0 +1,194 @@
+/** create.test.mjs - Create in a real browser against the mock: the form, the stream, keyboard, touch, axe, screenshots. */
+import { after, before, test } from "node:test";
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { DESKTOP, SHOTS, SMALL_PHONE, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { startMock } from "./mock-server.mjs";
+import { png } from "./mock-pictures.mjs";
+
+let browser;
+before(async () => { mkdirSync(SHOTS, { recursive: true }); browser = await launch(); });
+after(() => browser.close());
+
+export async function open(options, run, { device = DESKTOP, path = "/create", allow } = {}) {
+  const mock = await startMock({ signedIn: true, ...options });
+  const context = await browser.newContext(device);
+  const page = await context.newPage();
+  page.setDefaultTimeout(8000);
+  const wrong = watch(page, mock.url);
+  try {
+    await page.goto(mock.url + path);
+    await run(page, mock, context);
+    assert.deepEqual(wrong.filter((one) => !allow?.test(one)), []);
+  } finally { await context.close(); await mock.close(); }
+}
+const prompt = (page) => page.getByRole("textbox", { name: "Prompt", exact: true });
+const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png` }); };
+const until = async (page, fn) => { const late = Date.now() + 8000; while (!fn()) { if (Date.now() > late) assert.fail(`never: ${fn}`); await page.evaluate(() => new Promise(requestAnimationFrame)); } };
+
+test("a picture by keyboard alone: prompt, generate, growing preview, result, open it", () => open({}, async (page, mock) => {
+  await prompt(page).and(page.locator(":focus")).waitFor();
+  await page.keyboard.type("A lighthouse in a storm");
+  await page.getByText("about 4 s").waitFor();
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 1);
+  const [job] = mock.pictures.jobs;
+  assert.deepEqual({ model: job.model, width: job.request.width, height: job.request.height, count: job.count, task: job.task }, { model: "local/starter", width: 256, height: 256, count: 1, task: "txt2img" });
+  await page.getByText("Number 1 in line").waitFor();
+  mock.pictures.start(job);
+  mock.pictures.step(job, 3);
+  await page.getByText("Step 3 of 8 · 3 s left").waitFor();
+  mock.pictures.preview(job);
+  await page.locator(".tile .preview").waitFor();
+  await axe(page, "create, running");
+  await page.keyboard.press("Control+Enter");
+  await page.locator(".job").nth(1).waitFor();
+  mock.pictures.finish(job);
+  const link = page.getByRole("link", { name: /Open: A lighthouse/ });
+  await link.waitFor();
+  assert.equal(await page.locator(".job").nth(1).locator("img").count(), 1, "the older job stands below and has its picture");
+  await link.focus();
+  await page.keyboard.press(".");
+  await until(page, () => job.assets[0].starred);
+  await page.locator(".tile.starred").waitFor();
+}));
+
+test("what is shown survives a reload: the form, running, waiting and ended jobs", () => open({}, async (page, mock) => {
+  await prompt(page).fill("First");
+  await page.getByLabel("How many").selectOption("4");
+  await page.getByText("3:2", { exact: true }).click();
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 1);
+  const [job] = mock.pictures.jobs;
+  assert.equal(job.request.width / job.request.height > 1.4, true);
+  mock.pictures.start(job); mock.pictures.step(job, 2); mock.pictures.picture(job);
+  await page.locator(".tile-link").waitFor();
+  assert.equal(await page.locator(".tile").count(), 4);
+  await page.reload();
+  await page.locator(".tile-link").waitFor();
+  assert.equal(await page.locator(".tile").count(), 4);
+  assert.equal(await prompt(page).inputValue(), "First");
+  assert.equal(await page.getByLabel("How many").inputValue(), "4");
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByText("Cancelled").waitFor();
+  assert.equal(await page.locator(".tile").count(), 1, "what was ready stays");
+  await page.getByRole("button", { name: "Retry" }).click();
+  await until(page, () => mock.pictures.jobs.length === 2);
+  mock.pictures.fail(mock.pictures.jobs[0], "The engine ran out of memory. Choose a smaller size.");
+  await page.getByText("The engine ran out of memory. Choose a smaller size.").waitFor();
+  await axe(page, "create, failed");
+}));
+
+test("the form is what the model takes", () => open({}, async (page, mock) => {
+  await page.getByRole("button", { name: "More", exact: true }).click();
+  for (const label of ["Leave out", "Steps", "Guidance (CFG)", "Sampler", "Seed", "CLIP skip"]) await page.getByLabel(label, { exact: true }).first().waitFor();
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("12");
+  await page.getByRole("spinbutton", { name: "Seed", exact: true }).fill("77");
+  await page.getByRole("button", { name: "Add a LoRA" }).click();
+  await page.keyboard.type("soft-light");
+  await axe(page, "create, more");
+  await prompt(page).fill("A fox");
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 1);
+  const { request } = mock.pictures.jobs[0];
+  assert.deepEqual([request.steps, request.seed, request.loras], [12, 77, [{ name: "soft-light", weight: 1 }]]);
+  await page.getByRole("button", { name: /Change model/ }).click();
+  await page.getByText("Not ready. Its files are not here yet.").waitFor();
+  await axe(page, "create, models");
+  await page.getByRole("radio", { name: /GPT Image 1/ }).click();
+  await page.getByLabel("Quality").waitFor();
+  assert.equal(await page.getByLabel("Steps").count(), 0);
+  assert.equal(await page.getByLabel("Leave out").count(), 0);
+  await page.getByText("$0.042").first().waitFor();
+  assert.equal(await page.locator(".shape").count(), 3);
+  await page.getByRole("button", { name: "Anime" }).click();
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 2);
+  assert.deepEqual([mock.pictures.jobs[0].model, mock.pictures.jobs[0].request.style, mock.pictures.jobs[0].request.steps], ["prv_1/gpt-image-1", "anime", undefined]);
+}));
+
+test("prompt keys: history and weights", () => open({}, async (page) => {
+  await prompt(page).fill("a red cat");
+  await page.waitForFunction(() => true);
+  await page.keyboard.press("Alt+ArrowUp");
+  await page.waitForFunction(() => document.querySelector("#picture-prompt").value === "An earlier prompt");
+  await page.keyboard.press("Alt+ArrowUp");
+  assert.equal(await prompt(page).inputValue(), "The first prompt");
+  await page.keyboard.press("Alt+ArrowDown");
+  await page.keyboard.press("Alt+ArrowDown");
+  assert.equal(await prompt(page).inputValue(), "a red cat");
+  await prompt(page).evaluate((it) => it.setSelectionRange(2, 5));
+  await page.keyboard.press("Control+ArrowUp");
+  assert.equal(await prompt(page).inputValue(), "a (red:1.1) cat");
+  await page.keyboard.press("Control+ArrowUp");
+  assert.equal(await prompt(page).inputValue(), "a (red:1.2) cat");
+  await page.keyboard.press("Control+ArrowDown");
+  await page.keyboard.press("Control+ArrowDown");
+  assert.equal(await prompt(page).inputValue(), "a red cat");
+}));
+
+test("a dropped picture: recall its parameters, or start from it", () => open({}, async (page, mock) => {
+  const drop = (data) => page.evaluate((bytes) => { const file = new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }), data = new DataTransfer(); data.items.add(file); document.querySelector(".create").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })); }, [...data]);
+  await prompt(page).waitFor();
+  await drop(png(5, 24, 24, "A glass garden\nNegative prompt: blurry\nSteps: 12, Sampler: Euler a, Seed: 987654321"));
+  await page.getByText("It says how it was made (a1111).").waitFor();
+  await axe(page, "create, dropped");
+  await page.getByRole("button", { name: "Recall its parameters" }).click();
+  assert.equal(await prompt(page).inputValue(), "A glass garden");
+  await page.getByRole("button", { name: "More", exact: true }).click();
+  assert.equal(await page.getByRole("spinbutton", { name: "Steps" }).inputValue(), "12");
+  assert.equal(await page.getByRole("spinbutton", { name: "Seed", exact: true }).inputValue(), "987654321");
+  await drop(png(6, 24, 24));
+  await page.getByRole("button", { name: "Use as input" }).click();
+  await page.getByText("Picture to picture").waitFor();
+  await page.getByRole("slider", { name: "How much changes" }).fill("0.4");
+  await axe(page, "create, with input");
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 1);
+  const { request } = mock.pictures.jobs[0];
+  assert.deepEqual([request.task, request.strength, request.seed], ["img2img", 0.4, 987654321]);
+  assert.match(request.init_asset, /^ast_/);
+}, { allow: /404/ }));
+
+test("without a model it says what to do", () => open({ noPictureModel: true }, async (page) => {
+  await page.getByText("There is no picture model yet.").waitFor();
+  await page.getByRole("link", { name: "Connect a service" }).waitFor();
+  await axe(page, "create, no model");
+}));
+
+test("a small phone: generate by touch, nothing scrolls sideways, the rest is under More", () => open({}, async (page, mock) => {
+  await prompt(page).fill("A paper boat");
+  await page.getByRole("button", { name: "Generate" }).tap();
+  await until(page, () => mock.pictures.jobs.length === 1);
+  mock.pictures.start(mock.pictures.jobs[0]); mock.pictures.finish(mock.pictures.jobs[0]);
+  await page.locator(".tile-link img").waitFor();
+  assert.equal(await sideways(page), 0);
+  await axe(page, "create, phone");
+  await shoot(page, "create-small-phone-light");
+  await page.locator(".rail").getByRole("button", { name: "More" }).tap();
+  await page.getByRole("menuitem", { name: "Activity" }).waitFor();
+  await page.keyboard.press("Escape");
+}, { device: SMALL_PHONE }));
+
+for (const colorScheme of ["light", "dark"])
+  test(`pictures of Create to look at, ${colorScheme}`, () => open({}, async (page, mock) => {
+    await page.getByRole("heading", { name: "Make a picture" }).waitFor();
+    await axe(page, `create, empty, ${colorScheme}`);
+    await shoot(page, `create-empty-desktop-${colorScheme}`);
+    for (const [text, count] of [["A lighthouse in a storm, oil painting, warm light", 1], ["Portrait of an old clockmaker at his bench", 4], ["A paper boat on a rain puddle", 1], ["Greenhouse full of ferns", 1]]) {
+      await prompt(page).fill(text);
+      await page.getByLabel("How many").selectOption(String(count));
+      await page.keyboard.press("Control+Enter");
+      const n = mock.pictures.jobs.length;
+      await until(page, () => mock.pictures.jobs.length === n || mock.pictures.jobs[0].prompt === text);
+    }
+    await until(page, () => mock.pictures.jobs.length === 4);
+    const [waits, runs, four, one] = mock.pictures.jobs;
+    for (const job of [one, four]) { mock.pictures.start(job); mock.pictures.finish(job); }
+    mock.pictures.start(runs); mock.pictures.step(runs, 5); mock.pictures.preview(runs);
+    assert.equal(waits.state, "queued");
+    await page.locator(".tile .preview").waitFor();
+    await page.getByText("Step 5 of 8").waitFor();
+    await axe(page, `create, ${colorScheme}`);
+    await shoot(page, `create-desktop-${colorScheme}`);
+  }, { device: { ...DESKTOP, colorScheme } }));
