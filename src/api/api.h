@@ -38,10 +38,13 @@
 	X(access)         \
 	X(characters)     \
 	X(personas)       \
+	X(looks)          \
 	X(conversations)  \
 	X(exchange)       \
 	X(messages)       \
 	X(search)         \
+	X(assets)         \
+	X(asset_files)    \
 	X(temporary)      \
 	X(models)        \
 	X(picture_models) \

@@ -106,6 +106,11 @@ struct atl_chat_model {
 };
 enum atl_err atl_chat_models(struct atl_loop *loop, const struct atl_chat_endpoint *endpoint, struct atl_arena *arena,
 			     struct atl_chat_model **ret, size_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;
+/* One whole answer, waited for; not streamed, reasoning dropped. `total_ms` bounds it (UPSTREAM_TIMEOUT). For short
+ * helper texts: conversations use atl_chat_start(). */
+enum atl_err atl_chat_complete_sync(struct atl_loop *loop, const struct atl_chat_endpoint *endpoint,
+				    struct atl_arena *arena, const struct atl_chat_request *request, unsigned total_ms,
+				    const char **ret_text, struct atl_errinfo *info) ATL_MUST_USE;
 /* llama.cpp only: tokens of a plain text, and the prompt its template makes of messages. */
 enum atl_err atl_chat_tokenize_sync(struct atl_loop *loop, const struct atl_chat_endpoint *endpoint,
 				    struct atl_arena *arena, const char *text, int64_t *ret_tokens,
