@@ -1,8 +1,7 @@
-/* characters.c - /api/v1/characters and the pictures behind /api/v1/assets. */
+/* characters.c - /api/v1/characters. */
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/asset.h"
 #include "core/card.h"
 #include "core/character.h"
 #include "media/picture.h"
@@ -28,10 +27,6 @@ static const struct atl_query_param list_params[] = {
 	{"q", ATL_JT_STR, 0, 200, NULL, "in the name"},
 	{"tag", ATL_JT_STR, 0, 200, NULL, "has this tag"},
 	{"archived", ATL_JT_BOOL, 0, 0, NULL, "the archived ones instead"},
-	{0},
-};
-static const struct atl_query_param asset_params[] = {
-	{"width", ATL_JT_INT, 0, 512, NULL, "a thumbnail of this width: 64, 128, 256 or 512"},
 	{0},
 };
 
@@ -199,26 +194,6 @@ static void handle_delete_avatar(struct atl_req *req)
 	answer(req, err, 200, &character, &info);
 }
 
-static void handle_asset(struct atl_req *req)
-{
-	struct atl_errinfo info = {0};
-	struct atl_asset asset;
-	const char *path = NULL, *width_text = atl_req_query(req, "width");
-	int64_t width = 0;
-	enum atl_err err = atl_asset_get(atl_api_app(req), &req->arena, atl_api_user(req), atl_req_param(req, "id"),
-					 &asset, &info);
-	if (!err && width_text && !atl_str_i64(width_text, 0, 512, &width))
-		err = atl_fail_field(&info, ATL_ERR_INVALID, "width", "must be one of: 64, 128, 256, 512");
-	if (!err)
-		err = atl_asset_path(atl_api_app(req), &req->arena, &asset, width, &path, &info);
-	if (err) {
-		atl_api_fail(req, err, &info);
-		return;
-	}
-	const char *etag = atl_arena_printf(&req->arena, "\"%.32s-%lld\"", asset.sha256, (long long)width);
-	atl_res_file(req, path, asset.media_type, etag, "private, max-age=31536000, immutable");
-}
-
 #define TAG "Characters"
 const struct atl_route atl_characters_routes[] = {
 	{.method = ATL_GET, .path = "/api/v1/characters", .permission = "characters.use", .handler = handle_list, .tag = TAG,
@@ -243,7 +218,5 @@ const struct atl_route atl_characters_routes[] = {
 	 .out = &atl_character_desc, .body_max = ATL_PICTURE_BYTES_MAX},
 	{.method = ATL_DELETE, .path = "/api/v1/characters/{id}/avatar", .permission = "characters.use",
 	 .handler = handle_delete_avatar, .tag = TAG, .summary = "Remove the avatar", .out = &atl_character_desc},
-	{.method = ATL_GET, .path = "/api/v1/assets/{id}", .permission = "session", .handler = handle_asset, .tag = "Assets",
-	 .summary = "A stored picture or its thumbnail", .out_type = "image/webp", .query = asset_params},
 	{0},
 };

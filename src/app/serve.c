@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "blob/blob.h"
+#include "core/asset.h"
 #include "core/auth.h"
 #include "core/engine.h"
 #include "core/events.h"
@@ -272,6 +273,12 @@ static enum atl_err pictures_up(struct serve *s, struct atl_errinfo *info)
 static void pictures_down(struct serve *s)
 {
 	atl_pictures_destroy(s->app.pictures);
+}
+
+/* Files whose asset never came to be, after a kill. */
+static enum atl_err assets_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_assets_recover(&s->app, info);
 }
 
 static enum atl_err metrics_up(struct serve *s, struct atl_errinfo *info)
@@ -539,6 +546,7 @@ static const struct step {
 	{ "loops", loops_up, NULL, loops_down },
 	{ "pool", pool_up, NULL, pool_down },
 	{ "blobs", blobs_up, NULL, blobs_down },
+	{ "assets", assets_up, NULL, NULL },
 	{ "pictures", pictures_up, NULL, pictures_down },
 	{ "events", events_up, NULL, events_down },
 	{ "providers", providers_up, NULL, NULL },
@@ -637,6 +645,7 @@ static void housekeeping(struct serve *s)
 		{ "write times of last use", atl_auth_flush },
 		{ "remove expired sessions", atl_session_purge },
 		{ "remove old idempotency keys", atl_idempotency_purge },
+		{ "empty the trash", atl_assets_purge },
 	};
 
 	for (size_t i = 0; i < ATL_COUNT(tasks); i++) {

@@ -179,6 +179,16 @@ enum atl_err atl_asset_zip_open(struct atl_app *app, const char *user_id, const 
 bool atl_asset_zip_read(void *zip, void *room, size_t want); /* exactly `want` bytes; false: a file is gone */
 void atl_asset_zip_close(void *zip);
 
+/* An address of the file that works without signing in for `ttl_ms`; absolute where the server knows its own. In the
+ * arena; NULL: no memory. */
+const char *atl_asset_signed_url(const struct atl_app *app, struct atl_arena *arena, const char *id, int64_t ttl_ms);
+/* What such an address names. NOT_FOUND: it was not made here; GONE: its time is over. */
+enum atl_err atl_asset_by_address(struct atl_app *app, struct atl_arena *arena, const char *id, const char *exp,
+				  const char *sig, struct atl_asset *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* The file without what tells how it was made; the AI mark stays. Appends to `out`. */
+enum atl_err atl_asset_strip(struct atl_app *app, struct atl_arena *arena, const struct atl_asset *asset,
+			     struct atl_buf *out, struct atl_errinfo *info) ATL_MUST_USE;
+
 /* ---- changing ---- */
 struct atl_asset_change {
 	const char *title;	     /* NULL: stays */

@@ -154,3 +154,14 @@ enum atl_err atl_asset_details(struct atl_app *app, struct atl_arena *arena, con
 	*ret = d->out;
 	return ATL_OK;
 }
+
+enum atl_err atl_asset_strip(struct atl_app *app, struct atl_arena *arena, const struct atl_asset *asset,
+			     struct atl_buf *out, struct atl_errinfo *info)
+{
+	/* made from a supplied picture, unless it came from words alone */
+	struct atl_metadata_out nothing = {.composite = asset->task && !atl_str_starts(asset->task, "txt2")};
+	const void *data;
+	size_t length;
+	enum atl_err err = atl_asset_read(app, arena, asset, &data, &length, info);
+	return err ? err : atl_metadata_write(data, length, &nothing, out, info);
+}

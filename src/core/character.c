@@ -98,7 +98,7 @@ static enum atl_err read_row(struct atl_rows *rows, struct atl_arena *arena, str
 		if (!avatar)
 			return ATL_ERR_NOMEM;
 		avatar->id = atl_col_text(rows, 13, arena);
-		avatar->url = atl_arena_printf(arena, "/api/v1/assets/%s", avatar->id);
+		avatar->url = atl_arena_printf(arena, "/api/v1/assets/%s/file", avatar->id);
 		avatar->width = atl_col_int(rows, 14);
 		avatar->height = atl_col_int(rows, 15);
 		out->avatar = avatar;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "blob/blob.h"
+#include "core/asset.h"
 #include "core/auth.h"
 #include "core/events.h"
 #include "core/generation.h"
@@ -70,6 +71,7 @@ static void parts_up(struct site *site)
 	app->loop_count = 1;
 	assert_ok(atl_pool_create(4, 256, &app->pool, &info), &info);
 	assert_ok(atl_blobs_create(site->blob_dir, &app->blobs, &info), &info);
+	assert_ok(atl_assets_recover(app, &info), &info);
 	assert_ok(atl_pictures_create(site->loop, app->decode_program, &app->pictures, &info), &info);
 	assert_ok(atl_events_create(&events, &app->events, &info), &info);
 	assert_ok(atl_message_interrupt_all(app->db, &count, &info), &info);

@@ -212,7 +212,7 @@ static void test_avatars(void **state)
 
 		assert_int_equal(int_at(req, "avatar.width"), 100);
 		assert_int_equal(int_at(req, "avatar.height"), 80);
-		assert_string_equal(url, fmt("/api/v1/assets/%s", asset));
+		assert_string_equal(url, fmt("/api/v1/assets/%s/file", asset));
 		for (size_t w = 0; w < ATL_COUNT(widths); w++) {
 			req = expect(ask(site, &owner, fmt("GET %s%s", url, widths[w]), NULL), 200);
 			assert_string_equal(atl_mock_header(req, "Content-Type"), "image/webp");
