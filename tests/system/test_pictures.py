@@ -1,7 +1,12 @@
 """Avatars: decoded in a child process; whatever is sent, the server answers in words and stays up."""
+import os
+import re
 import struct
+import subprocess
 import threading
 import zlib
+from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -57,3 +62,53 @@ def test_what_is_no_picture_is_refused_in_words(owner, character, data):
     assert len(answer.json()["detail"]) > 10
     assert owner.get(f"/api/v1/characters/{character['id']}")["avatar"] is None
     assert put(owner, character, png()).status_code == 200
+
+
+def mutate(data, random):
+    """One to three changes behind the signature; check sums stay wrong, as they would on the way."""
+    data = bytearray(data)
+    for _ in range(random.randint(1, 3)):
+        at = random.randrange(8, len(data))
+        kind = random.randrange(4)
+        if kind == 0:
+            data[at] ^= 1 << random.randrange(8)
+        elif kind == 1:
+            data[at:at + random.randint(1, 20)] = random.randbytes(random.randint(0, 20))
+        elif kind == 2:
+            data[at:at] = data[8:8 + random.randint(1, 60)]
+        else:
+            del data[max(at, 20):]
+        if len(data) < 30:
+            break
+    return bytes(data)
+
+
+def test_mutated_uploads_leave_the_server_alone(server, owner, character):
+    random = Random(4)
+    good = png(48, 32)
+    before = server.process.pid
+    seen = set()
+    for _ in range(150):
+        answer = put(owner, character, mutate(good, random))
+        assert answer.status_code in (200, 400, 422), answer.text
+        seen.add(answer.status_code)
+        if answer.status_code != 200:
+            assert len(answer.json()["detail"]) > 10
+    assert 422 in seen
+    assert put(owner, character, good).status_code == 200
+    assert server.process.pid == before and server.process.poll() is None and not server.children()
+
+
+@pytest.mark.skipif(not os.environ.get("ATELIER_BIN_RELEASE"), reason="ATELIER_BIN_RELEASE is not set")
+def test_ten_thousand_mutated_files_of_each_kind():
+    """Straight to the decoder, without the server between: PNG, JPEG, WebP, GIF, MP4, WebM."""
+    build = Path(os.environ["ATELIER_BIN_RELEASE"]).resolve().parents[2]
+    root = Path(__file__).resolve().parents[2]
+    run = subprocess.run([build / "tests/unit/media/test_media_mutated"], capture_output=True, text=True, timeout=1500,
+                         env={"PATH": "/usr/bin:/bin", "MUTATIONS": "10000", "MEDIA_CASES": str(root / "tests/cases/media"),
+                              "ATELIER_DECODE": str(build / "src/worker/atelier-decode")})
+    print(run.stdout, run.stderr[-3000:])
+    assert run.returncode == 0
+    lines = re.findall(r"^# (\w+): 10000 mutated files: (\d+) read, (\d+) refused in words, (\d+) ended", run.stdout, re.M)
+    assert [line[0] for line in lines] == ["png", "jpeg", "webp", "gif", "mp4", "webm"]
+    assert all(int(line[3]) <= 100 for line in lines), "more than one in a hundred ends its child"
