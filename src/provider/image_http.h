@@ -25,6 +25,12 @@ struct atl_image_ask {
 	bool repeatable; /* safe to send again after 5xx, a cut or 429: reads and status polls; paid submits are not,
 			    except after 429 and 503, which say that nothing was begun */
 	size_t max_bytes; /* 0: ATL_IMAGE_ANSWER_MAX */
+	struct atl_buf *into; /* a 2xx body goes here instead of into the arena; NULL */
+	const char *key_origin; /* "https://rest.fal.ai": another origin of the same service that may see the key */
+	/* A 2xx answer of text/event-stream is given here piece by piece, on the run's thread; then `body` stays empty.
+	 * An error ends the exchange with it. NULL: collected like any other. */
+	enum atl_err (*on_stream)(void *arg, const char *data, size_t length, struct atl_errinfo *info);
+	void *stream_arg;
 	unsigned first_byte_ms, total_ms; /* 0: 60 s, 120 s */
 };
 struct atl_image_answer {
@@ -38,14 +44,19 @@ struct atl_image_answer {
 enum atl_err atl_image_http(const struct atl_image_run *run, struct atl_arena *arena, const struct atl_image_ask *ask,
 			    struct atl_image_answer *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* As above and a 2xx with a JSON body, parsed; every other answer is an error with the service's own words in it:
- * 401/403 UPSTREAM_AUTH, 402 UPSTREAM_QUOTA, 404 UPSTREAM_MODEL, 422 and known refusals UPSTREAM_REFUSED, 429
- * UPSTREAM_RATE, 413 TOO_LARGE, other 4xx INVALID, 5xx UPSTREAM, not JSON UPSTREAM_FORMAT. */
+ * 401/403 UPSTREAM_AUTH, 402 UPSTREAM_QUOTA, 404 UPSTREAM_MODEL, 422 and known refusals UPSTREAM_REFUSED (a 422 with a
+ * list of mistakes: INVALID), 429 UPSTREAM_RATE, 413 TOO_LARGE, other 4xx INVALID, 5xx UPSTREAM, not JSON
+ * UPSTREAM_FORMAT. The key never gets into the words. */
 enum atl_err atl_image_http_json(const struct atl_image_run *run, struct atl_arena *arena,
 				 const struct atl_image_ask *ask, struct atl_json **ret,
 				 struct atl_errinfo *info) ATL_MUST_USE;
-/* The error of an answer that was no success; `what` names the step ("submit"). */
+/* The error of an answer that was no success; `what` names the step ("submit") where the service has no words; NULL. */
 enum atl_err atl_image_http_error(const struct atl_image_run *run, const struct atl_image_answer *answer,
 				  const char *what, struct atl_errinfo *info);
+const char *atl_image_answer_header(struct atl_arena *arena, const struct atl_image_answer *answer,
+				    const char *name); /* NULL: not there */
+bool atl_image_key_allowed(const struct atl_image_endpoint *endpoint, const char *url, const char *key_origin);
+
 /* Fetch a result: https or what the guard allows, no key sent to another host, at most run->max_result_bytes, checked
  * against Content-Length (cut: once again from the start) and its first bytes (UPSTREAM_FORMAT when it is no picture or
  * video). `out` is initialised by the caller with the cap. */
