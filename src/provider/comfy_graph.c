@@ -293,6 +293,8 @@ static enum atl_err read_title(struct atl_arena *arena, struct atl_comfy_graph *
 		input.type = type_of(node, value->key, value);
 		if (!input.name)
 			return ATL_ERR_NOMEM;
+		if (input.type == ATL_COMFY_INTEGER && type_of_name(node, value->key, input.name) == ATL_COMFY_NUMBER)
+			input.type = ATL_COMFY_NUMBER; /* "strength": 1 */
 		err = comfy_add_input(graph, &input, info);
 		at += length;
 	}

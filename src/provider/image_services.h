@@ -6,5 +6,7 @@
 
 extern const struct atl_image_ops atl_image_local; /* image_local.c: atelier-image on this machine */
 extern const struct atl_image_ops atl_image_fake;  /* image_fake.c: scripted, for tests */
+extern const struct atl_image_ops atl_image_comfyui; /* image_comfyui.c: ComfyUI servers */
+extern const struct atl_image_ops atl_image_a1111; /* image_a1111.c: AUTOMATIC1111, Forge, SD.Next */
 
 #endif
