@@ -48,6 +48,7 @@
 	X(temporary)      \
 	X(models)        \
 	X(picture_models) \
+	X(styles)         \
 	X(engine)        \
 	X(transfers)     \
 	X(providers)     \

@@ -1,12 +1,10 @@
 /* style.c - see style.h. */
-#include "core/style.h"
+#include "core/style_int.h"
 
 #include <string.h>
 
 #include "base/str.h"
-#include "db/db.h"
 
-#define COLUMNS "id, user_id, name, prompt, negative_prompt, model, params, shared, version, created_at, updated_at"
 #define OFF(member) offsetof(struct atl_style, member)
 
 static const struct atl_json_field FIELDS[] = {
@@ -31,7 +29,7 @@ struct find {
 	struct atl_style out;
 };
 
-static void read_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_style *out)
+void atl_style_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_style *out)
 {
 	const char *params = atl_col_text(rows, 6, arena);
 	struct atl_json *tree = NULL;
@@ -50,7 +48,7 @@ static enum atl_err find_fn(struct atl_conn *conn, void *arg, struct atl_errinfo
 	struct find *f = arg;
 	struct atl_rows *rows;
 	enum atl_err err = atl_query(conn, &rows, info,
-				     "SELECT " COLUMNS " FROM styles WHERE (user_id = ? OR shared = 1) AND (id = ? OR name = ?) "
+				     "SELECT " ATL_STYLE_COLUMNS " FROM styles WHERE (user_id = ? OR shared = 1) AND (id = ? OR name = ?) "
 				     "ORDER BY CASE WHEN id = ? THEN 0 WHEN user_id = ? THEN 1 ELSE 2 END, id LIMIT 1",
 				     "sssss", f->user_id, f->wanted, f->wanted, f->wanted, f->user_id);
 
@@ -58,7 +56,7 @@ static enum atl_err find_fn(struct atl_conn *conn, void *arg, struct atl_errinfo
 		return err;
 	if (!atl_rows_next(rows, &err, info))
 		return err ? err : atl_fail_field(info, ATL_ERR_NOT_FOUND, "style", "There is no style \"%s\".", f->wanted);
-	read_row(rows, f->arena, &f->out);
+	atl_style_row(rows, f->arena, &f->out);
 	atl_rows_close(rows);
 	return ATL_OK;
 }

@@ -19,6 +19,15 @@ struct atl_wildcard { /* the API's Wildcard */
 };
 extern const struct atl_json_desc atl_wildcard_desc;
 
+enum atl_err atl_wildcard_list(struct atl_app *app, struct atl_arena *arena, const char *user_id,
+			       struct atl_wildcard **ret, size_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;
+/* Makes the one of this name, or replaces its lines. INVALID: the name (letters, digits, - _ / . and blanks), too long;
+ * POLICY; CONFLICT: too many. */
+enum atl_err atl_wildcard_save(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
+			       const char *name, const char *entries, struct atl_wildcard *ret,
+			       struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_wildcard_delete(struct atl_app *app, const struct atl_identity *who, const char *id,
+				 struct atl_errinfo *info) ATL_MUST_USE;
 /* The lines of one; NOT_FOUND. */
 enum atl_err atl_wildcard_lines(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *name,
 				const char **ret, struct atl_errinfo *info) ATL_MUST_USE;
