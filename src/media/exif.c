@@ -5,6 +5,8 @@
 #include "media/bytes.h"
 #include "media/metadata.h"
 
+#define GUESS_FROM 4096 /* bytes of a comment that tell its byte order */
+
 enum { TAG_ORIENTATION = 0x0112, TAG_EXIF_IFD = 0x8769, TAG_USER_COMMENT = 0x9286 };
 enum { TYPE_ASCII = 2, TYPE_SHORT = 3, TYPE_LONG = 4, TYPE_UNDEFINED = 7 };
 
@@ -77,7 +79,7 @@ static bool get_entry(const struct tiff *t, size_t offset, size_t index, struct 
 static enum atl_charset guess_utf16(const struct tiff *t, const uint8_t *p, size_t length)
 {
 	size_t zeros[2] = {0};
-	for (size_t i = 0; i < length; i++)
+	for (size_t i = 0; i < length && i < GUESS_FROM; i++)
 		zeros[i % 2] += p[i] == 0;
 	if (length >= 2 && (atl_be16(p) == 0xfeff || atl_be16(p) == 0xfffe))
 		return p[0] == 0xfe ? ATL_CHARSET_UTF16BE : ATL_CHARSET_UTF16LE;
@@ -88,7 +90,7 @@ static enum atl_charset guess_utf16(const struct tiff *t, const uint8_t *p, size
 
 static void read_comment(struct atl_arena *arena, const struct tiff *t, const struct entry *e, struct atl_texts *texts)
 {
-	if (e->bytes < 8)
+	if (e->bytes < 8 || texts->count == ATL_TEXTS_MAX || texts->bytes == ATL_TEXTS_BYTES_MAX)
 		return;
 	const uint8_t *p = e->value + 8;
 	size_t length = e->bytes - 8;

@@ -120,9 +120,10 @@ static void split_brackets(struct atl_arena *arena, struct atl_recall *recall, c
 	struct atl_buf wanted, unwanted;
 	atl_buf_init(&wanted, strlen(text) + 1);
 	atl_buf_init(&unwanted, strlen(text) + 1);
+	const char *last_close = strrchr(text, ']');
 	while (*text) {
-		size_t length = *text == '[' ? strcspn(text, "]") : 0;
-		if (length && text[length]) {
+		size_t length = *text == '[' && last_close && text < last_close ? strcspn(text, "]") : 0;
+		if (length) {
 			if (unwanted.length)
 				atl_buf_addc(&unwanted, ' ');
 			atl_buf_add(&unwanted, text + 1, length - 1);

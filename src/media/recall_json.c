@@ -4,6 +4,9 @@
 #include "base/str.h"
 #include "media/recall.h"
 
+#define TAG_MAX_BYTES 600
+#define TAGS_MAX 256 /* further ones stay in the prompt */
+
 /* ---- reading what others wrote ---- */
 
 static bool is_name_char(char c)
@@ -113,6 +116,17 @@ static double lora_weight(const char *text)
 	return atl_str_double(part, &weight) ? weight : 1;
 }
 
+/* Bytes of `<lora:...>` at `p`; 0: it is something else. */
+static size_t tag_length(const char *p)
+{
+	if (!atl_str_starts(p, "<lora:") && !atl_str_starts(p, "<lyco:"))
+		return 0;
+	size_t length = 6;
+	while (length < TAG_MAX_BYTES && p[length] && p[length] != '\n' && p[length] != '>')
+		length++;
+	return length < TAG_MAX_BYTES && p[length] == '>' ? length + 1 : 0;
+}
+
 /* Take the comma that a removed tag leaves doubled or at an end. */
 static void tidy(struct atl_buf *out, const char **rest)
 {
@@ -143,18 +157,18 @@ void atl_recall_take_loras(struct atl_arena *arena, struct atl_recall *recall)
 		return;
 	atl_buf_init(&out, strlen(recall->prompt) + 1);
 	const char *p = recall->prompt;
-	while (*p) {
-		size_t tag = atl_str_starts(p, "<lora:") || atl_str_starts(p, "<lyco:") ? strcspn(p, ">\n") : 0;
-		size_t name = tag ? strcspn(p + 6, ":>\n") : 0;
-		if (!tag || p[tag] != '>' || !name || recall->lora_count == ATL_METADATA_LORAS_MAX) {
+	for (unsigned tags = 0; *p;) {
+		size_t tag = tags < TAGS_MAX ? tag_length(p) : 0, name = tag ? strcspn(p + 6, ":>") : 0;
+		if (!name || recall->lora_count == ATL_METADATA_LORAS_MAX) {
 			atl_buf_addc(&out, *p++);
 			continue;
 		}
 		const char *copy = atl_arena_strndup(arena, p + 6, name);
-		const char *weight = p[6 + name] == ':' ? atl_arena_strndup(arena, p + 7 + name, tag - name - 7) : "1";
+		const char *weight = p[6 + name] == ':' ? atl_arena_strndup(arena, p + 7 + name, tag - name - 8) : "1";
 		if (copy && weight)
 			(void)atl_recall_add_lora(arena, recall, copy, lora_weight(weight));
-		p += tag + 1;
+		p += tag;
+		tags++;
 		tidy(&out, &p);
 	}
 	while (out.length && strchr(" \t\n", out.data[out.length - 1]))

@@ -87,12 +87,12 @@ void atl_texts_add(struct atl_arena *arena, struct atl_texts *texts, const char 
 	if (!length || length > 2 * ATL_METADATA_TEXT_MAX || texts->count == ATL_TEXTS_MAX ||
 	    length > ATL_TEXTS_BYTES_MAX - texts->bytes)
 		return;
+	texts->bytes += length;
 	struct atl_text text = {.key = atl_arena_strdup(arena, key)};
 	text.text = atl_text_decode(arena, charset, data, length, &text.length);
 	if (!text.key || !text.text || !text.length || text.length > ATL_METADATA_TEXT_MAX)
 		return;
 	texts->items[texts->count++] = text;
-	texts->bytes += length;
 }
 
 const struct atl_text *atl_texts_find(const struct atl_texts *texts, const char *key)

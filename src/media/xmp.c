@@ -4,7 +4,7 @@
 #include "base/str.h"
 
 #define SOURCE_TYPE "http://cv.iptc.org/newscodes/digitalsourcetype/"
-#define URI_WITHIN 300 /* bytes after the property's name in which its URI begins */
+#define URI_WITHIN 300 /* bytes after the property's name in which its URI is */
 
 static bool is_space(char c)
 {
@@ -104,10 +104,8 @@ bool atl_xmp_ai_marked(const char *packet)
 					      "algorithmicMedia", "compositeSynthetic"};
 	static const char vocabulary[] = "digitalsourcetype/";
 	for (const char *p = strstr(packet, "DigitalSourceType"); p; p = strstr(p + 1, "DigitalSourceType")) {
-		const char *uri = strstr(p, vocabulary);
+		const char *uri = memmem(p, strnlen(p, URI_WITHIN), vocabulary, sizeof vocabulary - 1);
 		if (!uri)
-			return false;
-		if (uri - p > URI_WITHIN)
 			continue;
 		const char *term = uri + sizeof vocabulary - 1;
 		size_t length = strspn(term, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
