@@ -122,8 +122,8 @@ VipsImage *decode_normalise(VipsImage *image)
 	return memory;
 }
 
-/* How much smaller the file may be decoded where nothing but thumbnails is asked: the result stays twice as large as
- * the largest of them, so that the last step is a good one. A thumbnail's width is measured upright. */
+/* How much smaller the file may be decoded where nothing but thumbnails is asked: as long as the largest of them still
+ * comes out of it. The formats' own reduction is about as good as a mean of the pixels. Widths are measured upright. */
 static int shrink_for(const struct atl_decode_ask *ask, uint32_t width)
 {
 	uint32_t widest = 64; /* what the hashes need */
@@ -132,7 +132,7 @@ static int shrink_for(const struct atl_decode_ask *ask, uint32_t width)
 	for (size_t i = 0; i < ask->width_count; i++)
 		widest = ask->widths[i] > widest ? ask->widths[i] : widest;
 	int shrink = 1;
-	while (shrink < 8 && width / (uint32_t)(shrink * 2) >= 2 * widest)
+	while (shrink < 8 && width / (uint32_t)(shrink * 2) >= widest)
 		shrink *= 2;
 	return shrink;
 }

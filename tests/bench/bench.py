@@ -295,8 +295,41 @@ def measure_gateway():
     return rows
 
 
+def bench_program(name, *arguments):
+    program = pathlib.Path(BIN).resolve().parents[2] / "tests/bench" / name
+    output = subprocess.run(["taskset", "-c", "0", program, *arguments], capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def measure_png():
+    rows = []
+    for one in bench_program("bench_png"):
+        rows.append((f"PNG of 1024 x 1024 RGB, photo-like, sensor noise {one['noise']}", f"{one['ours_ms']:.0f} ms CPU",
+                     f"libpng level 6 {one['libpng_ms']:.0f} ms", f"{one['speed']:.1f} x as fast, {one['size']:.2f} x the size",
+                     ">= 8 x, <= 1.10 x" if one["noise"] == 3 else ""))
+    return rows
+
+
+def measure_thumbs():
+    decode = pathlib.Path(BIN).resolve().parents[1] / "worker/atelier-decode"
+    with tempfile.TemporaryDirectory(prefix="atelier-bench-") as folder:
+        photo, ours, theirs = folder + "/photo.jpg", folder + "/ours.webp", folder + "/theirs.webp"
+        bench_program("bench_thumbs", "make", photo)
+        pairs = []
+        for _ in range(5):
+            mine = bench_program("bench_thumbs", "run", decode, photo, "64", ours)[0]["per_cpu_s"]
+            peer = json.loads(subprocess.run(
+                ["taskset", "-c", "0", "node", ROOT / "tests/bench/sharp_thumbs.cjs", os.environ["SHARP_DIR"], photo, "64",
+                 theirs], capture_output=True, text=True, check=True).stdout)["per_cpu_s"]
+            pairs.append((mine / peer, mine, peer))
+        ratio, mine, peer = sorted(pairs)[len(pairs) // 2]
+        quality = [bench_program("bench_thumbs", "compare", photo, thumb)[0]["psnr_db"] for thumb in (ours, theirs)]
+    return [("thumbnails, 2048 x 2048 JPEG to 512 WebP", f"{mine:.0f} per CPU second, {quality[0]:.1f} dB",
+             f"sharp {peer:.0f}, {quality[1]:.1f} dB", f"{ratio:.2f} x", ">= 1.0")]
+
+
 MEASURES = {"http": measure_http, "idle": measure_idle, "writes": measure_writes, "start": measure_start,
-            "chat": measure_chat, "gateway": measure_gateway}
+            "chat": measure_chat, "png": measure_png, "thumbs": measure_thumbs, "gateway": measure_gateway}
 HEAD = ("what", "Atelier", "peer, same run", "ratio", "bar")
 
 

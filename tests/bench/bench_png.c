@@ -1,9 +1,7 @@
 /* bench_png.c - our PNG encoder against libpng at level 6, on photo-like 1024 x 1024 RGB pictures.
  *
- * Prints one line of JSON for each picture: processor time and size of both. The pictures are sums of smooth noise from
- * coarse to fine (as photographs are) plus a sensor's noise of the given strength; the same every time.
+ * Prints one line of JSON for each picture: processor time and size of both. A picture's `noise` is that of photo.h.
  */
-#include <math.h>
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,66 +9,16 @@
 #include <time.h>
 
 #include "media/encode.h"
+#include "photo.h"
 
 #define SIDE 1024
 #define ROUNDS 5
-
-static uint32_t random_state = 1;
-
-static double random_unit(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 17;
-	random_state ^= random_state << 5;
-	return random_state / 4294967296.0;
-}
 
 static double cpu_seconds(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* Smooth noise: random values on a lattice of `cells`, between them blended by a smooth curve. */
-static void add_octave(float *plane, int cells, double strength)
-{
-	float *lattice = malloc(sizeof *lattice * (size_t)(cells + 1) * (size_t)(cells + 1));
-	if (!lattice)
-		abort();
-	for (int i = 0; i < (cells + 1) * (cells + 1); i++)
-		lattice[i] = (float)((random_unit() - 0.5) * 2 * strength);
-	for (int y = 0; y < SIDE; y++)
-		for (int x = 0; x < SIDE; x++) {
-			float fx = (float)x * (float)cells / SIDE, fy = (float)y * (float)cells / SIDE;
-			int ix = (int)fx, iy = (int)fy;
-			float u = fx - (float)ix, v = fy - (float)iy;
-			u = u * u * (3 - 2 * u);
-			v = v * v * (3 - 2 * v);
-			const float *l = lattice + iy * (cells + 1) + ix;
-			plane[y * SIDE + x] += (l[0] * (1 - u) + l[1] * u) * (1 - v) +
-					       (l[cells + 1] * (1 - u) + l[cells + 2] * u) * v;
-		}
-	free(lattice);
-}
-
-static double gauss(void)
-{
-	return sqrt(-2 * log(random_unit() + 1e-12)) * cos(6.283185307 * random_unit());
-}
-
-static void make_picture(unsigned char *rgb, double noise)
-{
-	static float planes[4][SIDE * SIDE]; /* brightness and three tints */
-	memset(planes, 0, sizeof planes);
-	for (int p = 0; p < 4; p++)
-		for (int cells = 2; cells <= 256; cells *= 2)
-			add_octave(planes[p], cells, (p ? 0.35 : 1.0) * 160.0 / cells);
-	for (int i = 0; i < SIDE * SIDE; i++)
-		for (int c = 0; c < 3; c++) {
-			double value = 128 + planes[0][i] + planes[c + 1][i] + noise * gauss();
-			rgb[i * 3 + c] = (unsigned char)(value < 0 ? 0 : value > 255 ? 255 : value);
-		}
 }
 
 static void to_buffer(png_structp png, png_bytep data, png_size_t length)
@@ -122,7 +70,7 @@ int main(void)
 		return 1;
 	for (size_t i = 0; i < ATL_COUNT(NOISES); i++) {
 		size_t theirs_size, ours_size;
-		make_picture(rgb, NOISES[i]);
+		photo_make(rgb, SIDE, NOISES[i]);
 		double theirs = time_of(rgb, false, &theirs_size), ours = time_of(rgb, true, &ours_size);
 		printf("{\"noise\": %.1f, \"libpng_ms\": %.2f, \"ours_ms\": %.2f, \"speed\": %.2f, \"libpng_bytes\": %zu, "
 		       "\"ours_bytes\": %zu, \"size\": %.3f}\n",
