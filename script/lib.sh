@@ -160,6 +160,64 @@ get_llama() {
 	rm -rf "$work"
 }
 
+# The back end that this machine can build and use: toolkit and device. ATELIER_SD_BACKEND overrules.
+sd_backend() {
+	if [ -n "${ATELIER_SD_BACKEND:-}" ]; then
+		printf '%s' "$ATELIER_SD_BACKEND"
+	elif command -v nvcc >/dev/null && [ -e /dev/nvidia0 ]; then
+		printf 'cuda'
+	elif command -v hipcc >/dev/null && [ -e /dev/kfd ]; then
+		printf 'rocm'
+	elif command -v glslc >/dev/null && pkg-config --exists vulkan && ls /dev/dri/renderD* >/dev/null 2>&1; then
+		printf 'vulkan'
+	else
+		printf 'cpu'
+	fi
+}
+
+sd_flags() { # BACKEND
+	# Without OpenMP for the same reason as llama.cpp. AVX2 where this processor has it; else what every x86-64 has.
+	printf '%s ' -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DSD_WEBP=OFF -DSD_WEBM=OFF -DGGML_OPENMP=OFF \
+		-DGGML_NATIVE=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON
+	if [ "$(uname -m)" = x86_64 ] && grep -qw avx2 /proc/cpuinfo; then
+		printf '%s ' -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON
+	fi
+	case $1 in
+	cuda) printf '%s ' -DSD_CUDA=ON ;;
+	vulkan) printf '%s ' -DSD_VULKAN=ON ;;
+	rocm) printf '%s ' -DSD_HIPBLAS=ON ;;
+	cpu) ;;
+	*) die "ATELIER_SD_BACKEND is cpu, cuda, vulkan or rocm, not $1" ;;
+	esac
+}
+
+# The picture engine's library, static and portable, its one header, and its command-line tool (the bench's peer).
+get_sd() {
+	local work tree
+	work=$(mktemp -d "$DEPS/sd.XXXXXX")
+	# pip asks the package's build system for its name even when it only downloads
+	"$DEPS/tools/bin/pip" --disable-pip-version-check install "scikit-build-core==$SD_BUILD_CORE_VERSION"
+	PIP_NO_BUILD_ISOLATION=0 fetch_package "$SD_PACKAGE" "$SD_VERSION" "$SD_SHA256" "$work" source
+	tar xzf "$work"/*.tar.gz -C "$work"
+	tree=$(dirname "$(dirname "$(find "$work" -path '*include/stable-diffusion.h' | head -n 1)")")
+	build_sd "$work" "$tree"
+	printf '%s\n' "$SD_VERSION-$(sd_backend)" >"$work/out/version"
+	rm -rf "$DEPS/sd"
+	mv "$work/out" "$DEPS/sd"
+	rm -rf "$work"
+}
+
+build_sd() { # WORK TREE
+	# shellcheck disable=SC2046
+	cmake -S "$2" -B "$1/build" -G Ninja $(sd_flags "$(sd_backend)") -DSD_BUILD_EXAMPLES=ON
+	ninja -j "$CORES" -C "$1/build" sd-cli
+	mkdir -p "$1/out/bin" "$1/out/lib" "$1/out/include"
+	cp "$2/include/stable-diffusion.h" "$1/out/include/"
+	find "$1/build" -name '*.a' -exec cp {} "$1/out/lib/" \;
+	find "$1/build" -name sd-cli -type f -perm -u+x -exec cp {} "$1/out/bin/" \;
+	cp "$2/LICENSE" "$1/out/"
+}
+
 get_model() {
 	local work
 	work=$(mktemp -d "$DEPS/model.XXXXXX")
@@ -201,6 +259,8 @@ setup_run() {
 		step "llhttp $LLHTTP_VERSION" get_llhttp
 	is_version "$DEPS/llama/version" "$LLAMA_VERSION" && ready "llama.cpp $LLAMA_BUILD" ||
 		step "llama.cpp $LLAMA_BUILD (about 5 minutes)" get_llama
+	is_version "$DEPS/sd/version" "$SD_VERSION-$(sd_backend)" && ready "stable-diffusion.cpp $SD_VERSION, $(sd_backend)" ||
+		step "stable-diffusion.cpp $SD_VERSION, $(sd_backend) (about 4 minutes)" get_sd
 	[ -f "$DEPS/models/$MODEL_FILE" ] && ready "starter model" || step "starter model (98 MB)" get_model
 }
 
@@ -223,10 +283,10 @@ setup_test() {
 configure() {
 	local dir=$ROOT/build/$1 options
 	shift
-	options="$* llhttp=$DEPS/llhttp CC=${CC:-}"
+	options="$* llhttp=$DEPS/llhttp sd=$DEPS/sd CC=${CC:-}"
 	if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/.options" 2>/dev/null)" != "$options" ]; then
 		rm -rf "$dir"
-		meson setup "$dir" "$ROOT" -Dllhttp_dir="$DEPS/llhttp" "$@"
+		meson setup "$dir" "$ROOT" -Dllhttp_dir="$DEPS/llhttp" -Dsd_dir="$DEPS/sd" "$@"
 		printf '%s' "$options" >"$dir/.options"
 	fi
 }

@@ -16,6 +16,7 @@ MODEL_SHA256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 MODEL_FILE=SmolLM2-135M-Instruct.Q4_1.gguf
 MODEL_FILE_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 
+# stable-diffusion.cpp, a complete source tree inside a Python package
 SD_PACKAGE=stable-diffusion-cpp-python
 SD_VERSION=0.4.7
 SD_SHA256=998d1957260dd5ae4e18a8acc0c14b0a8757aaa9f96515197b6d5bbf46df9282
@@ -24,10 +25,3 @@ SD_BUILD_CORE_VERSION=1.1.2
 # only for script/bench
 PORTKEY_VERSION=1.15.2
 SHARP_VERSION=0.35.5
-
-# the picture engine's library, as a complete source tree inside a Python package
-SD_PACKAGE=stable-diffusion-cpp-python
-SD_VERSION=0.4.7
-SD_SHA256=998d1957260dd5ae4e18a8acc0c14b0a8757aaa9f96515197b6d5bbf46df9282
-SD_BUILD_CORE_VERSION=1.1.2
-SD_BUILD=1 # raise when the flags below change

@@ -43,7 +43,7 @@ enum atl_err atl_frame_decode(const unsigned char header[ATL_FRAME_HEADER_SIZE],
 				  .item = get16(header + 6),
 				  .id = get32(header + 8),
 				  .length = get32(header + 12)};
-	if (frame.type < ATL_FRAME_DECODE || frame.type > ATL_FRAME_ERROR)
+	if (frame.type < ATL_FRAME_DECODE || frame.type > ATL_FRAME_TYPE_LAST)
 		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "a child sent a frame of unknown type %u", frame.type);
 	if (frame.length > ATL_FRAME_PAYLOAD_MAX)
 		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "a child sent a frame of %u bytes", frame.length);

@@ -20,8 +20,23 @@ enum atl_frame_type {
 	ATL_FRAME_DECODE = 1,  /* server -> decode child: struct atl_decode_ask, then the file's bytes */
 	ATL_FRAME_PICTURE = 2, /* child -> server: struct atl_decode_item, then the encoded picture */
 	ATL_FRAME_END = 3,     /* child -> server: struct atl_decode_end */
-	ATL_FRAME_ERROR = 4    /* child -> server: one sentence, UTF-8, not terminated */
+	ATL_FRAME_ERROR = 4,   /* child -> server: one sentence, UTF-8, not terminated */
+	/* the picture engine, docs/ipc.md; JSON payloads */
+	ATL_FRAME_HELLO = 5,	/* engine -> server: what it is and can */
+	ATL_FRAME_INPUT = 6,	/* server -> engine: `item` of enum atl_engine_input, 12 bytes of size, then raw rows */
+	ATL_FRAME_GENERATE = 7, /* server -> engine: the request; inputs came before it */
+	ATL_FRAME_CANCEL = 8,	/* server -> engine: end the run at the next step */
+	ATL_FRAME_UNLOAD = 9,	/* server -> engine: give the model's memory back */
+	ATL_FRAME_PROGRESS = 10, /* engine -> server */
+	ATL_FRAME_PREVIEW = 11, /* engine -> server: a small PNG of picture `item` */
+	ATL_FRAME_RESULT = 12,	/* engine -> server: size and seed; the rows are in the descriptor that comes along */
+	ATL_FRAME_LOG = 13,	/* engine -> server: a note for the person */
+	ATL_FRAME_DONE = 14	/* engine -> server: the run is over, all results were sent */
 };
+#define ATL_FRAME_TYPE_LAST ATL_FRAME_DONE
+
+enum atl_engine_input { ATL_INPUT_INIT, ATL_INPUT_MASK, ATL_INPUT_CONTROL, ATL_INPUT_REFERENCE /* and following */ };
+#define ATL_INPUT_HEAD_SIZE 12 /* u32 width, height, channels */
 
 struct atl_frame {
 	uint16_t type;
