@@ -45,6 +45,7 @@
 	X(search)         \
 	X(assets)         \
 	X(asset_files)    \
+	X(boards)         \
 	X(temporary)      \
 	X(models)        \
 	X(picture_models) \

@@ -41,7 +41,7 @@ static enum atl_err update_fn(struct atl_conn *conn, void *arg, struct atl_errin
 	if (c->out.deleted_at)
 		return atl_fail(info, ATL_ERR_NOT_FOUND, "It is in the trash. Restore it first.");
 	if (change->wanted_version && change->wanted_version != c->out.version)
-		return atl_fail(info, ATL_ERR_PRECONDITION, NULL);
+		return atl_fail(info, ATL_ERR_PRECONDITION, "It is version %lld now.", (long long)c->out.version);
 	err = atl_exec(conn, info,
 		       "UPDATE assets SET title = ?, starred = ?, rating = ?, version = version + 1, updated_at = ? "
 		       "WHERE id = ?",

@@ -357,3 +357,25 @@ void expect_problem_(struct atl_req *req, int status, const char *slug, const ch
 		_fail(file, line);
 	}
 }
+
+struct atl_buf load_picture(const char *file)
+{
+	const char *folder = getenv("ATELIER_PICTURES");
+	struct atl_errinfo info = { 0 };
+	struct atl_buf data;
+
+	assert_non_null(folder);
+	atl_buf_init(&data, (size_t)32 << 20);
+	assert_ok(atl_file_read(fmt("%s/%s", folder, file), (size_t)32 << 20, &data, &info), &info);
+	return data;
+}
+
+const char *make_asset(struct site *site, const struct person *who, const char *file)
+{
+	static const char *const type[] = { "Content-Type: application/octet-stream", NULL };
+	struct atl_buf data = load_picture(file);
+	struct atl_req *req = expect(ask_data(site, who, type, "POST /api/v1/assets", data.data, data.length), 201);
+
+	atl_buf_finish(&data);
+	return text_at(req, "id");
+}

@@ -95,6 +95,10 @@ const char *make_character(struct site *site, const struct person *who, const ch
 const char *make_conversation(struct site *site, const struct person *who, const char *character_id);
 const char *add_message(struct site *site, const struct person *who, const char *conversation_id, const char *content);
 
+/* A picture of ATELIER_PICTURES uploaded into the library; its bytes. */
+const char *make_asset(struct site *site, const struct person *who, const char *file);
+struct atl_buf load_picture(const char *file); /* atl_buf_finish() it */
+
 /* ---- events of a user, as lines {"id":..,"event":..,"data":..} ---- */
 void ears_open(struct site *site, const char *user_id);
 /* Wait until an event with both texts has come since ears_open() or ears_clear(); fails the test when it does not. */
