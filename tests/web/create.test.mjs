@@ -97,8 +97,8 @@ test("the form is what the model takes", () => open({}, async (page, mock) => {
   await axe(page, "create, models");
   await page.getByRole("radio", { name: /GPT Image 1/ }).click();
   await page.getByLabel("Quality").waitFor();
-  assert.equal(await page.getByLabel("Steps").count(), 0);
-  assert.equal(await page.getByLabel("Leave out").count(), 0);
+  assert.equal(await page.getByLabel("Steps", { exact: true }).count(), 0);
+  assert.equal(await page.getByLabel("Leave out", { exact: true }).count(), 0);
   await page.getByText("$0.042").first().waitFor();
   assert.equal(await page.locator(".shape").count(), 3);
   await page.getByRole("button", { name: "Anime" }).click();

@@ -12,7 +12,7 @@ export function match(path, search = "") {
   if (parts[0] === "settings") return { view: "settings", section: parts[1] ?? "appearance" };
   if (parts[0] === "temporary") return { view: "temporary", id: parts[1] };
   if (parts[0] === "create") return parts[1] === "edit" && parts[2] ? { view: "edit", id: parts[2] } : { view: "create" };
-  if (parts[0] === "library") return { view: "library", id: parts[1] };
+  if (parts[0] === "library") return { view: "library", id: parts[1], q: search };
   if (parts[0] === "activity") return { view: "activity" };
   if (parts[0] === "setup" || parts[0] === "signin") return { view: "chat" };
   if (parts[0] === "search") return { view: "search", q: new URLSearchParams(search).get("q") ?? "" };

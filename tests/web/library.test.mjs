@@ -1,0 +1,216 @@
+/** library.test.mjs - the library and its viewer in a real browser against the mock: 10,000 pictures, keys, selection, touch, axe. */
+import { after, before, test } from "node:test";
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { DESKTOP, SHOTS, SMALL_PHONE, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { startMock } from "./mock-server.mjs";
+
+let browser;
+before(async () => { mkdirSync(SHOTS, { recursive: true }); browser = await launch(); });
+after(() => browser.close());
+
+async function open(options, run, { device = DESKTOP, path = "/library" } = {}) {
+  const mock = await startMock({ signedIn: true, library: 60, ...options });
+  const context = await browser.newContext(device);
+  const page = await context.newPage();
+  page.setDefaultTimeout(8000);
+  const wrong = watch(page, mock.url);
+  try {
+    await page.goto(mock.url + path);
+    await run(page, mock, context);
+    assert.deepEqual(wrong, []);
+  } finally { await context.close(); await mock.close(); }
+}
+const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png` }); };
+const loaded = (page) => page.waitForFunction(() => document.querySelectorAll(".pic img.in").length > 3);
+const until = async (page, fn) => { const late = Date.now() + 8000; while (!fn()) { if (Date.now() > late) assert.fail(`never: ${fn}`); await page.evaluate(() => new Promise(requestAnimationFrame)); } };
+const focused = (page) => page.evaluate(() => document.activeElement?.getAttribute("data-id"));
+
+test("10,000 pictures: few elements, every picture once and in order, scrolling to the end", () => open({ library: 10000 }, async (page, mock) => {
+  await loaded(page);
+  const seen = new Set();
+  let most = 0;
+  for (let n = 0; n < 400; n++) {
+    const state = await page.evaluate(async () => { const box = document.querySelector(".library-scroll"); const ids = [...document.querySelectorAll(".pic")].map((one) => one.dataset.id); const before = box.scrollTop; box.scrollTop += 4000; await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))); return { ids, end: box.scrollTop === before, count: ids.length }; });
+    for (const id of state.ids) seen.add(id);
+    most = Math.max(most, state.count);
+    if (state.end && !(await page.evaluate(() => new Promise((done) => { const box = document.querySelector(".wall"), was = box.offsetHeight; new ResizeObserver((_, it) => { if (box.offsetHeight !== was) { it.disconnect(); done(true); } }).observe(box); setTimeout(() => done(false), 300); })))) break;
+  }
+  assert.ok(most < 160, `${most} elements at most`);
+  const last = mock.pictures.all.at(-1).id;
+  await page.locator(`[data-id="${last}"]`).waitFor();
+  assert.equal(await page.locator(`[data-id="${last}"]`).getAttribute("aria-posinset"), "10000");
+}));
+
+test("by keyboard alone: arrows, ranges, star, rate, all, trash and undo, open and come back", () => open({}, async (page, mock) => {
+  await loaded(page);
+  const first = page.locator(".pic").first();
+  for (let n = 0; n < 40 && !(await focused(page)); n++) await page.keyboard.press("Tab");
+  const ids = mock.pictures.all.map((one) => one.id);
+  assert.equal(await focused(page), ids[0], "the wall is one stop");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowRight");
+  assert.equal(await focused(page), ids[2]);
+  await page.keyboard.press("ArrowDown");
+  const below = ids.indexOf(await focused(page));
+  assert.ok(below > 3);
+  await page.keyboard.press("ArrowUp");
+  assert.equal(ids.indexOf(await focused(page)) <= 4, true);
+  await page.keyboard.press("Home");
+  await page.keyboard.press(".");
+  await until(page, () => mock.pictures.all[0].starred);
+  await page.keyboard.press("4");
+  await until(page, () => mock.pictures.all[0].rating === 4);
+  await page.keyboard.press("Shift+ArrowRight");
+  await page.keyboard.press("Shift+ArrowRight");
+  await page.getByText("3 selected").waitFor();
+  await axe(page, "library, selection");
+  await page.keyboard.press("Delete");
+  await page.getByText("3 moved to the trash.").waitFor();
+  await until(page, () => mock.pictures.all.slice(0, 3).every((one) => one.deleted_at));
+  assert.equal(await page.locator(`[data-id="${ids[0]}"]`).count(), 0);
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.locator(`[data-id="${ids[0]}"]`).waitFor();
+  await first.focus();
+  await page.keyboard.press("Control+a");
+  await page.getByText("60 selected").waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator(".selection").waitFor({ state: "hidden" });
+  await page.keyboard.press("Home");
+  await page.keyboard.press("Space");
+  await page.locator(".viewer .stage img").waitFor();
+  assert.equal(new URL(page.url()).pathname, `/library/${ids[0]}`);
+  await page.keyboard.press("ArrowRight");
+  await page.waitForURL(`**/library/${ids[1]}`);
+  await page.keyboard.press("i");
+  await page.getByRole("button", { name: "Copy Seed" }).waitFor();
+  await axe(page, "viewer, info");
+  await page.keyboard.press("z");
+  await page.locator(".stage.zoomed").waitFor();
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  await page.locator(".viewer").waitFor({ state: "detached" });
+  assert.equal(await focused(page), ids[1], "the focus is on what was looked at");
+}));
+
+test("filters stand in the address and survive a reload", () => open({}, async (page, mock) => {
+  await loaded(page);
+  await page.getByRole("button", { name: "Starred" }).click();
+  await page.waitForURL("**/library?starred=true");
+  const starred = mock.pictures.all.filter((one) => one.starred).length;
+  await page.waitForFunction((n) => document.querySelectorAll(".pic").length === n, starred);
+  await page.getByRole("button", { name: "Rating" }).click();
+  await page.getByRole("menuitemradio", { name: "3 stars or more" }).click();
+  await page.waitForURL("**rating=3**");
+  const both = mock.pictures.all.filter((one) => one.starred && one.rating >= 3).length;
+  await page.waitForFunction((n) => document.querySelectorAll(".pic").length === n, both);
+  await page.reload();
+  await page.waitForFunction((n) => document.querySelectorAll(".pic").length === n, both);
+  await page.getByLabel("Search prompts and titles").fill("no such words");
+  await page.getByText("Nothing matches these filters.").first().waitFor();
+  await axe(page, "library, nothing found");
+  await page.locator("main").getByRole("link", { name: "Clear filters" }).first().click();
+  await page.waitForFunction((n) => document.querySelectorAll(".pic").length > n, both);
+  assert.equal(new URL(page.url()).search, "");
+}));
+
+test("boards: make one from the selection, look at it", () => open({}, async (page, mock) => {
+  await loaded(page);
+  await page.locator(".pic").nth(0).click({ modifiers: ["Control"] });
+  await page.locator(".pic").nth(3).click({ modifiers: ["Shift"] });
+  await page.getByText("4 selected").waitFor();
+  await page.locator(".selection").getByRole("button", { name: "Board" }).click();
+  await page.getByRole("menuitem", { name: "New board" }).click();
+  await page.keyboard.type("Sea");
+  await page.keyboard.press("Enter");
+  await page.getByText("4 added to Sea.").waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator(".chips").getByRole("button", { name: "Board" }).click();
+  await page.getByRole("menuitemradio", { name: "Sea (4)" }).click();
+  await page.waitForFunction(() => document.querySelectorAll(".pic").length === 4);
+  assert.equal(mock.pictures.boards.length, 1);
+}));
+
+test("the viewer: lineage, compare with the parent, share, remix", () => open({}, async (page, mock) => {
+  await loaded(page);
+  const [one, two] = mock.pictures.all;
+  await page.goto(`${mock.url}/library/${one.id}`);
+  await page.locator(".film a").nth(2).waitFor();
+  await axe(page, "viewer, lineage");
+  await page.getByRole("button", { name: "Compare with what it came from" }).click();
+  const slider = page.getByRole("slider", { name: /earlier picture/ });
+  await slider.focus();
+  await page.keyboard.press("ArrowRight");
+  assert.equal(await slider.inputValue(), "51");
+  await axe(page, "viewer, compare");
+  await shoot(page, "viewer-compare-desktop-light");
+  await page.locator(".film a").nth(1).click();
+  await page.waitForURL(`**/library/${two.id}`);
+  await page.getByRole("button", { name: "Share with a link" }).click();
+  await page.getByRole("button", { name: "Make a link and copy it" }).click();
+  await page.getByText(/\/s\/k1/).waitFor();
+  await axe(page, "viewer, share");
+  assert.ok(mock.pictures.shares[0].expires_at);
+  await page.keyboard.press("Escape");
+  await page.locator(".stage").focus();
+  await page.keyboard.press("r");
+  await page.waitForURL("**/create");
+  assert.equal(await page.getByRole("textbox", { name: "Prompt", exact: true }).inputValue(), two.prompt);
+}));
+
+test("a new picture of a job appears at the top without moving what is read", () => open({}, async (page, mock) => {
+  await loaded(page);
+  const made = mock.pictures.asset({ created_at: new Date().toISOString() });
+  mock.emit("asset.created", { asset: { ...made, id: made.id } });
+  await page.locator(`[data-id="${made.id}"]`).waitFor();
+  assert.equal(await page.locator(`[data-id="${made.id}"]`).getAttribute("aria-posinset"), "1");
+}));
+
+test("a small phone: long press selects, tap opens, swipe steps", () => open({}, async (page, mock) => {
+  await loaded(page);
+  assert.equal(await sideways(page), 0);
+  await axe(page, "library, phone");
+  await shoot(page, "library-small-phone-light");
+  const touch = async (selector, x0, x1, hold) => page.evaluate(async ([selector, x0, x1, hold]) => {
+    const it = document.querySelector(selector), at = it.getBoundingClientRect(), y = at.top + at.height / 2;
+    const point = (x) => new Touch({ identifier: 1, target: it, clientX: x, clientY: y });
+    it.dispatchEvent(new TouchEvent("touchstart", { bubbles: true, touches: [point(x0)], changedTouches: [point(x0)] }));
+    if (hold) await new Promise((done) => { new MutationObserver((_, m) => { m.disconnect(); done(); }).observe(document.querySelector(".selection"), { attributes: true }); });
+    it.dispatchEvent(new TouchEvent("touchend", { bubbles: true, touches: [], changedTouches: [point(x1)] }));
+    if (hold) it.click();
+  }, [selector, x0, x1, hold]);
+  await touch(".pic", 60, 60, true);
+  await page.getByText("1 selected").waitFor();
+  await page.locator(".pic").nth(2).tap();
+  await page.getByText("2 selected").waitFor();
+  await axe(page, "library, phone, selection");
+  await shoot(page, "library-selection-small-phone-light");
+  await page.getByRole("button", { name: "Clear the selection" }).tap();
+  await page.locator(".pic").nth(0).tap();
+  await page.locator(".viewer .stage img").waitFor();
+  const first = new URL(page.url()).pathname;
+  await touch(".stage", 300, 60, false);
+  await page.waitForFunction((was) => location.pathname !== was, first);
+  await page.getByRole("button", { name: "What made it" }).tap();
+  await page.locator(".viewer-info").waitFor();
+  await axe(page, "viewer, phone");
+  assert.equal(await sideways(page), 0);
+  await shoot(page, "viewer-small-phone-light");
+  await mock.pictures.all.length;
+}, { device: SMALL_PHONE }));
+
+for (const colorScheme of ["light", "dark"])
+  test(`pictures of the library to look at, ${colorScheme}`, () => open({}, async (page) => {
+    await loaded(page);
+    await page.locator(".pic").nth(1).click({ modifiers: ["Control"] });
+    await page.locator(".pic").nth(4).click({ modifiers: ["Control"] });
+    await axe(page, `library, ${colorScheme}`);
+    await shoot(page, `library-desktop-${colorScheme}`);
+    await page.getByRole("button", { name: "Clear the selection" }).click();
+    await page.locator(".pic").nth(0).click();
+    await page.keyboard.press("i");
+    await page.getByRole("button", { name: "Copy Seed" }).waitFor();
+    await page.locator(".film a").nth(2).waitFor();
+    await axe(page, `viewer, ${colorScheme}`);
+    await shoot(page, `viewer-desktop-${colorScheme}`);
+  }, { device: { ...DESKTOP, colorScheme } }));
