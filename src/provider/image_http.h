@@ -67,6 +67,16 @@ enum atl_err atl_image_unbase64(struct atl_arena *arena, const char *text, struc
 				struct atl_errinfo *info) ATL_MUST_USE;
 /* "data:image/png;base64,..." or without the prefix; NULL: no memory. */
 const char *atl_image_base64(struct atl_arena *arena, const struct atl_image_file *file, bool data_url);
+/* The members of the request's `extra` that are not in `known` (NULL-terminated; NULL: none) go into the open object. */
+enum atl_err atl_image_extra(struct atl_arena *arena, struct atl_jw *w, const char *extra, const char *const *known,
+			     struct atl_errinfo *info) ATL_MUST_USE;
+/* A finished file: its type is sniffed; larger than the run allows: TOO_LARGE; no picture: UPSTREAM_FORMAT. */
+enum atl_err atl_image_deliver(const struct atl_image_run *run, int64_t index, const void *data, size_t length,
+			       int64_t seed, const char *revised_prompt, struct atl_errinfo *info) ATL_MUST_USE;
+void atl_image_phase(const struct atl_image_run *run, const char *phase, int64_t index); /* progress without steps */
+void atl_image_notef(const struct atl_image_run *run, const char *fmt, ...) ATL_PRINTF(2, 3);
+/* init (when given), then the references; at most `max`. Returns how many. */
+size_t atl_image_pictures(const struct atl_image_request *request, const struct atl_image_file **ret, size_t max);
 /* Sleep, but not longer than until cancelled (false). */
 bool atl_image_wait(const struct atl_image_run *run, unsigned ms);
 const char *atl_image_sniff(const void *data, size_t length); /* "image/png", "video/mp4", ...; NULL: unknown */

@@ -8,5 +8,6 @@ extern const struct atl_image_ops atl_image_local; /* image_local.c: atelier-ima
 extern const struct atl_image_ops atl_image_fake;  /* image_fake.c: scripted, for tests */
 extern const struct atl_image_ops atl_image_comfyui; /* image_comfyui.c: ComfyUI servers */
 extern const struct atl_image_ops atl_image_a1111; /* image_a1111.c: AUTOMATIC1111, Forge, SD.Next */
+extern const struct atl_image_ops atl_image_venice; /* image_venice.c: Venice */
 
 #endif
