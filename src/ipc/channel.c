@@ -82,97 +82,44 @@ enum atl_err atl_channel_send(int fd, uint64_t deadline_ms, struct atl_frame *fr
 	return err;
 }
 
-enum atl_err atl_channel_send_fd(int fd, uint64_t deadline_ms, struct atl_frame *frame, const void *data, size_t length,
-				 int pass, struct atl_errinfo *info)
+/* The header alone, the descriptor beside its first byte. */
+static enum atl_err send_header(int fd, uint64_t deadline_ms, const unsigned char *header, int passed_fd,
+				struct atl_errinfo *info)
 {
-	if (length > ATL_FRAME_PAYLOAD_MAX)
-		return atl_fail(info, ATL_ERR_TOO_LARGE, "a message to a child may have at most %u bytes",
-				ATL_FRAME_PAYLOAD_MAX);
-	frame->length = (uint32_t)length;
-	unsigned char header[ATL_FRAME_HEADER_SIZE];
-	atl_frame_encode(frame, header);
-	struct iovec iov = {.iov_base = header, .iov_len = sizeof header};
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char room[CMSG_SPACE(sizeof(int))];
 	} control = {0};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &pass, sizeof pass);
-	ssize_t sent;
-	while ((sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			return atl_fail(info, ATL_ERR_UPSTREAM_CUT, "the child hung up: %s", strerror(errno));
+	struct iovec piece = {.iov_base = (void *)header, .iov_len = ATL_FRAME_HEADER_SIZE};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.room,
+				 .msg_controllen = sizeof control.room};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &passed_fd, sizeof passed_fd);
+	for (;;) {
+		ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n > 0)
+			return send_all(fd, deadline_ms, (const char *)header + n, ATL_FRAME_HEADER_SIZE - (size_t)n, info);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return atl_fail(info, ATL_ERR_UPSTREAM_CUT, "the other side hung up: %s", strerror(errno));
 		enum atl_err err = wait_for(fd, POLLOUT, deadline_ms, info);
 		if (err)
 			return err;
 	}
-	enum atl_err err = send_all(fd, deadline_ms, (const char *)header + sent, sizeof header - (size_t)sent, info);
-	return err || !length ? err : send_all(fd, deadline_ms, data, length, info);
 }
 
-/* The header, and a descriptor if one comes with it (*ret_fd, else -1). */
-static enum atl_err receive_header(int fd, uint64_t deadline_ms, unsigned char *out, int *ret_fd, struct atl_errinfo *info)
-{
-	*ret_fd = -1;
-	for (;;) {
-		struct iovec iov = {.iov_base = out, .iov_len = ATL_FRAME_HEADER_SIZE};
-		union {
-			struct cmsghdr align;
-			char bytes[CMSG_SPACE(sizeof(int))];
-		} control;
-		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-				     .msg_controllen = sizeof control.bytes};
-		ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		if (n > 0) {
-			struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-			if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
-			    cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
-				memcpy(ret_fd, CMSG_DATA(cmsg), sizeof *ret_fd);
-			enum atl_err err = receive_all(fd, deadline_ms, (char *)out + n, ATL_FRAME_HEADER_SIZE - (size_t)n, info);
-			if (err && *ret_fd >= 0) {
-				close(*ret_fd);
-				*ret_fd = -1;
-			}
-			return err;
-		}
-		if (n == 0)
-			return atl_fail(info, ATL_ERR_UPSTREAM_CUT, "the child ended early");
-		if (errno != EAGAIN && errno != EINTR)
-			return atl_fail(info, ATL_ERR_UPSTREAM_CUT, "the child hung up: %s", strerror(errno));
-		enum atl_err err = wait_for(fd, POLLIN, deadline_ms, info);
-		if (err)
-			return err;
-	}
-}
-
-static enum atl_err receive_payload(int fd, uint64_t deadline_ms, const unsigned char *header, struct atl_frame *ret,
-				    struct atl_buf *payload, struct atl_errinfo *info);
-
-enum atl_err atl_channel_receive_fd(int fd, uint64_t deadline_ms, struct atl_frame *ret, struct atl_buf *payload,
-				    int *ret_fd, struct atl_errinfo *info)
+enum atl_err atl_channel_send_fd(int fd, uint64_t deadline_ms, struct atl_frame *frame, const void *payload,
+				 size_t length, int passed_fd, struct atl_errinfo *info)
 {
 	unsigned char header[ATL_FRAME_HEADER_SIZE];
-	int came;
-	enum atl_err err = receive_header(fd, deadline_ms, header, &came, info);
-	if (!err)
-		err = receive_payload(fd, deadline_ms, header, ret, payload, info);
-	if (err && came >= 0)
-		close(came);
-	if (!err)
-		*ret_fd = came;
-	return err;
-}
-
-enum atl_err atl_channel_receive(int fd, uint64_t deadline_ms, struct atl_frame *ret, struct atl_buf *payload,
-				 struct atl_errinfo *info)
-{
-	unsigned char header[ATL_FRAME_HEADER_SIZE];
-	enum atl_err err = receive_all(fd, deadline_ms, (char *)header, sizeof header, info);
-	return err ? err : receive_payload(fd, deadline_ms, header, ret, payload, info);
+	if (length > ATL_FRAME_PAYLOAD_MAX)
+		return atl_fail(info, ATL_ERR_TOO_LARGE, "a message may have at most %u bytes", ATL_FRAME_PAYLOAD_MAX);
+	frame->length = (uint32_t)length;
+	atl_frame_encode(frame, header);
+	enum atl_err err = send_header(fd, deadline_ms, header, passed_fd, info);
+	return err ? err : send_all(fd, deadline_ms, payload, length, info);
 }
 
 static enum atl_err receive_payload(int fd, uint64_t deadline_ms, const unsigned char *header, struct atl_frame *ret,
@@ -195,20 +142,83 @@ static enum atl_err receive_payload(int fd, uint64_t deadline_ms, const unsigned
 	return ATL_OK;
 }
 
+enum atl_err atl_channel_receive(int fd, uint64_t deadline_ms, struct atl_frame *ret, struct atl_buf *payload,
+				 struct atl_errinfo *info)
+{
+	unsigned char header[ATL_FRAME_HEADER_SIZE];
+	enum atl_err err = receive_all(fd, deadline_ms, (char *)header, sizeof header, info);
+	return err ? err : receive_payload(fd, deadline_ms, header, ret, payload, info);
+}
+
+/* More than one, or a second message's: closed. The kernel cuts what does not fit the room. */
+static void keep_passed(struct msghdr *message, int *passed)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		int got;
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(sizeof got))
+			continue;
+		memcpy(&got, CMSG_DATA(c), sizeof got);
+		if (*passed >= 0)
+			close(got);
+		else
+			*passed = got;
+	}
+}
+
+static enum atl_err receive_header(int fd, uint64_t deadline_ms, unsigned char *out, int *passed, struct atl_errinfo *info)
+{
+	size_t have = 0;
+	while (have < ATL_FRAME_HEADER_SIZE) {
+		union {
+			struct cmsghdr align;
+			char room[CMSG_SPACE(sizeof(int))];
+		} control;
+		struct iovec piece = {.iov_base = out + have, .iov_len = ATL_FRAME_HEADER_SIZE - have};
+		struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.room,
+					 .msg_controllen = sizeof control.room};
+		ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		if (n > 0) {
+			keep_passed(&message, passed);
+			have += (size_t)n;
+			continue;
+		}
+		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			return atl_fail(info, ATL_ERR_UPSTREAM_CUT, "the child ended early");
+		enum atl_err err = wait_for(fd, POLLIN, deadline_ms, info);
+		if (err)
+			return err;
+	}
+	return ATL_OK;
+}
+
+enum atl_err atl_channel_receive_fd(int fd, uint64_t deadline_ms, struct atl_frame *ret, struct atl_buf *payload,
+				    int *ret_fd, struct atl_errinfo *info)
+{
+	unsigned char header[ATL_FRAME_HEADER_SIZE];
+	int passed = -1;
+	enum atl_err err = receive_header(fd, deadline_ms, header, &passed, info);
+	if (!err)
+		err = receive_payload(fd, deadline_ms, header, ret, payload, info);
+	if (err && passed >= 0)
+		close(passed);
+	else if (!err)
+		*ret_fd = passed;
+	return err;
+}
+
 enum atl_err atl_channel_connect(const char *path, int *ret_fd, struct atl_errinfo *info)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd;
 	if (strlen(path) >= sizeof address.sun_path)
-		return atl_fail(info, ATL_ERR_INVALID, "the socket path %s is too long", path);
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		return atl_fail(info, ATL_ERR_CONFIG, "the socket's path is too long");
+	memcpy(address.sun_path, path, strlen(path));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return atl_fail(info, ATL_ERR_IO, "making a socket: %s", strerror(errno));
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-		int why = errno;
+		enum atl_err err = atl_fail(info, ATL_ERR_NOT_FOUND, "nobody listens on %s: %s", path, strerror(errno));
 		close(fd);
-		return atl_fail(info, ATL_ERR_UNAVAILABLE, "nobody answers at %s: %s", path, strerror(why));
+		return err;
 	}
 	*ret_fd = fd;
 	return ATL_OK;

@@ -31,7 +31,7 @@ struct atl_static {
 	const struct atl_assets *assets;
 	char *web_dir;
 	struct prepared *prepared;
-	const struct atl_asset *index;
+	const struct atl_web_asset *index;
 };
 
 static const struct {
@@ -113,12 +113,12 @@ enum static_kind static_resolve(const char *path, const char **ret_name, const c
 
 /* ---- embedded ---- */
 
-static const struct atl_asset_bytes *bytes_of(const struct atl_asset *asset, enum variant variant)
+static const struct atl_web_asset_bytes *bytes_of(const struct atl_web_asset *asset, enum variant variant)
 {
 	return variant == BR ? &asset->br : variant == GZIP ? &asset->gzip : &asset->plain;
 }
 
-static const struct atl_asset *find(const struct atl_static *self, const char *name)
+static const struct atl_web_asset *find(const struct atl_static *self, const char *name)
 {
 	size_t low = 0, high = self->assets->count;
 
@@ -141,7 +141,7 @@ static const char *policy(const char *type)
 	return strncmp(type, "image/svg", 9) == 0 ? PICTURE_POLICY : PAGE_POLICY;
 }
 
-static bool prepare(const struct atl_asset *asset, struct prepared *out)
+static bool prepare(const struct atl_web_asset *asset, struct prepared *out)
 {
 	static const char *const suffix[VARIANT_COUNT] = {"", "-gzip", "-br"};
 	static const char *const encoding[VARIANT_COUNT] = {"", "Content-Encoding: gzip\r\n", "Content-Encoding: br\r\n"};
@@ -207,7 +207,7 @@ void atl_static_destroy(struct atl_static *self)
 }
 
 /* A range is of the plain bytes; a part of a compressed copy is of no use to anybody. */
-static void serve_part(struct atl_req *req, const struct atl_asset *asset, const char *range)
+static void serve_part(struct atl_req *req, const struct atl_web_asset *asset, const char *range)
 {
 	char text[96];
 	uint64_t offset, length;
@@ -230,12 +230,12 @@ static void serve_part(struct atl_req *req, const struct atl_asset *asset, const
 	}
 }
 
-static void serve_asset(const struct atl_static *self, struct atl_req *req, const struct atl_asset *asset, bool for_ever)
+static void serve_asset(const struct atl_static *self, struct atl_req *req, const struct atl_web_asset *asset, bool for_ever)
 {
 	const struct prepared *prepared = &self->prepared[asset - self->assets->items];
 	const char *accept = NULL, *none_match = NULL, *range = NULL, *if_range = NULL;
 	enum variant variant = PLAIN;
-	const struct atl_asset_bytes *bytes;
+	const struct atl_web_asset_bytes *bytes;
 
 	for (size_t i = 0; i < req->header_count; i++) {
 		const char *name = req->headers[i].name;
@@ -309,7 +309,7 @@ bool atl_static_serve(struct atl_static *self, struct atl_req *req)
 	const char *name, *hash;
 	size_t hash_length;
 	enum static_kind kind = static_resolve(req->path, &name, &hash, &hash_length);
-	const struct atl_asset *asset;
+	const struct atl_web_asset *asset;
 
 	if (kind == STATIC_NONE || (kind == STATIC_PAGE && !wants_page(req)))
 		return false;

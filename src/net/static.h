@@ -12,20 +12,20 @@
 
 #include "net/http.h"
 
-struct atl_asset_bytes {
+struct atl_web_asset_bytes {
 	const unsigned char *data; /* NULL: there is no such variant */
 	size_t length;
 };
-struct atl_asset {
+struct atl_web_asset {
 	const char *path; /* "js/main.js" */
 	const char *type; /* with charset */
 	const char *hash; /* of the content, hexadecimal */
-	struct atl_asset_bytes plain, gzip, br;
+	struct atl_web_asset_bytes plain, gzip, br;
 };
 /* What script/embed-assets generates; sorted by path. */
 struct atl_assets {
 	const char *hash; /* of the whole set */
-	const struct atl_asset *items;
+	const struct atl_web_asset *items;
 	size_t count;
 };
 

@@ -12,7 +12,7 @@
 
 #define BYTES(text) {(const unsigned char *)(text), sizeof(text) - 1}
 
-static const struct atl_asset items[] = {
+static const struct atl_web_asset items[] = {
 	{"index.html", "text/html; charset=utf-8", "aa", BYTES("<!doctype html>page"), {0}, {0}},
 	{"js/main.js", "text/javascript; charset=utf-8", "bb", BYTES("0123456789"), BYTES("GZ"), BYTES("BR")},
 };
