@@ -23,7 +23,7 @@ struct atl_recall_lora {
 	double weight;
 };
 struct atl_recall {
-	const char *source; /* "atelier", "a1111", "comfyui", "swarmui", "invokeai", "novelai" */
+	const char *source; /* "atelier", "a1111", "comfyui", "swarmui", "invokeai", "novelai", "fooocus" */
 	const char *prompt, *negative_prompt, *model, *model_hash, *vae, *sampler, *scheduler, *version;
 	int64_t steps, seed, width, height, clip_skip, subseed;
 	double cfg_scale, guidance, strength, subseed_strength;

@@ -81,13 +81,19 @@ static void take(struct graph *g, struct atl_recall *recall, const char *name, c
 
 static void add_part(struct atl_buf *out, const struct atl_json *text)
 {
-	if (!text || text->kind != ATL_JSON_STRING || !text->string_length)
-		return;
-	if (out->length && strstr(out->data, text->string)) /* the same words for two encoders are said once */
+	static const char blanks[] = " \t\r\n";
+	const char *p = text && text->kind == ATL_JSON_STRING ? text->string + strspn(text->string, blanks) : "";
+	size_t length = strlen(p);
+	while (length && strchr(blanks, p[length - 1]))
+		length--;
+	/* the same words for two encoders are said once */
+	size_t before = out->length > length ? out->length - length : 0;
+	if (!length || (out->length >= length && memcmp(out->data + before, p, length) == 0 &&
+			(!before || (before > 1 && memcmp(out->data + before - 2, ", ", 2) == 0))))
 		return;
 	if (out->length)
 		atl_buf_adds(out, ", ");
-	atl_buf_add(out, text->string, text->string_length);
+	atl_buf_add(out, p, length);
 }
 
 /* A text input, also one that joins others. */
@@ -207,7 +213,7 @@ static bool is_sampler(const struct atl_json *node)
 static const struct atl_json *sampler_behind(struct graph *g, const struct atl_json *node, unsigned depth)
 {
 	static const char *const carriers[] = {"images", "image",	"samples", "latent_image", "latent", "latents",
-					       "pixels", "image1", "input",	   "video",	   "any"};
+					       "pixels", "image1", "samples_to", "samples1", "video",	 "any"};
 	if (depth == DEPTH_MAX)
 		return NULL;
 	for (size_t i = 0; i < ATL_COUNT(carriers); i++) {
@@ -247,7 +253,7 @@ static const struct atl_json *find_sampler(struct graph *g)
 /* Sizes are where the empty latent is made. */
 static void read_size(struct graph *g, struct atl_recall *recall, const struct atl_json *sampler)
 {
-	static const char *const onward[] = {"latent_image", "samples", "latent"};
+	static const char *const onward[] = {"latent_image", "samples", "latent", "samples_to", "samples1"};
 	const struct atl_json *node = sampler;
 	g->steps = STEPS_MAX;
 	for (unsigned depth = 0; node && depth < DEPTH_MAX; depth++) {

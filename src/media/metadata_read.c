@@ -97,15 +97,16 @@ static void collect_from_xmp(struct atl_arena *arena, struct atl_texts *texts, b
 
 /* ---- readers ---- */
 
-/* A tree is tried by the reader of its keyword; a text without one (pasted, or in a comment) by each in turn, where
- * ours is the last because it asks for the least. The order for files is that of how exact the source is. */
+/* A tree is tried by the reader of its keyword; a text without one (pasted, or A1111's keyword) by each in turn. Ours
+ * asks for the least, so there it must also name its source. */
 static const struct {
 	const char *key;
 	bool (*read)(struct atl_arena *arena, const struct atl_json *tree, struct atl_recall *recall);
 } READERS[] = {
 	{"prompt", atl_recall_comfyui},	       {"invokeai_metadata", atl_recall_invokeai},
 	{"sd-metadata", atl_recall_invokeai_old}, {"Comment", atl_recall_novelai},
-	{"sui_image_params", atl_recall_swarmui}, {"atelier", atl_recall_atelier},
+	{"sui_image_params", atl_recall_swarmui}, {"guidance_scale", atl_recall_fooocus},
+	{"atelier", atl_recall_atelier},
 };
 
 static bool read_tree(struct atl_arena *arena, const char *text, size_t length, const char *key,
@@ -118,6 +119,8 @@ static bool read_tree(struct atl_arena *arena, const char *text, size_t length, 
 			continue;
 		struct atl_recall found;
 		atl_recall_init(&found);
+		if (!key && READERS[i].read == atl_recall_atelier && !atl_json_str(tree, "source", NULL))
+			continue;
 		if (!READERS[i].read(arena, tree, &found))
 			continue;
 		if (READERS[i].read == atl_recall_atelier)
@@ -148,6 +151,9 @@ static bool read_parameters(struct atl_arena *arena, const struct atl_texts *tex
 		return false;
 	if (read_tree(arena, text->text, text->length, NULL, recall))
 		return true;
+	const char *repaired;
+	if (atl_json_tolerant(arena, text->text, text->length, &repaired))
+		return false; /* of a tool that we do not know; no prompt */
 	atl_recall_init(recall);
 	return atl_a1111_parse(arena, text->text, text->length, recall, &structured);
 }

@@ -1,4 +1,4 @@
-/* metadata_tools.c - SwarmUI, InvokeAI (three generations of it), NovelAI and our own JSON; see metadata_tools.h. */
+/* metadata_tools.c - SwarmUI, Fooocus, InvokeAI (three generations of it), NovelAI and our own JSON; see metadata_tools.h. */
 #include "media/metadata_tools.h"
 
 #include "base/str.h"
@@ -80,6 +80,39 @@ bool atl_recall_swarmui(struct atl_arena *arena, const struct atl_json *tree, st
 	for (const struct atl_json *m = models && models->kind == ATL_JSON_ARRAY ? models->child : NULL; m; m = m->next)
 		if (atl_str_eq(atl_json_str(m, "param", NULL), "model"))
 			atl_recall_set_json(arena, recall, "model_hash", atl_json_get(m, "hash"));
+	return true;
+}
+
+/* ---- Fooocus ---- */
+
+bool atl_recall_fooocus(struct atl_arena *arena, const struct atl_json *tree, struct atl_recall *recall)
+{
+	static const struct atl_recall_alias aliases[] = {
+		{"prompt", "prompt"},	      {"negative_prompt", "negative_prompt"},
+		{"base_model", "model"},      {"base_model_hash", "model_hash"},
+		{"vae", "vae"},		      {"guidance_scale", "cfg_scale"},
+		{"seed", "seed"},	      {"steps", "steps"},
+		{"sampler", "sampler"},	      {"scheduler", "scheduler"},
+		{"clip_skip", "clip_skip"},   {"version", "version"},
+	};
+	if (!atl_json_get(tree, "base_model") || !atl_json_get(tree, "guidance_scale"))
+		return false;
+	recall->source = "fooocus";
+	atl_recall_set_all(arena, recall, tree, aliases, ATL_COUNT(aliases));
+	const char *size = atl_json_str(tree, "resolution", ""); /* "(1152, 896)" */
+	size_t comma = strcspn(size, ",");
+	if (*size == '(' && size[comma]) {
+		const char *height = size + comma + 1 + strspn(size + comma + 1, " ");
+		atl_recall_set_text(arena, recall, atl_recall_field("width"), atl_arena_strndup(arena, size + 1, comma - 1));
+		atl_recall_set_text(arena, recall, atl_recall_field("height"),
+				    atl_arena_strndup(arena, height, strcspn(height, ")")));
+	}
+	const struct atl_json *loras = atl_json_get(tree, "loras"); /* [[name, weight, hash]] */
+	for (const struct atl_json *l = loras && loras->kind == ATL_JSON_ARRAY ? loras->child : NULL; l; l = l->next) {
+		const struct atl_json *name = atl_json_at(l, 0);
+		if (name && name->kind == ATL_JSON_STRING)
+			(void)atl_recall_add_lora(arena, recall, name->string, number_of(atl_json_at(l, 1), 1));
+	}
 	return true;
 }
 

@@ -12,6 +12,7 @@
 
 bool atl_recall_atelier(struct atl_arena *arena, const struct atl_json *tree, struct atl_recall *recall);
 bool atl_recall_comfyui(struct atl_arena *arena, const struct atl_json *tree, struct atl_recall *recall);
+bool atl_recall_fooocus(struct atl_arena *arena, const struct atl_json *tree, struct atl_recall *recall);
 bool atl_recall_invokeai(struct atl_arena *arena, const struct atl_json *tree, struct atl_recall *recall);
 bool atl_recall_invokeai_old(struct atl_arena *arena, const struct atl_json *tree, struct atl_recall *recall);
 bool atl_recall_novelai(struct atl_arena *arena, const struct atl_json *tree, struct atl_recall *recall);

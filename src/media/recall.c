@@ -86,10 +86,11 @@ void atl_recall_set_text(struct atl_arena *arena, struct atl_recall *recall, con
 {
 	char *member = (char *)recall + field->offset;
 	double number;
+	if (atl_str_empty(text))
+		return;
 	if (field->kind == ATL_RECALL_TEXT) {
-		if (!atl_str_empty(text))
-			*(const char **)(void *)member =
-				is_name_of_model(field) ? atl_model_stem(arena, text) : atl_arena_strdup(arena, text);
+		*(const char **)(void *)member =
+			is_name_of_model(field) ? atl_model_stem(arena, text) : atl_arena_strdup(arena, text);
 	} else if (field->kind == ATL_RECALL_NUM) {
 		if (atl_str_double(text, &number))
 			*(double *)(void *)member = number;

@@ -1,5 +1,6 @@
 """What our files say, judged by readers that are not ours (Pillow, sd-parsers, an XML parser), and what ours says of
 files that Pillow wrote. The program is tests/unit/media/write_sample.c."""
+import gzip
 import json
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -14,6 +15,7 @@ import harness
 CASES = Path(__file__).parent.parent / "cases" / "metadata"
 FORMATS = ["png", "jpeg", "webp", "webp-lossless", "webp-alpha", "webp-animated"]
 RECALL = {
+    "source": "atelier",
     "prompt": "a red bicycle, zwei Räder 🚲",
     "negative_prompt": "blurry & <b>bad</b>",
     "steps": 20,
@@ -188,6 +190,28 @@ def test_files_of_others(tmp_path, case):
     for path in paths:
         found = read(path)
         assert {k: v for k, v in found.items() if k not in ("raw", "workflow", "atelier")} == expected, path.name
+
+
+@pytest.mark.parametrize("signature", ["stealth_pnginfo", "stealth_pngcomp", "stealth_rgbinfo", "stealth_rgbcomp"])
+def test_hidden_in_pixels(tmp_path, signature):
+    """Hidden by a writer of its own: bits down the columns, in alpha or in the three colours."""
+    text = (CASES / "a1111.txt").read_bytes()
+    data = gzip.compress(text) if signature.endswith("comp") else text
+    payload = signature.encode() + (len(data) * 8).to_bytes(4, "big") + data
+    bits = [byte >> shift & 1 for byte in payload for shift in range(7, -1, -1)]
+    image = Image.new("RGBA", (61, 83), (10, 11, 12, 255))
+    channels = (0, 1, 2) if "rgb" in signature else (3,)
+    for index, bit in enumerate(bits):
+        pixel, channel = divmod(index, len(channels))
+        place = divmod(pixel, image.height)
+        color = list(image.getpixel(place))
+        color[channels[channel]] = color[channels[channel]] & 0xFE | bit
+        image.putpixel(place, tuple(color))
+    raw = tmp_path / "pixels"
+    raw.write_bytes(image.tobytes())
+    found = json.loads(sample("hidden", raw, image.width))
+    found.pop("raw")
+    assert found == json.loads((CASES / "a1111.json").read_text(encoding="utf-8"))
 
 
 def test_bombs_are_left_alone(tmp_path):

@@ -417,6 +417,9 @@ static void test_other_kinds(void **state)
 	struct atl_errinfo info = {0};
 	make_png(false);
 	assert_int_equal(atl_metadata_read(&arena, file.data, file.length, &r, &info), ATL_ERR_NOT_FOUND);
+	/* JSON of a tool that nobody here knows is no prompt */
+	atl_png_add_text(&file, "parameters", "{\"prompt\": \"x\", \"odd\": NaN}");
+	assert_int_equal(atl_metadata_read(&arena, file.data, file.length, &r, &info), ATL_ERR_NOT_FOUND);
 }
 
 int main(void)

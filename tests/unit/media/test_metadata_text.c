@@ -206,6 +206,7 @@ static void test_way_back(void **state)
 	atl_recall_init(&r);
 	assert_string_equal(atl_metadata_parameters(&arena, &r), "Version: Atelier");
 	assert_string_equal(atl_metadata_json(&arena, &r), "{}");
+	r.source = "atelier";
 	r.prompt = "ein Fahrrad,\nzwei Räder 🚲";
 	r.negative_prompt = "blurry";
 	r.model = "a, \"b\": c";

@@ -2,6 +2,7 @@
  *
  *   write_sample write IN OUT RECALL.json [composite|bare]   the picture IN with what RECALL says; bare: the mark alone
  *   write_sample read IN                                     what a picture says, as JSON; "none" when nothing
+ *   write_sample hidden IN WIDTH                             what is hidden in raw RGBA pixels, likewise
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "base/str.h"
 #include "media/metadata.h"
+#include "media/stealth.h"
 
 #define FILE_MAX ((size_t)32 << 20)
 
@@ -59,13 +61,17 @@ static int write_file(struct atl_arena *arena, int argc, char **argv)
 	return ok ? 0 : 2;
 }
 
-static int read_file(struct atl_arena *arena, char **argv)
+static int read_file(struct atl_arena *arena, const char *path, const char *width)
 {
 	struct atl_errinfo info = {0};
 	struct atl_recall recall;
 	size_t length;
-	char *data = slurp(argv[2], &length);
-	enum atl_err err = atl_metadata_read(arena, data, length, &recall, &info);
+	int64_t side = 1;
+	char *data = slurp(path, &length);
+	if (width && !atl_str_i64(width, 1, 100000, &side))
+		return 2;
+	enum atl_err err = width ? atl_stealth_read(arena, data, (size_t)side, length / 4 / (size_t)side, &recall, &info)
+				 : atl_metadata_read(arena, data, length, &recall, &info);
 	free(data);
 	if (err && err != ATL_ERR_NOT_FOUND)
 		return complain(&info);
@@ -80,7 +86,9 @@ int main(int argc, char **argv)
 	if (argc >= 5 && strcmp(argv[1], "write") == 0)
 		rc = write_file(&arena, argc, argv);
 	else if (argc == 3 && strcmp(argv[1], "read") == 0)
-		rc = read_file(&arena, argv);
+		rc = read_file(&arena, argv[2], NULL);
+	else if (argc == 4 && strcmp(argv[1], "hidden") == 0)
+		rc = read_file(&arena, argv[2], argv[3]);
 	else
 		(void)fputs("see the first lines of write_sample.c\n", stderr);
 	atl_arena_finish(&arena);
