@@ -219,6 +219,33 @@ static void test_animation_facts(void **state)
 	}
 }
 
+/* As large as may be: within the child's memory and time in every form. */
+static void test_largest(void **state)
+{
+	static const struct {
+		int width, height, bands;
+		const char *suffix;
+		enum atl_picture_form keep;
+		unsigned got_width, got_height;
+	} rows[] = {{7000, 7000, 3, ".jpg[Q=60]", ATL_PICTURE_AS_AUTO, 7000, 7000},
+		    {7000, 7000, 4, ".png[compression=1]", ATL_PICTURE_AS_AUTO, 7000, 7000},
+		    {12000, 4000, 3, ".jpg[Q=60]", ATL_PICTURE_AS_PNG, 8192, 2731}};
+	for (size_t i = 0; i < ATL_COUNT(rows); i++) {
+		struct atl_arena arena;
+		struct atl_picture p;
+		static const unsigned widths[] = {512};
+		struct atl_picture_options ask = {.keep = rows[i].keep, .widths = widths, .width_count = 1, .blurhash = true,
+						  .raw = {.channels = 3, .width = 4096, .height = 4096, .cover = true}};
+		atl_arena_init(&arena, (size_t)256 << 20);
+		open_one(picture(rows[i].width, rows[i].height, rows[i].bands, rows[i].suffix), &ask, &arena, &p);
+		assert_int_equal(p.outs[0].width, rows[i].got_width);
+		assert_int_equal(p.outs[0].height, rows[i].got_height);
+		assert_int_equal(p.outs[1].width, 512);
+		assert_non_null(p.raw);
+		atl_arena_finish(&arena);
+	}
+}
+
 static void test_asks_refused(void **state)
 {
 	static const unsigned zero[] = {0}, many[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -350,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_fit),
 		cmocka_unit_test(test_masks),
 		cmocka_unit_test(test_animation_facts),
+		cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_asks_refused),
 		cmocka_unit_test(test_warm_children),
 	};
