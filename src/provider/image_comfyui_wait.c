@@ -118,29 +118,28 @@ static void tell(struct comfy_wait *wait, const char *phase, int64_t step, int64
 		.steps = steps, .step_ms = step_ms, .left_ms = step_ms * (double)(steps - step), .queue_position = position });
 }
 
-/* Where in the queue it is. */
-static enum atl_err look_in_queue(struct comfy_wait *wait, struct atl_arena *arena, struct atl_errinfo *info)
+/* Tells where in the queue it is. */
+static enum atl_err look_in_queue(struct comfy_wait *wait, struct atl_arena *arena, bool *ret_found,
+				  struct atl_errinfo *info)
 {
-	const struct atl_json *queue, *running;
+	const struct atl_json *queue, *running, *pending;
 	int64_t index;
 	enum atl_err err = get_json(wait, arena, "/queue", &queue, info);
 
 	if (err)
 		return err;
 	running = atl_json_get(queue, "queue_running");
+	pending = atl_json_get(queue, "queue_pending");
+	*ret_found = true;
 	if (listed(running, wait->prompt_id, &index)) {
 		if (!wait->started)
 			tell(wait, "loading", 0, 0, -1);
 		wait->started = true;
-	} else if (listed(atl_json_get(queue, "queue_pending"), wait->prompt_id, &index)) {
+	} else if (listed(pending, wait->prompt_id, &index)) {
 		tell(wait, "queued", 0, 0, index + (running ? (int64_t)running->count : 0));
 	} else {
-		/* between the queue and the history there is a moment */
-		return ++wait->missing < MISSING_MAX ? ATL_OK :
-			atl_fail(info, ATL_ERR_UPSTREAM, "%s no longer knows this job; it was restarted, or its history cleared.",
-				 wait->run->endpoint->name);
+		*ret_found = false;
 	}
-	wait->missing = 0;
 	return ATL_OK;
 }
 
@@ -149,16 +148,33 @@ static enum atl_err look(struct comfy_wait *wait, bool *ret_ended, struct atl_er
 {
 	const struct atl_json *entry;
 	struct atl_arena arena;
+	bool found = true;
 	enum atl_err err;
 
 	atl_arena_init(&arena, LOOK_ARENA);
 	err = get_history(wait, &arena, &entry, info);
-	if (!err && !entry)
-		err = look_in_queue(wait, &arena, info);
-	else if (!err)
+	if (!err && entry)
 		*ret_ended = true;
+	else if (!err)
+		err = look_in_queue(wait, &arena, &found, info);
 	atl_arena_finish(&arena);
+	wait->missing = found ? 0 : wait->missing + 1;
+	/* between the queue and the history there is a moment */
+	if (!err && wait->missing == MISSING_MAX)
+		err = atl_fail(info, ATL_ERR_UPSTREAM, "%s no longer knows this job; it was restarted, or its history cleared.",
+			       wait->run->endpoint->name);
 	return err;
+}
+
+/* The queue changed while it waits: its place for the person, no more. */
+static void tell_place(struct comfy_wait *wait)
+{
+	struct atl_arena arena;
+	bool found;
+
+	atl_arena_init(&arena, LOOK_ARENA);
+	(void)!look_in_queue(wait, &arena, &found, NULL);
+	atl_arena_finish(&arena);
 }
 
 /* ---- cancelling ---- */
@@ -233,6 +249,10 @@ static enum atl_err take_event(struct comfy_wait *wait, const struct comfy_event
 	if (event->prompt_id && !atl_str_eq(event->prompt_id, wait->prompt_id))
 		return ATL_OK; /* another user's */
 	switch (event->kind) {
+	case COMFY_QUEUE:
+		if (!wait->started)
+			tell_place(wait);
+		break;
 	case COMFY_STARTED:
 		wait->started = true;
 		tell(wait, "loading", 0, 0, -1);
@@ -290,7 +310,7 @@ static enum atl_err next_event(struct comfy_wait *wait, bool *ret_look, struct a
 	event = message.binary ? comfy_event_binary(&arena, message.data, message.length)
 			       : comfy_event_text(&arena, message.data, message.length);
 	err = take_event(wait, &event, info);
-	*ret_look = wait->ended || (event.kind == COMFY_QUEUE && !wait->started);
+	*ret_look = wait->ended;
 	atl_arena_finish(&arena);
 	return err;
 }
@@ -327,7 +347,7 @@ enum atl_err comfy_wait_done(struct comfy_wait *wait, const struct atl_comfy_gra
 
 	wait->graph = graph;
 	wait->prompt_id = prompt_id;
-	err = look(wait, &ended, info);
+	err = wait->run->remote_id || !wait->socket ? look(wait, &ended, info) : ATL_OK;
 	while (!err && !ended) {
 		bool now = false;
 
