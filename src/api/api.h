@@ -50,6 +50,7 @@
 	X(models)        \
 	X(picture_models) \
 	X(styles)         \
+	X(studio)         \
 	X(engine)        \
 	X(transfers)     \
 	X(providers)     \

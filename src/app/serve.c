@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/waiting.h"
 #include "app/commands.h"
 #include "app/master_key.h"
 #include "base/clock.h"
@@ -245,6 +246,16 @@ static enum atl_err pool_up(struct serve *s, struct atl_errinfo *info)
 	if (wanted == 0)
 		wanted = cores < 1 ? 4 : cores > 8 ? 32 : 4 * cores;
 	return atl_pool_create((unsigned)wanted, POOL_QUEUE_MAX, &s->app.pool, info);
+}
+
+static enum atl_err waiters_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_pool_create(ATL_API_WAITERS_MAX, ATL_API_WAITERS_MAX * 4, &s->app.waiters, info);
+}
+
+static void waiters_down(struct serve *s)
+{
+	atl_pool_destroy(s->app.waiters);
 }
 
 static void pool_down(struct serve *s)
@@ -545,6 +556,7 @@ static const struct step {
 	{ "usage records", usage_up, NULL, usage_down },
 	{ "loops", loops_up, NULL, loops_down },
 	{ "pool", pool_up, NULL, pool_down },
+	{ "waiting room", waiters_up, NULL, waiters_down },
 	{ "blobs", blobs_up, NULL, blobs_down },
 	{ "assets", assets_up, NULL, NULL },
 	{ "pictures", pictures_up, NULL, pictures_down },

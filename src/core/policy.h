@@ -34,7 +34,10 @@
 	X(OPENAI_CHAT, "openai_chat")             \
 	X(OPENAI_COMPLETION, "openai_completion") \
 	X(OPENAI_EMBEDDING, "openai_embedding")   \
-	X(PICTURE, "picture")
+	X(PICTURE, "picture")                     \
+	X(STUDIO, "studio")                       \
+	X(OPENAI_PICTURE, "openai_picture")       \
+	X(A1111, "a1111")
 
 
 enum atl_entry_point {
