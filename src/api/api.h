@@ -58,6 +58,7 @@
 	X(settings)       \
 	X(events)         \
 	X(openai)         \
+	X(openai_images)  \
 	X(ops)            \
 	X(openapi)
 
