@@ -1,6 +1,7 @@
 /* metadata.h - what a picture file says about how it was made: read from many tools' files, written into ours.
  *
- * Nothing is decoded: chunks and segments only. What another tool wrote is hostile input; every size is bounded.
+ * Nothing is decoded: chunks and segments only (texts hidden in pixels: stealth.h). What another tool wrote is hostile input; every size is
+ * bounded.
  * Sources: docs/media.md lists the formats (A1111 `parameters`, ComfyUI `prompt`, SwarmUI, InvokeAI, NovelAI, ours) and
  * the carriers (PNG tEXt/zTXt/iTXt, JPEG and WebP Exif UserComment and XMP).
  *
@@ -44,7 +45,8 @@ bool atl_recall_add_lora(struct atl_arena *arena, struct atl_recall *recall, con
  * NOT_FOUND: nothing readable in it. PICTURE: not a file of a known kind, or broken. */
 enum atl_err atl_metadata_read(struct atl_arena *arena, const void *data, size_t length, struct atl_recall *ret,
 			       struct atl_errinfo *info) ATL_MUST_USE;
-/* Pasted text: A1111's three parts, or JSON of any reader. */
+/* Pasted text: A1111's three parts (words without parameters and negative prompt are NOT_FOUND), or JSON of any reader;
+ * our own JSON must name its `source`. Errors: NOT_FOUND, TOO_LARGE. */
 enum atl_err atl_metadata_read_text(struct atl_arena *arena, const char *text, size_t length, struct atl_recall *ret,
 				    struct atl_errinfo *info) ATL_MUST_USE;
 
