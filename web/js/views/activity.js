@@ -90,7 +90,7 @@ export function mountActivity(root) {
       if (fresh === key) return;
       key = fresh;
       const had = acts.contains(document.activeElement);
-      replace(mark, asset ? h("a", { href: `/library/${asset.id}`, "aria-label": t("asset.open") }, h("img", { src: fileOf(asset, 128), alt: "", loading: "lazy" })) : running ? wait.box : icon(job.state === "failed" ? "info" : job.state === "cancelled" ? "close" : queued ? "pause" : "image"));
+      replace(mark, asset ? h("a", { href: `/library/${asset.id}`, "aria-label": t("asset.open") }, h("img", { src: fileOf(asset, 128), alt: "", loading: "lazy" })) : running ? wait.box : icon(job.state === "failed" ? "info" : job.state === "cancelled" ? "close" : queued ? "clock" : "image"));
       replace(acts, isActive(job) ? iconButton("close", t("job.cancel"), () => jobVerbs.cancel(job), { class: "icon-button small" }) : job.state !== "done" && iconButton("again", t("job.retry"), () => jobVerbs.retry(job), { class: "icon-button small" }),
         job.priority !== 0 && queued && h("span", { class: "chip" }, t(`activity.priority.${job.priority > 0 ? "high" : "low"}`)), iconButton("more", t("job.menu"), (event) => menu(event.currentTarget, rowMenu(job)), { class: "icon-button small" }));
       if (had) node.focus();
