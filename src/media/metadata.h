@@ -1,7 +1,7 @@
 /* metadata.h - what a picture file says about how it was made: read from many tools' files, written into ours.
  *
- * Nothing is decoded: chunks and segments only (texts hidden in pixels: stealth.h). What another tool wrote is hostile input; every size is
- * bounded.
+ * Nothing is decoded: chunks and segments only (texts hidden in pixels: stealth.h). What another tool wrote is hostile
+ * input; every size is bounded.
  * Sources: docs/media.md lists the formats (A1111 `parameters`, ComfyUI `prompt`, SwarmUI, InvokeAI, NovelAI, ours) and
  * the carriers (PNG tEXt/zTXt/iTXt, JPEG and WebP Exif UserComment and XMP).
  *
