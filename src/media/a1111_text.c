@@ -179,7 +179,7 @@ static void read_pairs(struct atl_arena *arena, struct atl_recall *recall, const
 		read_lora_hashes(arena, recall, hashes);
 }
 
-/* stable-diffusion.cpp's JSON goes to the end of the text and would look like pairs; the line before it says the same. */
+/* stable-diffusion.cpp's JSON goes to the end of the text and would look like pairs; the line itself says the same. */
 static size_t without_tail(struct atl_arena *arena, const char *text, size_t length)
 {
 	static const char mark[] = "SDCPP: {";

@@ -111,7 +111,7 @@ static void add_text(struct graph *g, struct atl_buf *out, const struct atl_json
 		add_part(out, resolve(g, value, name, 0));
 }
 
-/* What the conditioning behind `value` was encoded from. `role`: "positive" or "negative", for nodes that hand both on. */
+/* What the conditioning behind `value` was encoded from. `role`: "positive" or "negative", for nodes with both. */
 static void add_prompt(struct graph *g, struct atl_recall *recall, struct atl_buf *out, const struct atl_json *value,
 		       const char *role, unsigned depth)
 {

@@ -1,4 +1,4 @@
-/* metadata_tools.c - SwarmUI, Fooocus, InvokeAI (three generations of it), NovelAI and our own JSON; see metadata_tools.h. */
+/* metadata_tools.c - SwarmUI, Fooocus, InvokeAI (three generations), NovelAI and our own JSON; see metadata_tools.h. */
 #include "media/metadata_tools.h"
 
 #include "base/str.h"

@@ -1,7 +1,7 @@
 /* metadata_tools.h - one reader for each tool's JSON; used by metadata_read.c's table.
  *
- * Each fills `recall` (freshly initialised) and returns true when the tree is of its kind. Trees are hostile: any member
- * may be missing, of another type, or a loop.
+ * Each fills `recall` (freshly initialised) and returns true when the tree is of its kind. Trees are hostile: any
+ * member may be missing, of another type, or a loop.
  * Threads: pure functions.
  */
 #ifndef ATL_MEDIA_METADATA_TOOLS_H

@@ -61,7 +61,8 @@ static const char *take_text(struct atl_arena *arena, struct bits *b, bool packe
 	return text;
 }
 
-const char *atl_stealth_text(struct atl_arena *arena, const void *rgba, size_t width, size_t height, size_t *ret_length)
+const char *atl_stealth_text(struct atl_arena *arena, const void *rgba, size_t width, size_t height,
+			     size_t *ret_length)
 {
 	static const struct {
 		const char *signature;

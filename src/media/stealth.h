@@ -13,7 +13,8 @@
 
 /* The text; then atl_metadata_read_text() understands it. `rgba`: 8-bit rows without padding.
  * NULL: nothing hidden, damaged, or no memory. A picture without hidden text costs 240 looked-at pixels. */
-const char *atl_stealth_text(struct atl_arena *arena, const void *rgba, size_t width, size_t height, size_t *ret_length);
+const char *atl_stealth_text(struct atl_arena *arena, const void *rgba, size_t width, size_t height,
+			     size_t *ret_length);
 
 /* Both steps. NOT_FOUND: nothing hidden that can be understood. */
 enum atl_err atl_stealth_read(struct atl_arena *arena, const void *rgba, size_t width, size_t height,

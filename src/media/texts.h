@@ -27,7 +27,7 @@ struct atl_texts {
 };
 enum atl_charset { ATL_CHARSET_UTF8, ATL_CHARSET_LATIN1, ATL_CHARSET_UTF16LE, ATL_CHARSET_UTF16BE };
 
-/* What is not valid in its character set is taken as Latin-1 (8 bits) or replaced (UTF-16); it ends at the first NUL. */
+/* What is not valid in its character set is Latin-1 (8 bits) or replaced (UTF-16); a text ends at the first NUL. */
 void atl_texts_add(struct atl_arena *arena, struct atl_texts *texts, const char *key, enum atl_charset charset,
 		   const void *data, size_t length);
 const struct atl_text *atl_texts_find(const struct atl_texts *texts, const char *key); /* the first; NULL: none */

@@ -58,7 +58,8 @@ static void write_and_read(struct atl_arena *arena, const struct atl_recall *r)
 
 static void rewrite(const uint8_t *data, size_t size)
 {
-	static const struct atl_metadata_out m = {.parameters = "fox\nSteps: 1, Seed: 2, Sampler: x", .atelier = "{\"prompt\":\"fox\"}"};
+	static const struct atl_metadata_out m = {.parameters = "fox\nSteps: 1, Seed: 2, Sampler: x",
+						   .atelier = "{\"prompt\":\"fox\"}"};
 	struct atl_errinfo info = {0};
 	struct atl_recall r;
 	struct atl_arena arena;

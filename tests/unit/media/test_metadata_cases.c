@@ -110,7 +110,8 @@ int main(int argc, char **argv)
 	static struct CMUnitTest tests[64];
 	size_t count = 0;
 	for (int i = 1; i < argc && count < ATL_COUNT(tests); i++, count++)
-		tests[count] = (struct CMUnitTest){.name = strrchr(argv[i], '/') + 1, .test_func = run_case, .initial_state = argv[i]};
+		tests[count] = (struct CMUnitTest){
+			.name = strrchr(argv[i], '/') + 1, .test_func = run_case, .initial_state = argv[i]};
 	if (!count)
 		return 1;
 	return _cmocka_run_group_tests("metadata_cases", tests, count, NULL, NULL);

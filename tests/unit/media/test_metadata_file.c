@@ -1,4 +1,4 @@
-/* The carriers: what is written reads back, what was there before is gone, pixels are untouched, odd files are survived. */
+/* The carriers: what is written reads back, what was there before is gone, pixels stay, odd files are survived. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -301,8 +301,8 @@ static void test_too_long_for_a_segment(void **state)
 	memset(longer, 'a', ATL_METADATA_TEXT_MAX + 1);
 	struct atl_errinfo info = {0};
 	make_png(false);
-	assert_int_equal(atl_metadata_write(file.data, file.length, &(struct atl_metadata_out){.atelier = longer}, &out, &info),
-			 ATL_ERR_TOO_LARGE);
+	const struct atl_metadata_out too_long = {.atelier = longer};
+	assert_int_equal(atl_metadata_write(file.data, file.length, &too_long, &out, &info), ATL_ERR_TOO_LARGE);
 }
 
 static void test_exif_comments(void **state)

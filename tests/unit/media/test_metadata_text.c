@@ -51,7 +51,8 @@ static void test_three_parts(void **state)
 
 static void test_lines(void **state)
 {
-	struct atl_recall r = read_text("first\r\n  second \r\nNegative prompt: one\r\ntwo\r\n\r\nSteps: 1, Seed: 2, CFG scale: 3\r\n");
+	struct atl_recall r = read_text(
+		"first\r\n  second \r\nNegative prompt: one\r\ntwo\r\n\r\nSteps: 1, Seed: 2, CFG scale: 3\r\n");
 	assert_string_equal(r.prompt, "first\nsecond");
 	assert_string_equal(r.negative_prompt, "one\ntwo");
 	assert_int_equal(r.seed, 2);
@@ -169,7 +170,8 @@ static void test_sdcpp_tail(void **state)
 
 static void test_odd_values(void **state)
 {
-	struct atl_recall r = read_text("a\nSteps: many, Seed: 99999999999999999999999, CFG scale: nan, Size: 0x5, Clip skip: 2.0");
+	struct atl_recall r = read_text(
+		"a\nSteps: many, Seed: 99999999999999999999999, CFG scale: nan, Size: 0x5, Clip skip: 2.0");
 	assert_int_equal(r.steps, INT64_MIN);
 	assert_int_equal(r.seed, INT64_MIN);
 	assert_true(isnan(r.cfg_scale));
