@@ -63,6 +63,11 @@ static enum atl_err read_node(const struct atl_json *json, struct atl_comfy_node
 	if (node->inputs->count > ATL_COMFY_FIELDS_MAX)
 		return atl_fail(info, ATL_ERR_INVALID, "Node %.40s (%.80s) of the workflow has more than %d inputs.", node->id,
 				node->class_type, ATL_COMFY_FIELDS_MAX);
+	for (const struct atl_json *v = node->inputs->child; v; v = v->next)
+		for (const struct atl_json *other = v->next; other; other = other->next)
+			if (atl_str_eq(v->key, other->key))
+				return atl_fail(info, ATL_ERR_INVALID, "Node %.40s (%.80s) of the workflow has the input %.80s twice.",
+						node->id, node->class_type, v->key);
 	return ATL_OK;
 }
 

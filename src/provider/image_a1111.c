@@ -381,6 +381,9 @@ static enum atl_err watch(const struct atl_image_run *run, struct post *post, st
 	pthread_join(thread, NULL);
 	if (stopped)
 		return atl_fail(info, ATL_ERR_CANCELLED, "It was stopped.");
+	if (post->err && strstr(post->info.detail, "OutOfMemory"))
+		return atl_fail(info, post->err, "%s ran out of memory. Choose a smaller size or fewer pictures.",
+				run->endpoint->name);
 	if (post->err && info)
 		*info = post->info;
 	return post->err;

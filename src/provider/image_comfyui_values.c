@@ -122,14 +122,31 @@ static void add_part(struct atl_buf *out, const char *boundary, const char *name
 	atl_buf_addf(out, "--%s\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\n%s\r\n", boundary, name, value);
 }
 
-/* Named after its content, so that the same picture is one file there. */
-static const char *upload(struct put *u, const struct atl_image_file *file)
+static void add_original(struct atl_buf *out, const char *boundary, const char *name)
+{
+	struct atl_buf text;
+	struct atl_jw w;
+
+	atl_buf_init(&text, 4096);
+	atl_jw_init(&w, &text);
+	atl_jw_object(&w, NULL);
+	atl_jw_str(&w, "filename", name);
+	atl_jw_str(&w, "subfolder", "");
+	atl_jw_str(&w, "type", "input");
+	atl_jw_end_object(&w);
+	add_part(out, boundary, "original_ref", text.data);
+	atl_buf_finish(&text);
+}
+
+/* Named after its content, so that the same picture is one file there. With `original` (the name of an uploaded one)
+ * the server stores that picture with the alpha of this one. */
+static const char *upload(struct put *u, const struct atl_image_file *file, const char *original)
 {
 	char hash[ATL_SHA256_SIZE * 2 + 1], boundary[64], type[96];
 	const char *ext = atl_str_eq(file->media_type, "image/jpeg") ? "jpg" : atl_str_eq(file->media_type, "image/webp") ? "webp" : "png";
-	struct atl_image_ask ask = { .method = "POST", .path = "/upload/image", .content_type = type, .repeatable = true };
+	struct atl_image_ask ask = { .method = "POST", .path = original ? "/upload/mask" : "/upload/image", .content_type = type, .repeatable = true };
 	struct atl_json *answer = NULL;
-	const char *name, *folder;
+	const char *name, *folder, *stem = original && strlen(original) > 8 ? original + 8 : "";
 	struct atl_buf body;
 
 	atl_sha256_hex(file->data, file->length, hash);
@@ -140,8 +157,10 @@ static const char *upload(struct put *u, const struct atl_image_file *file)
 	atl_buf_init(&body, file->length + 4096);
 	add_part(&body, boundary, "type", "input");
 	add_part(&body, boundary, "overwrite", "true");
-	atl_buf_addf(&body, "--%s\r\nContent-Disposition: form-data; name=\"image\"; filename=\"atelier-%.24s.%s\"\r\n"
-		     "Content-Type: %s\r\n\r\n", boundary, hash, ext, file->media_type ? file->media_type : "image/png");
+	if (original)
+		add_original(&body, boundary, original);
+	atl_buf_addf(&body, "--%s\r\nContent-Disposition: form-data; name=\"image\"; filename=\"atelier-%s%.12s%.24s.%s\"\r\n"
+		     "Content-Type: %s\r\n\r\n", boundary, original ? "masked-" : "", original ? stem : "", hash, ext, file->media_type ? file->media_type : "image/png");
 	atl_buf_add(&body, file->data, file->length);
 	atl_buf_addf(&body, "\r\n--%s--\r\n", boundary);
 	u->err = atl_buf_err(&body, u->info);
@@ -171,9 +190,37 @@ static void put_picture(struct put *u, const char *name, const struct atl_image_
 		return;
 	}
 	if (u->upload)
-		uploaded = upload(u, file);
+		uploaded = upload(u, file, NULL);
 	if (!u->err)
 		put_text(u, name, uploaded, true);
+}
+
+/* A workflow without an input for a mask takes it from the picture's alpha: LoadImage gives both. */
+static void put_masked_picture(struct put *u)
+{
+	const struct atl_image_request *q = u->run->request;
+	const char *name = "checked.png";
+
+	if (u->upload)
+		name = upload(u, &q->init, NULL);
+	if (u->upload && !u->err)
+		name = upload(u, &q->mask_alpha, name);
+	if (!u->err)
+		put_text(u, "image", name, true);
+}
+
+static void put_pictures(struct put *u)
+{
+	const struct atl_image_request *q = u->run->request;
+	const struct atl_comfy_graph *graph = &u->p->graph;
+
+	if (q->init.data && q->mask_alpha.data && !atl_comfy_input_find(graph, "mask") && atl_comfy_input_find(graph, "image")) {
+		put_masked_picture(u);
+	} else {
+		put_picture(u, "image", &q->init);
+		put_picture(u, "mask", &q->mask);
+	}
+	put_picture(u, "control_image", &q->control);
 }
 
 /* ---- what a person gave by name ---- */
@@ -280,9 +327,7 @@ enum atl_err comfy_put_values(const struct atl_image_run *run, struct atl_arena 
 	put_time(&u);
 	if (q->upscaler)
 		put_text(&u, "upscaler", q->upscaler, true);
-	put_picture(&u, "image", &q->init);
-	put_picture(&u, "mask", &q->mask);
-	put_picture(&u, "control_image", &q->control);
+	put_pictures(&u);
 	if (q->control.data)
 		put_num(&u, "control_strength", q->control_strength);
 	if (q->steps != ATL_IMAGE_UNSET)

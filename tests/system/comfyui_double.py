@@ -315,7 +315,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         comfy = self.server.comfy
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == "/upload/image":
+        if self.path in ("/upload/image", "/upload/mask"):
             self.upload(body)
             return
         value = json.loads(body or b"{}")
@@ -340,7 +340,8 @@ class Handler(BaseHTTPRequestHandler):
         name = parts["image"].get_filename()
         comfy.files["input", name] = parts["image"].get_payload(decode=True)
         comfy.asked["uploads"].append({"name": name, "bytes": len(comfy.files["input", name]),
-                                       "overwrite": parts["overwrite"].get_payload() if "overwrite" in parts else ""})
+                                       "overwrite": parts["overwrite"].get_payload() if "overwrite" in parts else "",
+                                       "original": json.loads(parts["original_ref"].get_payload())["filename"] if "mask" in self.path else ""})
         self.reply(200, {"name": name, "subfolder": "", "type": "input"})
 
     def prompt(self, value):

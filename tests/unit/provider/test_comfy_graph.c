@@ -270,6 +270,7 @@ static void refuses_bad_graphs(void **state)
 	refused("{\"1\":{\"class_type\":\"A\",\"inputs\":{\"x\":[\"2\",0]}}}", "not there");
 	refused("{\"1\":{\"class_type\":\"A\",\"inputs\":{\"x\":[\"2\",0]}},\"2\":{\"class_type\":\"B\",\"inputs\":{\"y\":[\"1\",0]}}}",
 		"circle");
+	refused("{\"1\":{\"class_type\":\"A\",\"inputs\":{\"x\":\"{{a}}\",\"x\":3}}}", "twice");
 	refused("{\"1\":{\"class_type\":\"A\",\"inputs\":{\"x\":\"{{Not Ok}}\"}}}", "no name");
 	refused("{\"1\":{\"class_type\":\"A\",\"inputs\":{\"x\":\"{{steps:many}}\"}}}", "no number");
 	refused("{\"1\":{\"class_type\":\"A\",\"inputs\":{\"x\":1},\"_meta\":{\"title\":\"atelier:a=y\"}}}", "names no value");

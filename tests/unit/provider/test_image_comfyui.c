@@ -337,6 +337,24 @@ static void runs_a_workflow_of_the_user(void **state)
 	assert_string_equal(info.field, "inputs.photo");
 }
 
+/* LoadImage alone: the mask is the picture's alpha. */
+static void puts_a_mask_into_the_picture(void **state)
+{
+	struct atl_image_request q = request(ATL_IMAGE_WORKFLOW, "");
+
+	(void)state;
+	q.workflow = "{\"1\":{\"class_type\":\"LoadImage\",\"inputs\":{\"image\":\"example.png\"}},"
+		     "\"2\":{\"class_type\":\"SaveImage\",\"inputs\":{\"images\":[\"1\",0],\"filename_prefix\":\"a\"}}}";
+	q.steps = ATL_IMAGE_UNSET;
+	q.init = q.mask = q.mask_alpha = PICTURE;
+	ok(run_with(&q, NULL));
+	assert_int_equal(seen.notes, 0);
+	assert_int_equal(asked("uploads")->count, 2);
+	assert_string_equal(asked_text("uploads.1.original"), asked_text("uploads.0.name"));
+	assert_string_equal(asked_text("prompts.0.1.inputs.image"), asked_text("uploads.1.name"));
+	assert_non_null(strstr(asked_text("uploads.1.name"), "masked-"));
+}
+
 static void names_what_is_missing(void **state)
 {
 	struct atl_image_endpoint e = endpoint();
@@ -462,6 +480,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(makes_a_picture, fresh, done),
 		cmocka_unit_test_setup_teardown(runs_every_built_in_workflow, fresh, done),
 		cmocka_unit_test_setup_teardown(runs_a_workflow_of_the_user, fresh, done),
+		cmocka_unit_test_setup_teardown(puts_a_mask_into_the_picture, fresh, done),
 		cmocka_unit_test_setup_teardown(names_what_is_missing, fresh, done),
 		cmocka_unit_test_setup_teardown(tells_the_servers_errors, fresh, done),
 		cmocka_unit_test_setup_teardown(ignores_others_and_survives_a_lost_socket, fresh, done),
