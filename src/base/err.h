@@ -68,6 +68,7 @@
 	X(UPSTREAM_CUT, 502, "upstream_cut", "The connection to the provider broke.", true)                          \
 	X(UNAVAILABLE, 503, "unavailable", "This is not available right now.", true)                                 \
 	X(NO_MODEL, 503, "no_model", "No language model is ready.", true)                                            \
+	X(INTERRUPTED, 500, "interrupted", "The server stopped while this was being worked on.", true)               \
 	X(SHUTDOWN, 503, "shutting_down", "The server is shutting down.", true)                                      \
 	X(DISK, 507, "disk_full", "There is not enough disk space.", false)                                          \
 	X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", "The provider took too long to answer.", true)

@@ -74,6 +74,7 @@ struct atl_job { /* the API's Job */
 	int64_t cost_micro_usd;
 	const char *character_id, *conversation_id, *message_id, *board_id, *webhook_url; /* NULL */
 	int64_t version, created_at, started_at, finished_at, updated_at;
+	const char *remote_id; /* at the service, once it has accepted; NULL. Not shown */
 };
 extern const struct atl_json_desc atl_job_desc;
 
