@@ -118,7 +118,7 @@ enum atl_err atl_decode_item_decode(const unsigned char *data, size_t length, st
 				       .width = get32(data + 8),
 				       .height = get32(data + 12)};
 	if (item.width - 1 >= ATL_DECODE_SIDE_MAX || item.height - 1 >= ATL_DECODE_SIDE_MAX ||
-	    item.what > ATL_DECODE_RAW || item.form > ATL_DECODE_AUTO)
+	    item.what > ATL_DECODE_TEXT || item.form > ATL_DECODE_AUTO)
 		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "the result frame names a picture without size");
 	*ret = item;
 	return ATL_OK;

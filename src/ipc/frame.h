@@ -60,7 +60,8 @@ enum atl_decode_flag {
 	ATL_DECODE_PHASH = 2,
 	ATL_DECODE_COVER = 4,	   /* raw: scaled to cover, the middle kept; otherwise stretched */
 	ATL_DECODE_FROM_ALPHA = 8, /* raw: the grey plane is what is transparent */
-	ATL_DECODE_FLAGS = 15
+	ATL_DECODE_STEALTH = 16,   /* text hidden in the lowest bits, if there is any */
+	ATL_DECODE_FLAGS = 31
 };
 struct atl_decode_ask {
 	uint32_t max_pixels;   /* refuse pictures with more */
@@ -75,7 +76,7 @@ struct atl_decode_ask {
 	uint16_t widths[ATL_DECODE_WIDTHS_MAX]; /* thumbnails to make as well, WebP */
 };
 #define ATL_DECODE_ITEM_SIZE 16
-enum atl_decode_what { ATL_DECODE_KEPT, ATL_DECODE_THUMB, ATL_DECODE_RAW };
+enum atl_decode_what { ATL_DECODE_KEPT, ATL_DECODE_THUMB, ATL_DECODE_RAW, ATL_DECODE_TEXT };
 struct atl_decode_item {
 	uint16_t what;	      /* enum atl_decode_what */
 	uint16_t form;	      /* enum atl_decode_form; raw: channels */

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "ipc/channel.h"
 #include "media/decoder.h"
+#include "media/metadata.h"
 
 _Static_assert((int)ATL_PICTURE_NONE == ATL_DECODE_NONE && (int)ATL_PICTURE_AS_WEBP == ATL_DECODE_WEBP &&
 		       (int)ATL_PICTURE_AS_PNG == ATL_DECODE_PNG && (int)ATL_PICTURE_AS_AUTO == ATL_DECODE_AUTO,
@@ -48,6 +49,20 @@ static enum atl_err keep_raw(struct request *r, const struct atl_decode_item *it
 	return ATL_OK;
 }
 
+static enum atl_err keep_text(struct request *r, const void *data, size_t length, struct atl_errinfo *info)
+{
+	if (!(r->ask.flags & ATL_DECODE_STEALTH) || r->picture.stealth || length == 0 || length > ATL_METADATA_TEXT_MAX)
+		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "the decoder sent text that was not asked");
+	char *copy = atl_arena_alloc(r->arena, length + 1);
+	if (!copy)
+		return atl_fail(info, ATL_ERR_NOMEM, "text of %zu bytes", length);
+	memcpy(copy, data, length);
+	copy[length] = '\0';
+	r->picture.stealth = copy;
+	r->picture.stealth_length = length;
+	return ATL_OK;
+}
+
 static enum atl_err keep_out(struct request *r, const struct atl_buf *payload, struct atl_errinfo *info)
 {
 	struct atl_decode_item item;
@@ -59,6 +74,8 @@ static enum atl_err keep_out(struct request *r, const struct atl_buf *payload, s
 	size_t length = payload->length - ATL_DECODE_ITEM_SIZE, at = r->picture.out_count;
 	if (item.what == ATL_DECODE_RAW)
 		return keep_raw(r, &item, from, length, info);
+	if (item.what == ATL_DECODE_TEXT)
+		return keep_text(r, from, length, info);
 	/* in the order asked: the kept picture, then the thumbnails */
 	bool kept = r->ask.keep && at == 0;
 	if (at == count_wanted(&r->ask) || (item.what == ATL_DECODE_KEPT) != kept ||
@@ -166,6 +183,7 @@ static enum atl_err run(struct atl_pictures *pictures, const char *owner, struct
 			return blame_picture(err, outcome, info);
 		r->picture.out_count = 0;
 		r->picture.raw = NULL;
+		r->picture.stealth = NULL;
 	}
 }
 
@@ -191,6 +209,7 @@ static struct atl_decode_ask ask_of(const struct atl_picture_options *ask, enum 
 				     .kind = kind,
 				     .flags = (ask->blurhash ? ATL_DECODE_BLURHASH : 0u) |
 					      (ask->phash ? ATL_DECODE_PHASH : 0u) |
+					      (ask->stealth ? ATL_DECODE_STEALTH : 0u) |
 					      (ask->raw.cover ? ATL_DECODE_COVER : 0u) |
 					      (ask->raw.mask_from_alpha ? ATL_DECODE_FROM_ALPHA : 0u),
 				     .keep = ask->keep,

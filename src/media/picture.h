@@ -51,6 +51,7 @@ struct atl_picture_options {
 	const unsigned *widths;	    /* thumbnails, WebP; at most 8 */
 	size_t width_count;
 	bool blurhash, phash;
+	bool stealth; /* look for text hidden in the lowest bits (media/stealth.h) */
 	struct atl_picture_raw_ask raw;
 };
 
@@ -70,6 +71,8 @@ struct atl_picture {
 	struct atl_picture_out *outs; /* the kept picture (where asked), then one for each asked width */
 	size_t out_count;
 	const unsigned char *raw; /* NULL: not asked */
+	const char *stealth;	  /* hidden text for atl_metadata_read_text(); NULL: none, or not asked */
+	size_t stealth_length;
 	uint64_t phash;		  /* media/phash.h */
 	char blurhash[32];	  /* media/blurhash.h; "": not asked */
 };

@@ -7,10 +7,12 @@
 #include "media/blurhash.h"
 #include "media/encode.h"
 #include "media/phash.h"
+#include "media/stealth.h"
 #include "worker/decode.h"
 
 #define THUMB_QUALITY 88
 #define HASH_SIDE 32
+#define STEALTH_PIXELS_MAX ((size_t)16 << 20) /* generators make no larger ones; a copy with alpha may be needed */
 
 static bool send_item(const struct atl_decode_item *item, const void *data, size_t length)
 {
@@ -192,6 +194,33 @@ static bool fill_hashes(VipsImage *image, const struct atl_decode_ask *ask, stru
 	return true;
 }
 
+/* Text hidden in the pixels, where there is any. Only whole pictures have it: a scaled one has lost it. */
+static bool send_stealth(const struct decode_source *source)
+{
+	VipsImage *rgba = NULL, *memory = NULL;
+	struct atl_decode_item item = {.what = ATL_DECODE_TEXT, .width = source->width, .height = source->height};
+	size_t width = (size_t)vips_image_get_width(source->image), height = (size_t)vips_image_get_height(source->image);
+	struct atl_arena arena;
+	size_t length = 0;
+	bool ok = true;
+	if (width * height > STEALTH_PIXELS_MAX || width > ATL_DECODE_SIDE_MAX || height > ATL_DECODE_SIDE_MAX)
+		return true;
+	if (vips_image_get_bands(source->image) == 4) {
+		memory = source->image;
+		g_object_ref(memory);
+	} else if (vips_addalpha(source->image, &rgba, NULL) == 0) {
+		memory = vips_image_copy_memory(rgba);
+	}
+	g_clear_object(&rgba);
+	atl_arena_init(&arena, 4 * ATL_METADATA_TEXT_MAX);
+	const char *text = memory ? atl_stealth_text(&arena, VIPS_IMAGE_ADDR(memory, 0, 0), width, height, &length) : NULL;
+	if (text && length > 0)
+		ok = send_item(&item, text, length);
+	atl_arena_finish(&arena);
+	g_clear_object(&memory);
+	return ok;
+}
+
 bool decode_send_results(const struct atl_decode_ask *ask, const struct decode_source *source,
 			 struct atl_decode_end *end)
 {
@@ -210,6 +239,7 @@ bool decode_send_results(const struct atl_decode_ask *ask, const struct decode_s
 		}
 	}
 	ok = ok && (!ask->raw_channels || send_raw(source->image, ask));
+	ok = ok && (!(ask->flags & ATL_DECODE_STEALTH) || send_stealth(source));
 	ok = ok && fill_hashes(small, ask, end);
 	g_object_unref(small);
 	return ok;

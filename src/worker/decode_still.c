@@ -127,7 +127,7 @@ VipsImage *decode_normalise(VipsImage *image)
 static int shrink_for(const struct atl_decode_ask *ask, uint32_t width)
 {
 	uint32_t widest = 64; /* what the hashes need */
-	if (ask->keep || ask->raw_channels)
+	if (ask->keep || ask->raw_channels || ask->flags & ATL_DECODE_STEALTH)
 		return 1;
 	for (size_t i = 0; i < ask->width_count; i++)
 		widest = ask->widths[i] > widest ? ask->widths[i] : widest;

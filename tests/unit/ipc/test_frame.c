@@ -39,7 +39,7 @@ static void test_refused(void **state)
 		assert_int_equal(atl_frame_decode(head, &out, NULL), ATL_ERR_UPSTREAM_FORMAT);
 		head[i] ^= 1;
 	}
-	static const uint16_t types[] = {0, ATL_FRAME_ERROR + 1, 0xffff};
+	static const uint16_t types[] = {0, ATL_FRAME_TYPE_LAST + 1, 0xffff};
 	for (size_t i = 0; i < ATL_COUNT(types); i++) {
 		struct atl_frame bad = {.type = types[i]};
 		atl_frame_encode(&bad, head);
@@ -100,7 +100,7 @@ static void test_item(void **state)
 	struct atl_decode_item rows[] = {item, item, item, item};
 	rows[0].height = 0;
 	rows[1].width = ATL_DECODE_SIDE_MAX + 1;
-	rows[2].what = ATL_DECODE_RAW + 1;
+	rows[2].what = ATL_DECODE_TEXT + 1;
 	rows[3].form = ATL_DECODE_AUTO + 1;
 	for (size_t i = 0; i < ATL_COUNT(rows); i++) {
 		atl_decode_item_encode(&rows[i], data);

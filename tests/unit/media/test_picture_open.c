@@ -246,6 +246,44 @@ static void test_largest(void **state)
 	}
 }
 
+/* Bits run down the columns: one in each alpha, or three in each colour. */
+static void hide(unsigned char *pixels, size_t side, unsigned bands, const char *text, size_t length)
+{
+	size_t per_pixel = bands == 4 ? 1 : 3;
+	for (size_t i = 0; i < length * 8; i++) {
+		size_t pixel = i / per_pixel;
+		unsigned char *byte = pixels + (pixel % side * side + pixel / side) * bands + (bands == 4 ? 3 : i % 3);
+		*byte = (unsigned char)((*byte & 0xfe) | ((unsigned char)text[i / 8] >> (7 - i % 8) & 1));
+	}
+}
+
+static void test_stealth(void **state)
+{
+	static const char *const texts[] = {[3] = "stealth_rgbinfo\0\0\0\x28" "hello", [4] = "stealth_pnginfo\0\0\0\x28" "hello"};
+	for (unsigned bands = 3; bands <= 4; bands++)
+		for (int hidden = 0; hidden < 2; hidden++) {
+			static unsigned char pixels[64 * 64 * 4];
+			struct bytes in = {0};
+			struct atl_arena arena;
+			struct atl_picture p;
+			memset(pixels, 200, sizeof pixels);
+			if (hidden)
+				hide(pixels, 64, bands, texts[bands], 24);
+			VipsImage *image = vips_image_new_from_memory_copy(pixels, (size_t)64 * 64 * bands, 64, 64, (int)bands, VIPS_FORMAT_UCHAR);
+			image->Type = VIPS_INTERPRETATION_sRGB;
+			assert_int_equal(vips_image_write_to_buffer(image, ".png", &in.data, &in.length, NULL), 0);
+			g_object_unref(image);
+			atl_arena_init(&arena, 0);
+			open_one(in, &(struct atl_picture_options){.stealth = true, .phash = true}, &arena, &p);
+			assert_int_equal(p.stealth != NULL, hidden);
+			if (hidden) {
+				assert_int_equal(p.stealth_length, 5);
+				assert_string_equal(p.stealth, "hello");
+			}
+			atl_arena_finish(&arena);
+		}
+}
+
 static void test_asks_refused(void **state)
 {
 	static const unsigned zero[] = {0}, many[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -378,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_masks),
 		cmocka_unit_test(test_animation_facts),
 		cmocka_unit_test(test_largest),
+		cmocka_unit_test(test_stealth),
 		cmocka_unit_test(test_asks_refused),
 		cmocka_unit_test(test_warm_children),
 	};
