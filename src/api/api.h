@@ -46,6 +46,7 @@
 	X(assets)         \
 	X(asset_files)    \
 	X(boards)         \
+	X(shares)         \
 	X(temporary)      \
 	X(models)        \
 	X(picture_models) \
@@ -59,6 +60,7 @@
 	X(events)         \
 	X(openai)         \
 	X(openai_images)  \
+	X(a1111)          \
 	X(ops)            \
 	X(openapi)
 

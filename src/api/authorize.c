@@ -1,6 +1,7 @@
 /* authorize.c - the one hook every request passes: who asks, and may they?
  *
- * Credentials: `Authorization: Bearer`, else `x-api-key`, else the session cookie. A key that is sent and wrong is an
+ * Credentials: `Authorization: Bearer`, or Basic with a key as the password (clients of AUTOMATIC1111), else `x-api-key`,
+ * else the session cookie. A key that is sent and wrong is an
  * error; a stale cookie is nobody. Browsers send cookies on their own, so a cookie that changes something (or opens a
  * WebSocket) must come from our own page: own origin, and the page's token.
  */
@@ -8,13 +9,34 @@
 
 #include <strings.h>
 
+#include "base/codec.h"
 #include "base/str.h"
 #include "core/auth.h"
+
+#define BASIC_MAX 1024
 
 struct credential {
 	enum atl_identity_channel channel;
 	const char *secret;
 };
+
+/* The password of "user:password" in base64; what cannot be read is a wrong key. */
+static const char *basic_password(struct atl_req *req, const char *text)
+{
+	const char *secret = "";
+	struct atl_buf out;
+
+	atl_buf_init(&out, BASIC_MAX);
+	if (atl_base64_decode(&out, ATL_BASE64_STANDARD, text, strlen(text)) && out.length) {
+		const char *colon = memchr(out.data, ':', out.length);
+		char *copy = colon ? atl_arena_strndup(&req->arena, colon + 1, out.length - (size_t)(colon + 1 - out.data)) : NULL;
+
+		secret = copy ? copy : "";
+	}
+	atl_wipe(out.data, out.length);
+	atl_buf_finish(&out);
+	return secret;
+}
 
 static struct credential find_credential(struct atl_req *req)
 {
@@ -24,6 +46,9 @@ static struct credential find_credential(struct atl_req *req)
 	if (header && strncasecmp(header, "Bearer ", 7) == 0) {
 		credential.channel = ATL_CHANNEL_BEARER;
 		credential.secret = header + 7;
+	} else if (header && strncasecmp(header, "Basic ", 6) == 0) {
+		credential.channel = ATL_CHANNEL_BEARER;
+		credential.secret = basic_password(req, header + 6);
 	} else if ((header = atl_req_header(req, "x-api-key")) != NULL) {
 		credential.channel = ATL_CHANNEL_X_API_KEY;
 		credential.secret = header;

@@ -4,7 +4,6 @@
  * pictures as image_generation.completed. What OpenAI's clients always send and a model does not take becomes a note of
  * the job, not an error.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "api/fields.h"
@@ -167,17 +166,12 @@ static void answer(struct atl_req *req)
 
 /* ---- the request ---- */
 
-static enum atl_err take_size(const char *text, struct atl_picture_ask *ask, struct atl_errinfo *info)
+static enum atl_err take_size(struct atl_req *req, const char *text, struct atl_picture_ask *ask, struct atl_errinfo *info)
 {
-	unsigned width, height;
-	char rest;
-
 	if (atl_str_empty(text) || atl_str_eq(text, "auto"))
 		return ATL_OK;
-	if (sscanf(text, "%5ux%5u%c", &width, &height, &rest) != 2)
+	if (!atl_picture_size(&req->arena, text, &ask->width, &ask->height))
 		return atl_fail_field(info, ATL_ERR_INVALID, "size", "must be auto or WIDTHxHEIGHT");
-	ask->width = width;
-	ask->height = height;
 	return ATL_OK;
 }
 
@@ -209,7 +203,7 @@ static enum atl_err take(struct atl_req *req, const struct images_in *in, struct
 		ask->steps = in->steps;
 	if (in->cfg_scale > 0)
 		ask->cfg_scale = in->cfg_scale;
-	return take_size(in->size, ask, info);
+	return take_size(req, in->size, ask, info);
 }
 
 /* Names of OpenAI's models that clients have built in stand for the default model where nobody offers them. */

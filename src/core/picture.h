@@ -58,6 +58,9 @@ enum atl_err atl_picture_submit(struct atl_app *app, const struct atl_identity *
 				enum atl_entry_point entry, const char *origin, const struct atl_picture_ask *ask,
 				struct atl_job *ret, struct atl_errinfo *info) ATL_MUST_USE;
 
+/* "1024x768"; false: it is none. */
+bool atl_picture_size(struct atl_arena *arena, const char *text, int64_t *ret_width, int64_t *ret_height);
+
 struct atl_picture_estimate {
 	int64_t run_ms, wait_ms, cost_micro_usd; /* 0: unknown */
 	struct atl_strs notes;

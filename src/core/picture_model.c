@@ -5,6 +5,7 @@
  */
 #include "core/picture_model.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,4 +323,43 @@ int64_t atl_picture_model_price(const struct atl_picture_model *model, int64_t w
 	else if (atl_str_eq(model->price_unit, "second"))
 		units *= (double)(seconds > 0 ? seconds : 5);
 	return (int64_t)((double)model->price_micro_usd * units + 0.5);
+}
+
+/* ---- LoRA ---- */
+
+#define LORAS_MAX 2000
+#define LORA_END ".safetensors"
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+enum atl_err atl_picture_lora_list(struct atl_app *app, struct atl_arena *arena, struct atl_strs *ret,
+				   struct atl_errinfo *info)
+{
+	const char **items = ATL_ARENA_ARRAY(arena, const char *, LORAS_MAX);
+	char path[PATH_SIZE];
+	struct dirent *entry;
+	size_t count = 0;
+	DIR *dir;
+
+	if (!items)
+		return atl_fail(info, ATL_ERR_NOMEM, "list LoRA");
+	snprintf(path, sizeof(path), "%s/loras", app->models_dir);
+	dir = opendir(path);
+	while (dir && count < LORAS_MAX && (entry = readdir(dir)) != NULL) {
+		size_t length = strlen(entry->d_name);
+
+		if (entry->d_name[0] == '.' || !atl_str_ends(entry->d_name, LORA_END) || !atl_utf8_valid(entry->d_name, length))
+			continue;
+		items[count] = atl_arena_strndup(arena, entry->d_name, length - strlen(LORA_END));
+		if (items[count])
+			count++;
+	}
+	if (dir)
+		closedir(dir);
+	qsort(items, count, sizeof(*items), by_name);
+	*ret = (struct atl_strs){ items, count };
+	return ATL_OK;
 }

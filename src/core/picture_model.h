@@ -66,6 +66,9 @@ enum atl_err atl_picture_model_endpoint(struct atl_app *app, struct atl_arena *a
 /* What its service calls it: atl_image_request.model. For the local engine a JSON object {"part": "/path"}. */
 const char *atl_picture_model_remote(struct atl_app *app, struct atl_arena *arena,
 				     const struct atl_picture_model *model);
+/* LoRA files in the folder loras of the models folder, without ending, sorted. */
+enum atl_err atl_picture_lora_list(struct atl_app *app, struct atl_arena *arena, struct atl_strs *ret,
+				   struct atl_errinfo *info) ATL_MUST_USE;
 /* micro-USD for a request; 0: free or unknown. */
 int64_t atl_picture_model_price(const struct atl_picture_model *model, int64_t width, int64_t height, int64_t count,
 				int64_t seconds);

@@ -435,17 +435,25 @@ static int64_t round_to(int64_t value, int64_t multiple)
 	return rounded < multiple ? multiple : rounded;
 }
 
+bool atl_picture_size(struct atl_arena *arena, const char *text, int64_t *ret_width, int64_t *ret_height)
+{
+	const char *x = strchr(text, 'x');
+	const char *width = x ? atl_arena_strndup(arena, text, (size_t)(x - text)) : NULL;
+
+	return width && atl_str_i64(width, 1, 16384, ret_width) && atl_str_i64(x + 1, 1, 16384, ret_height);
+}
+
 /* Of the sizes a model takes, the one whose shape is nearest. */
 static void nearest_size(struct prepare *p)
 {
 	struct atl_picture_ask *ask = p->ask;
 	double wanted = log((double)ask->width / (double)ask->height), best = INFINITY;
-	long width = 0, height = 0;
+	int64_t width = 0, height = 0;
 
 	for (size_t i = 0; i < p->model.sizes.count; i++) {
-		long w, h;
+		int64_t w, h;
 
-		if (sscanf(p->model.sizes.items[i], "%ldx%ld", &w, &h) != 2 || w <= 0 || h <= 0)
+		if (!atl_picture_size(p->arena, p->model.sizes.items[i], &w, &h))
 			continue;
 		double distance = fabs(log((double)w / (double)h) - wanted) +
 				  1e-3 * fabs(log((double)w * (double)h / ((double)ask->width * (double)ask->height)));
@@ -458,8 +466,8 @@ static void nearest_size(struct prepare *p)
 	}
 	if (!width || (width == ask->width && height == ask->height))
 		return;
-	note(p, atl_arena_printf(p->arena, "%s does not make %lld x %lld; %ld x %ld was taken.", p->model.name,
-				 (long long)ask->width, (long long)ask->height, width, height));
+	note(p, atl_arena_printf(p->arena, "%s does not make %lld x %lld; %lld x %lld was taken.", p->model.name,
+				 (long long)ask->width, (long long)ask->height, (long long)width, (long long)height));
 	ask->width = width;
 	ask->height = height;
 }

@@ -61,12 +61,26 @@ static const char *parameters_text(struct running *r, struct atl_arena *arena, i
 {
 	const struct atl_picture_ask *ask = &r->request.ask;
 	const struct atl_picture_lora_in *loras = ask->loras.items;
-	struct atl_recall recall = { .source = "atelier", .prompt = ask->prompt, .negative_prompt = ask->negative_prompt,
-		.model = r->request.model_name, .sampler = ask->sampler, .scheduler = ask->scheduler, .steps = ask->steps,
-		.seed = seed, .width = width, .height = height, .clip_skip = ask->clip_skip, .subseed = ask->subseed,
-		.cfg_scale = ask->cfg_scale, .guidance = ask->guidance, .strength = ask->strength,
-		.subseed_strength = ask->subseed_strength, .version = r->run->app->version };
+	struct atl_recall recall;
 
+	atl_recall_init(&recall);
+	recall.source = "atelier";
+	recall.prompt = ask->prompt;
+	recall.negative_prompt = ask->negative_prompt;
+	recall.model = r->request.model_name;
+	recall.sampler = ask->sampler;
+	recall.scheduler = ask->scheduler;
+	recall.version = r->run->app->version;
+	recall.steps = ask->steps;
+	recall.seed = seed;
+	recall.width = width;
+	recall.height = height;
+	recall.clip_skip = ask->clip_skip;
+	recall.subseed = ask->subseed;
+	recall.cfg_scale = ask->cfg_scale;
+	recall.guidance = ask->guidance;
+	recall.strength = ask->strength;
+	recall.subseed_strength = ask->subseed_strength;
 	recall.loras = ATL_ARENA_ARRAY(arena, struct atl_recall_lora, ask->loras.count + 1);
 	for (size_t i = 0; recall.loras && i < ask->loras.count; i++)
 		recall.loras[recall.lora_count++] = (struct atl_recall_lora){ loras[i].name, loras[i].weight };
@@ -301,7 +315,7 @@ static bool repeatable(struct atl_app *app, const struct atl_job *job)
 			answer = true;
 		else if (atl_picture_model_endpoint(app, &arena, &model, &endpoint, NULL) == ATL_OK) {
 			ops = atl_image_ops_find(endpoint.kind);
-			answer = ops && (!ops->costs || ops->resumable);
+			answer = ops && (!ops->costs || (ops->resumable && job->remote_id));
 		}
 	}
 	atl_arena_finish(&arena);
