@@ -83,7 +83,7 @@ static void filter_paeth(const struct line *line, uint8_t *restrict out)
 		int16_t to_a = distance((int16_t)(b - c)), to_b = distance((int16_t)(a - c));
 		int16_t to_c = distance((int16_t)(a + b - 2 * c));
 		int16_t of_two = to_b <= to_c ? b : c;
-		int16_t guess = (to_a <= to_b) & (to_a <= to_c) ? a : of_two;
+		int16_t guess = ((to_a <= to_b) & (to_a <= to_c)) ? a : of_two;
 		out[i] = (uint8_t)(row[i] - (uint8_t)guess);
 	}
 }
