@@ -38,7 +38,7 @@ export function pictures({ emit, Problem, options }) {
   const ids = {};
   const id = (prefix) => `${prefix}_${String((ids[prefix] = (ids[prefix] ?? 0) + 1)).padStart(26, "0")}`;
   const now = () => new Date().toISOString();
-  const all = [], jobs = [], boards = [], shares = [], files = new Map(), queue = { paused: false, paused_all: false, queued: 0, running: 0, queued_all: 0, running_all: 0 };
+  const uploads = [], all = [], jobs = [], boards = [], shares = [], files = new Map(), queue = { paused: false, paused_all: false, queued: 0, running: 0, queued_all: 0, running_all: 0 };
   const styles = [["chatgpt", "ChatGPT"], ["lux", "Lux"], ["realism", "Realism"], ["anime", "Anime"]].map(([key, name]) => ({ id: key, name, prompt: `{prompt}, ${key}`, negative_prompt: "", model: null, params: {}, shared: true, builtin: true, version: 1 }));
   const tags = new Map(), inBoard = new Map();
   const page = (items, url) => { const limit = Number(url.searchParams.get("limit") ?? 50), after = url.searchParams.get("after"); const start = after ? items.findIndex((one) => one.id === after) + 1 : 0; const cut = items.slice(start, start + limit); return { items: cut, next: start + limit < items.length ? cut.at(-1).id : null }; };
@@ -60,7 +60,7 @@ export function pictures({ emit, Problem, options }) {
     emit("queue.updated", { ...queue });
   }
   const made = {
-    all, jobs, queue, asset, shares, boards,
+    all, jobs, queue, asset, shares, boards, uploads,
     start(job) { Object.assign(job, { state: "running", position: 0, started_at: now() }); changed(job); places(); },
     step(job, step, steps = 8) { Object.assign(job, { step, steps }); emit("job.progress", { id: job.id, index: job.done_count, phase: "sampling", step, steps, step_ms: 500, left_ms: (steps - step) * 500 }); },
     preview(job) { job.preview++; emit("job.preview", { id: job.id, index: job.done_count, n: job.preview }); },
@@ -147,7 +147,7 @@ export function pictures({ emit, Problem, options }) {
     if (one === "duplicates") return { groups: all.length > 4 ? [[bare(all[0]), bare(all[1])]] : [] };
     if (one === "bulk") return bulk(body);
     if (one === "recall") { const text = raw.toString("latin1"); if (!/Steps: /.test(text)) throw new Problem(404, "Nothing is in this file."); return { source: "a1111", prompt: /parameters\0([^\n]*)/.exec(text)?.[1] ?? text.split("\n")[0], negative_prompt: "blurry", steps: 12, cfg_scale: 5.5, sampler: "euler_a", seed: 987654321, width: 256, height: 256 }; }
-    if (method === "POST" && !one) { const it = asset({ library: url.searchParams.get("library") !== "false", origin: "upload", prompt: "", model: null, seed: -1, width: 256, height: 256 }); files.set(it.id, { data: raw, type }); return bare(it); }
+    if (method === "POST" && !one) { const it = asset({ library: url.searchParams.get("library") !== "false", origin: "upload", prompt: "", model: null, seed: -1, width: 256, height: 256 }); files.set(it.id, { data: raw, type }); uploads.push(raw); return bare(it); }
     const it = find(all, one);
     if (verb === "file") return files.get(one)?.data ?? png(Number(one.slice(-6)), Math.round(it.width / 8), Math.round(it.height / 8));
     if (verb === "details") return { asset: bare(it), params: { prompt: it.prompt, negative_prompt: "blurry", model: it.model, steps: 8, cfg_scale: 4, sampler: "euler", seed: it.seed, width: it.width, height: it.height, ...it.params }, parameters: `${it.prompt}\nSteps: 8, Sampler: Euler, Seed: ${it.seed}`, tags: [...(tags.get(one) ?? [])], boards: boards.filter((board) => inBoard.get(board.id)?.has(one)), loras: [] };

@@ -26,7 +26,7 @@ function theme() {
 /** Views that the first paint does not need. @type {Record<string, () => Promise<any>>} */
 const later = {
   characters: () => import("./views/characters.js"), settings: () => import("./views/settings.js"), temporary: () => import("./views/temporary.js"),
-  create: () => styled(import("./views/create.js")), library: () => styled(import("./views/library.js")), activity: () => styled(import("./views/activity.js")),
+  create: () => styled(import("./views/create.js")), edit: () => styled(import("./views/edit.js")), library: () => styled(import("./views/library.js")), activity: () => styled(import("./views/activity.js")),
 };
 /** A view of pictures comes with their style sheet. @param {Promise<any>} view */
 const styled = (view) => Promise.all([view, stylesheet("pictures")]).then(([module]) => module);
