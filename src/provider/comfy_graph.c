@@ -189,7 +189,7 @@ static enum atl_comfy_type type_of(const struct atl_comfy_node *node, const char
 /* What a placeholder's name says about its type, when it stands alone. */
 static enum atl_comfy_type type_of_name(const struct atl_comfy_node *node, const char *field, const char *name)
 {
-	static const char *const whole[] = { "seed", "steps", "width", "height", "count", "frames", "fps" };
+	static const char *const whole[] = { "seed", "steps", "width", "height", "count", "frames", "fps", "clip_skip" };
 	static const char *const real[] = { "cfg_scale", "guidance", "strength", "control_strength", "lora_weight" };
 
 	for (size_t i = 0; i < ATL_COUNT(whole); i++)

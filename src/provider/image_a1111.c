@@ -485,7 +485,7 @@ static enum atl_err a1111_models(const struct atl_image_endpoint *endpoint, stru
 		const char *name = atl_json_str(m, "model_name", NULL);
 
 		if (name)
-			models[count++] = (struct atl_image_model){ name, name, "txt2img img2img inpaint" };
+			models[count++] = (struct atl_image_model){ name, name, NULL };
 	}
 	*ret = models;
 	*ret_count = count;

@@ -275,13 +275,14 @@ static enum atl_err comfy_check(const struct atl_image_endpoint *endpoint, const
 	return p ? prepare(&run, arena, false, p, info) : ATL_ERR_NOMEM;
 }
 
+/* NULL: what the registry says of checkpoints. The built-in workflows load checkpoints, and Wan for video. */
 static const char *tasks_of(const char *name, bool checkpoint)
 {
 	if (strstr(name, "svd"))
 		return "img2vid";
 	if (checkpoint)
-		return "txt2img img2img inpaint";
-	return strstr(name, "wan") || strstr(name, "t2v") ? "txt2vid" : NULL;
+		return NULL;
+	return strstr(name, "wan") || strstr(name, "t2v") ? "txt2vid workflow" : "workflow";
 }
 
 static enum atl_err comfy_models(const struct atl_image_endpoint *endpoint, struct atl_arena *arena,

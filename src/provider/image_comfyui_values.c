@@ -313,7 +313,7 @@ enum atl_err comfy_put_values(const struct atl_image_run *run, struct atl_arena 
 		put_text(&u, "prompt", q->prompt, *q->prompt);
 	if (!own || *q->negative_prompt)
 		put_text(&u, "negative_prompt", q->negative_prompt, *q->negative_prompt);
-	if (*q->model)
+	if (*q->model && !(own && atl_str_eq(q->model, "workflow")))
 		put_text(&u, "model", q->model, p->built_in && q->task != ATL_IMAGE_UPSCALE);
 	put_int(&u, "seed", q->seed, false);
 	put_int(&u, "steps", q->steps, true);

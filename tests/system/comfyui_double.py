@@ -40,6 +40,7 @@ CLASSES = {
                    "strength_model": ["FLOAT", {}], "strength_clip": ["FLOAT", {}]},
     "ControlNetLoader": {"control_net_name": [["control_canny.pth", "control_openpose.pth"], {}]},
     "UpscaleModelLoader": {"model_name": [["4x-sharp.pth"], {}]},
+    "CLIPSetLastLayer": {"clip": CLIP, "stop_at_clip_layer": NUMBER},
     "CLIPTextEncode": {"text": TEXT, "clip": CLIP},
     "EmptyLatentImage": {"width": NUMBER, "height": NUMBER, "batch_size": NUMBER},
     "EmptyHunyuanLatentVideo": {"width": NUMBER, "height": NUMBER, "length": NUMBER, "batch_size": NUMBER},

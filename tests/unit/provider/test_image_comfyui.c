@@ -230,6 +230,7 @@ static void makes_a_picture(void **state)
 	struct atl_image_lora lora = { "ink", NULL, 0.7 };
 
 	(void)state;
+	q.clip_skip = 2;
 	q.width = 512;
 	q.height = 768;
 	q.count = 2;
@@ -254,6 +255,8 @@ static void makes_a_picture(void **state)
 	assert_string_equal(asked_text("prompts.0.sampler.inputs.sampler_name"), "dpmpp_2m");
 	assert_string_equal(asked_text("prompts.0.sampler.inputs.model.0"), "checkpoint-lora-1");
 	assert_string_equal(asked_text("prompts.0.checkpoint-lora-1.inputs.lora_name"), "styles/ink.safetensors");
+	assert_int_equal(asked("prompts.0.clip.inputs.stop_at_clip_layer")->integer, -2);
+	assert_string_equal(asked_text("prompts.0.clip.inputs.clip.0"), "checkpoint-lora-1");
 	assert_string_equal(asked_text("bodies.0.prompt_id"), seen.remote);
 	assert_string_equal(asked_text("bodies.0.extra_data.preview_method"), "auto");
 }
@@ -320,6 +323,7 @@ static void runs_a_workflow_of_the_user(void **state)
 	struct atl_image_input input = { "photo", "{\"reference\":0}" };
 
 	(void)state;
+	q.model = "workflow"; /* the registry's entry for a workflow as it is */
 	q.workflow = OWN;
 	q.inputs = &input;
 	q.input_count = 1;
@@ -451,9 +455,9 @@ static void lists_models(void **state)
 	ok(atl_image_comfyui.models(&e, &arena, &models, &count, &info));
 	assert_int_equal(count, 4);
 	assert_string_equal(models[0].id, "sd/base-v1.5.safetensors");
-	assert_string_equal(models[0].tasks, "txt2img img2img inpaint");
+	assert_null(models[0].tasks); /* the registry knows */
 	assert_string_equal(models[2].tasks, "img2vid");
-	assert_string_equal(models[3].tasks, "txt2vid");
+	assert_string_equal(models[3].tasks, "txt2vid workflow");
 }
 
 /* What may not be reached is not, over the socket as over HTTP. */
