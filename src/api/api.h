@@ -47,10 +47,13 @@
 	X(asset_files)    \
 	X(boards)         \
 	X(shares)         \
+	X(jobs)           \
+	X(uploads)        \
 	X(temporary)      \
 	X(models)        \
 	X(picture_models) \
 	X(styles)         \
+	X(workflows)      \
 	X(studio)         \
 	X(engine)        \
 	X(transfers)     \

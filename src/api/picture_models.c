@@ -37,12 +37,42 @@ static void handle_unload(struct atl_req *req)
 	handle_engine(req);
 }
 
+struct lora {
+	const char *name;
+};
+static const struct atl_json_field lora_fields[] = {
+	F_STR(struct lora, name, ATL_JF_REQUIRED, 0, 0, "as in <lora:name:1>"),
+};
+DESC(lora_desc, struct lora, "Lora", lora_fields);
+
+static void handle_loras(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	struct lora *items = NULL;
+	struct atl_strs names;
+	enum atl_err err = atl_picture_lora_list(atl_api_app(req), &req->arena, &names, &info);
+
+	if (!err) {
+		items = ATL_ARENA_ARRAY(&req->arena, struct lora, names.count + 1);
+		err = items ? ATL_OK : ATL_ERR_NOMEM;
+	}
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	for (size_t i = 0; i < names.count; i++)
+		items[i].name = names.items[i];
+	atl_api_list(req, &lora_desc, items, names.count, NULL);
+}
+
 #define TAG .tag = "Picture models"
 
 const struct atl_route atl_picture_models_routes[] = {
 	{ .method = ATL_GET, .path = "/api/v1/picture-models", .permission = "pictures.use", .handler = handle_list, TAG,
 	  .summary = "Picture and video models of all services, with what each takes", .out = &atl_picture_model_desc,
 	  .out_list = true },
+	{ .method = ATL_GET, .path = "/api/v1/loras", .permission = "pictures.use", .handler = handle_loras, TAG,
+	  .summary = "LoRA files on this machine", .out = &lora_desc, .out_list = true },
 	{ .method = ATL_GET, .path = "/api/v1/picture-engine", .permission = "pictures.use", .handler = handle_engine, TAG,
 	  .summary = "State of the local picture engine", .out = &atl_picture_engine_status_desc },
 	{ .method = ATL_POST, .path = "/api/v1/picture-engine/unload", .permission = "engine.manage", .handler = handle_unload,

@@ -18,6 +18,7 @@
 #include "core/setting.h"
 #include "core/style.h"
 #include "core/wildcard.h"
+#include "core/workflow.h"
 
 #define NOTES_MAX 32
 #define SEED_MAX 4294967295
@@ -254,6 +255,11 @@ static enum atl_err check_inputs(struct prepare *p)
 		err = find_input(p, "mask_asset", ask->mask_asset, &asset);
 	if (!err && ask->control_asset)
 		err = find_input(p, "control_asset", ask->control_asset, &asset);
+	if (!err && ask->workflow_id) {
+		const char *graph;
+
+		err = atl_workflow_graph(p->app, p->arena, p->who->user_id, ask->workflow_id, &graph, p->info);
+	}
 	if (!err && ask->reference_assets.count > (size_t)p->model.references_max) {
 		if (p->strict)
 			return refuse(p, "reference_assets", atl_arena_printf(p->arena, "%s takes at most %lld reference pictures.",

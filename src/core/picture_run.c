@@ -5,6 +5,7 @@
 #include "core/picture_entry.h"
 #include "core/picture_inputs.h"
 #include "core/provider.h"
+#include "core/workflow.h"
 #include "media/encode.h"
 #include "media/metadata.h"
 
@@ -263,6 +264,38 @@ static enum atl_err make_request(struct running *r, struct atl_image_request *im
 	return ATL_OK;
 }
 
+/* A saved workflow and the values of its form. */
+static enum atl_err add_workflow(struct running *r, struct atl_image_request *image, struct atl_errinfo *info)
+{
+	const struct atl_picture_ask *ask = &r->request.ask;
+	struct atl_arena *arena = r->run->arena;
+	struct atl_image_input *inputs;
+	struct atl_buf buf;
+	struct atl_jw w;
+	enum atl_err err;
+
+	if (!ask->workflow_id)
+		return ATL_OK;
+	err = atl_workflow_graph(r->run->app, arena, r->run->job->user_id, ask->workflow_id, &image->workflow, info);
+	if (err || !ask->inputs)
+		return err;
+	inputs = ATL_ARENA_ARRAY(arena, struct atl_image_input, ask->inputs->count + 1);
+	if (!inputs)
+		return atl_fail(info, ATL_ERR_NOMEM, "inputs");
+	for (const struct atl_json *v = ask->inputs->child; v && !err; v = v->next) {
+		atl_buf_init(&buf, ATL_JOB_REQUEST_MAX);
+		atl_jw_init(&w, &buf);
+		atl_jw_tree(&w, NULL, v);
+		inputs[image->input_count].name = v->key;
+		inputs[image->input_count].value = buf.failed ? NULL : atl_arena_strndup(arena, buf.data, buf.length);
+		if (!inputs[image->input_count++].value)
+			err = atl_fail(info, ATL_ERR_NOMEM, "inputs");
+		atl_buf_finish(&buf);
+	}
+	image->inputs = inputs;
+	return err;
+}
+
 static enum atl_err run_picture(struct atl_job_run *run, struct atl_errinfo *info)
 {
 	struct running r = { .run = run };
@@ -284,6 +317,8 @@ static enum atl_err run_picture(struct atl_job_run *run, struct atl_errinfo *inf
 		err = list_parents(&r, info);
 	if (!err)
 		err = make_request(&r, &image, info);
+	if (!err)
+		err = add_workflow(&r, &image, info);
 	if (!err)
 		err = atl_picture_inputs_load(run->app, run->arena, run->job->user_id, endpoint.kind, &r.request.ask, &image, info);
 	if (err)
