@@ -60,38 +60,43 @@ const char *atl_asset_variant(int64_t width)
 	return NULL;
 }
 
-void atl_asset_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_asset *out)
+void atl_asset_row_at(struct atl_rows *rows, int at, struct atl_arena *arena, struct atl_asset *out)
 {
-	*out = (struct atl_asset){.id = atl_col_text(rows, 0, arena),
-				  .user_id = atl_col_text(rows, 1, arena),
-				  .sha256 = atl_col_text(rows, 2, arena),
-				  .media_type = atl_col_text(rows, 3, arena),
-				  .kind = atl_col_text(rows, 4, arena),
-				  .origin = atl_col_text(rows, 5, arena),
-				  .size_bytes = atl_col_int(rows, 6),
-				  .width = atl_col_int(rows, 7),
-				  .height = atl_col_int(rows, 8),
-				  .duration_ms = atl_col_int(rows, 9),
-				  .library = atl_col_int(rows, 10) != 0,
-				  .job_id = atl_col_text(rows, 11, arena),
-				  .task = atl_col_text(rows, 12, arena),
-				  .model = atl_col_text(rows, 13, arena),
-				  .job_index = atl_col_int(rows, 14),
-				  .title = atl_col_text(rows, 15, arena),
-				  .prompt = atl_col_text(rows, 16, arena),
-				  .seed = atl_col_null(rows, 17) ? -1 : atl_col_int(rows, 17),
-				  .character_id = atl_col_text(rows, 18, arena),
-				  .conversation_id = atl_col_text(rows, 19, arena),
-				  .starred = atl_col_int(rows, 20) != 0,
-				  .rating = atl_col_int(rows, 21),
-				  .blur_hash = atl_col_text(rows, 22, arena),
-				  .version = atl_col_int(rows, 23),
-				  .created_at = atl_col_int(rows, 24),
-				  .updated_at = atl_col_int(rows, 25),
-				  .deleted_at = atl_col_int(rows, 26),
-				  .message_id = atl_col_text(rows, 27, arena)};
+	*out = (struct atl_asset){.id = atl_col_text(rows, at, arena),
+				  .user_id = atl_col_text(rows, at + 1, arena),
+				  .sha256 = atl_col_text(rows, at + 2, arena),
+				  .media_type = atl_col_text(rows, at + 3, arena),
+				  .kind = atl_col_text(rows, at + 4, arena),
+				  .origin = atl_col_text(rows, at + 5, arena),
+				  .size_bytes = atl_col_int(rows, at + 6),
+				  .width = atl_col_int(rows, at + 7),
+				  .height = atl_col_int(rows, at + 8),
+				  .duration_ms = atl_col_int(rows, at + 9),
+				  .library = atl_col_int(rows, at + 10) != 0,
+				  .job_id = atl_col_text(rows, at + 11, arena),
+				  .task = atl_col_text(rows, at + 12, arena),
+				  .model = atl_col_text(rows, at + 13, arena),
+				  .job_index = atl_col_int(rows, at + 14),
+				  .title = atl_col_text(rows, at + 15, arena),
+				  .prompt = atl_col_text(rows, at + 16, arena),
+				  .seed = atl_col_null(rows, at + 17) ? -1 : atl_col_int(rows, at + 17),
+				  .character_id = atl_col_text(rows, at + 18, arena),
+				  .conversation_id = atl_col_text(rows, at + 19, arena),
+				  .starred = atl_col_int(rows, at + 20) != 0,
+				  .rating = atl_col_int(rows, at + 21),
+				  .blur_hash = atl_col_text(rows, at + 22, arena),
+				  .version = atl_col_int(rows, at + 23),
+				  .created_at = atl_col_int(rows, at + 24),
+				  .updated_at = atl_col_int(rows, at + 25),
+				  .deleted_at = atl_col_int(rows, at + 26),
+				  .message_id = atl_col_text(rows, at + 27, arena)};
 	if (out->updated_at == 0) /* rows from before there was a library */
 		out->updated_at = out->created_at;
+}
+
+void atl_asset_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_asset *out)
+{
+	atl_asset_row_at(rows, 0, arena, out);
 }
 
 enum atl_err atl_asset_get_in(struct atl_conn *conn, struct atl_arena *arena, const char *user_id, const char *id,

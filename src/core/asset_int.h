@@ -18,6 +18,8 @@
 
 const char *atl_asset_variant(int64_t width); /* "w64"; NULL: not one of the widths */
 void atl_asset_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_asset *out);
+/* The same of columns that begin at `at`. */
+void atl_asset_row_at(struct atl_rows *rows, int at, struct atl_arena *arena, struct atl_asset *out);
 /* The user's asset, also one in the trash. */
 enum atl_err atl_asset_get_in(struct atl_conn *conn, struct atl_arena *arena, const char *user_id, const char *id,
 			      struct atl_asset *ret, struct atl_errinfo *info) ATL_MUST_USE;

@@ -83,6 +83,8 @@ CREATE TABLE share_links (
 	expires_at BIGINT,
 	revoked_at BIGINT
 );
+-- looked up by this part, compared as a whole in constant time
+CREATE INDEX share_links_front ON share_links (substr(share_key, 1, 8));
 CREATE INDEX share_links_asset ON share_links (asset_id);
 CREATE INDEX share_links_user ON share_links (user_id, created_at);
 
