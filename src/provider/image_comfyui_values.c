@@ -336,6 +336,8 @@ enum atl_err comfy_put_values(const struct atl_image_run *run, struct atl_arena 
 		put_int(&u, "clip_skip", -q->clip_skip, true);
 	if (q->subseed_strength > 0)
 		note_left_out(&u, "the variation seed");
+	if (q->reference_count && !q->input_count)
+		note_left_out(&u, "reference pictures");
 	put_extra(&u);
 	for (size_t i = 0; i < q->input_count && !u.err; i++)
 		put_input(&u, &q->inputs[i]);
