@@ -5,6 +5,7 @@
 #include "api/fields.h"
 #include "core/picture_engine.h"
 #include "core/picture_model.h"
+#include "core/picture_own.h"
 
 static void handle_list(struct atl_req *req)
 {
@@ -65,6 +66,46 @@ static void handle_loras(struct atl_req *req)
 	atl_api_list(req, &lora_desc, items, names.count, NULL);
 }
 
+static void handle_entries(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	struct atl_picture_own *items;
+	size_t count;
+	enum atl_err err = atl_picture_own_list(atl_api_app(req), &req->arena, &items, &count, &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_api_list(req, &atl_picture_own_desc, items, count, NULL);
+}
+
+static void handle_entry_save(struct atl_req *req)
+{
+	const char *id = atl_req_param(req, "id");
+	struct atl_errinfo info = { 0 };
+	struct atl_picture_own own;
+	struct atl_json *entry;
+	enum atl_err err = atl_req_tree(req, &entry, &info);
+
+	if (!err)
+		err = atl_picture_own_save(atl_api_app(req), &req->arena, id, entry, &own, &info);
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_json(req, id ? 200 : 201, &atl_picture_own_desc, &own);
+}
+
+static void handle_entry_delete(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_picture_own_delete(atl_api_app(req), atl_req_param(req, "id"), &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_empty(req, 204);
+}
+
 #define TAG .tag = "Picture models"
 
 const struct atl_route atl_picture_models_routes[] = {
@@ -77,5 +118,13 @@ const struct atl_route atl_picture_models_routes[] = {
 	  .summary = "State of the local picture engine", .out = &atl_picture_engine_status_desc },
 	{ .method = ATL_POST, .path = "/api/v1/picture-engine/unload", .permission = "engine.manage", .handler = handle_unload,
 	  TAG, .summary = "Give its memory back; it starts again when it is needed", .out = &atl_picture_engine_status_desc },
+	{ .method = ATL_GET, .path = "/api/v1/picture-entries", .permission = "providers.manage", .handler = handle_entries, TAG,
+	  .summary = "The operator's own entries of the registry", .out = &atl_picture_own_desc, .out_list = true },
+	{ .method = ATL_POST, .path = "/api/v1/picture-entries", .permission = "providers.manage", .handler = handle_entry_save,
+	  TAG, .summary = "Add a model to the registry", .out = &atl_picture_own_desc, .status = 201 },
+	{ .method = ATL_PUT, .path = "/api/v1/picture-entries/{id}", .permission = "providers.manage",
+	  .handler = handle_entry_save, TAG, .summary = "Replace an entry", .out = &atl_picture_own_desc },
+	{ .method = ATL_DELETE, .path = "/api/v1/picture-entries/{id}", .permission = "providers.manage",
+	  .handler = handle_entry_delete, TAG, .summary = "Delete an entry", .status = 204 },
 	{ .path = NULL },
 };
