@@ -9,5 +9,6 @@ extern const struct atl_image_ops atl_image_fake;  /* image_fake.c: scripted, fo
 extern const struct atl_image_ops atl_image_comfyui; /* image_comfyui.c: ComfyUI servers */
 extern const struct atl_image_ops atl_image_a1111; /* image_a1111.c: AUTOMATIC1111, Forge, SD.Next */
 extern const struct atl_image_ops atl_image_venice; /* image_venice.c: Venice */
+extern const struct atl_image_ops atl_image_openai; /* image_openai.c: OpenAI and servers that speak like it */
 
 #endif
