@@ -99,7 +99,7 @@ test("the form is what the model takes", () => open({}, async (page, mock) => {
   await page.getByLabel("Quality").waitFor();
   assert.equal(await page.getByLabel("Steps", { exact: true }).count(), 0);
   assert.equal(await page.getByLabel("Leave out", { exact: true }).count(), 0);
-  await page.getByText("$0.042").first().waitFor();
+  await page.locator(".estimate", { hasText: "$0.042" }).waitFor();
   assert.equal(await page.locator(".shape").count(), 3);
   await page.getByRole("button", { name: "Anime" }).click();
   await page.keyboard.press("Control+Enter");

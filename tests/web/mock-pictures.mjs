@@ -60,7 +60,7 @@ export function pictures({ emit, Problem, options }) {
     emit("queue.updated", { ...queue });
   }
   const made = {
-    all, jobs, queue, asset, shares, boards, uploads,
+    all, jobs, queue, asset, shares, boards, uploads, looks: new Map(),
     start(job) { Object.assign(job, { state: "running", position: 0, started_at: now() }); changed(job); places(); },
     step(job, step, steps = 8) { Object.assign(job, { step, steps }); emit("job.progress", { id: job.id, index: job.done_count, phase: "sampling", step, steps, step_ms: 500, left_ms: (steps - step) * 500 }); },
     preview(job) { job.preview++; emit("job.preview", { id: job.id, index: job.done_count, n: job.preview }); },
@@ -126,7 +126,7 @@ export function pictures({ emit, Problem, options }) {
       if (key === "POST jobs" && !one) return show(submit(body));
       if (one === "estimate") return { run_ms: 4000 * (body.count ?? 1), wait_ms: queue.queued * 4000, cost_micro_usd: (MODELS.find((it) => it.id === body.model)?.price_micro_usd ?? 0) * (body.count ?? 1), notes: [] };
       if (one === "cancel") { const open = jobs.filter((it) => ["queued", "running"].includes(it.state)); for (const it of open) { it.state = "cancelled"; it.position = 0; changed(it); } places(); return { cancelled: open.length }; }
-      if (method === "GET" && !one) { const state = url.searchParams.get("state"); const open = (it) => ["queued", "leased", "running"].includes(it.state); return page(jobs.filter((it) => !state || (state === "active" ? open(it) : state === "ended" ? !open(it) : it.state === state)).map(show), url); }
+      if (method === "GET" && !one) { const state = url.searchParams.get("state"); const open = (it) => ["queued", "leased", "running"].includes(it.state); return page(jobs.filter((it) => (!url.searchParams.get("conversation_id") || it.conversation_id === url.searchParams.get("conversation_id")) && (!state || (state === "active" ? open(it) : state === "ended" ? !open(it) : it.state === state))).map(show), url); }
       const job = find(jobs, one);
       if (verb === "cancel") { Object.assign(job, { state: "cancelled", position: 0 }); changed(job); places(); }
       if (verb === "retry") return show(submit(job.request));
@@ -141,6 +141,8 @@ export function pictures({ emit, Problem, options }) {
     }
     if (area === "boards") { if (method === "POST") { const board = { id: id("brd"), name: body.name, count: 0, cover_id: null, created_at: now(), updated_at: now() }; boards.push(board); return board; } return { items: boards.map((it) => ({ ...it, count: inBoard.get(it.id)?.size ?? 0 })), next: null }; }
     if (area === "shares") { if (method === "DELETE") { const at = shares.findIndex((it) => it.key === one); shares.splice(at, 1); return null; } return { items: shares.filter((it) => it.asset_id === url.searchParams.get("asset_id")), next: null }; }
+    if (area === "characters" && verb === "look") { if (method === "PUT") made.looks.set(one, body); return made.looks.get(one) ?? { prompt_prefix: "", negative_prompt: "", model: null, loras: [], reference_assets: [], seed: -1, seed_policy: "free" }; }
+    if (key === "POST conversations" && verb === "pictures") { const job = submit({ prompt: `The ${body.what}`, width: 256, height: 256 }); Object.assign(job, { conversation_id: one, message_id: body.message_id, what: body.what }); return show(job); }
     if (area !== "assets") return undefined;
     if (method === "GET" && !one) { const cut = page(library(url), url); return { items: cut.items.map(bare), next: cut.next }; }
     if (one === "facets") return { models: [{ name: "local/starter", count: all.length }], tags: [{ name: "sea", count: 2 }], loras: [{ name: "soft-light", count: 1 }], characters: [] };

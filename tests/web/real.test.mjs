@@ -156,7 +156,7 @@ test("a character is made, edited and talked to; a persona and a key too", { ski
   await page.getByLabel("Description").fill("A watchmaker who counts everything.");
   await page.getByText("Saved").waitFor();
   await axe(page, "character editor");
-  for (const tab of ["Rules", "Greetings and examples", "Preview"]) {
+  for (const tab of ["Look", "Rules", "Greetings and examples", "Preview"]) {
     await page.keyboard.press("Escape");
     await page.getByRole("tab", { selected: true }).focus();
     await page.keyboard.press("ArrowRight");

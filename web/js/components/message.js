@@ -7,7 +7,7 @@ import { grower, markdown } from "./markdown.js";
 /**
  * A streaming one has `grow(message)`, which brings it up to date without building it anew. `rows`: which actions.
  * @param {any} message @param {{first: boolean, last: boolean, who: any}} place
- * @param {(action: string, message: any) => void} act @param {string[]} [only]
+ * @param {(action: string, message: any, anchor?: any) => void} act @param {string[]} [only]
  */
 export function messageElement(message, place, act, only) {
   const user = message.role === "user";
@@ -34,7 +34,7 @@ export function messageElement(message, place, act, only) {
     h("span", {}, t("message.swipe", { at: at + 1, all: message.siblings.length })),
     iconButton("right", t("message.next"), () => act("next", message), { class: "icon-button small", disabled: at === message.siblings.length - 1 }));
   const rows = [["copy", "copy", t("common.copy")], ["edit", "edit", t("common.edit")], ["regenerate", "again", t("message.regenerate")],
-    !user && ["continue", "continue", t("message.continue")], ["fork", "fork", t("message.fork")], !user && ["sent", "eye", t("message.sent")], ["delete", "trash", t("common.delete")]];
+    !user && ["continue", "continue", t("message.continue")], ["fork", "fork", t("message.fork")], ["picture", "image", t("message.picture")], !user && ["sent", "eye", t("message.sent")], ["delete", "trash", t("common.delete")]];
   const element = h("article", { class: `message ${message.role} ${message.status} ${place.first ? "first" : ""}`, dataset: { id: message.id }, "aria-label": place.who.name,
     ...longPress((element) => { for (const other of document.querySelectorAll(".message.touched")) if (other !== element) other.classList.remove("touched"); element.classList.toggle("touched"); }) },
   user ? null : place.first ? avatar(place.who) : h("span"),
@@ -43,7 +43,7 @@ export function messageElement(message, place, act, only) {
     reasoning, waiting, text,
     stateLine(message, act, only),
     h("div", { class: "foot" }, swipe, h("div", { class: "actions", role: "group", "aria-label": t("message.actions") },
-      rows.map((row) => row && !streaming && (!only || only.includes(row[0])) && iconButton(row[1], row[2], () => act(row[0], message), { class: "icon-button small" }))))));
+      rows.map((row) => row && !streaming && (!only || only.includes(row[0])) && iconButton(row[1], row[2], (event) => act(row[0], message, event.currentTarget), { class: "icon-button small" }))))));
   if (streaming) /** @type {any} */ (element).grow = draw;
   return element;
 }

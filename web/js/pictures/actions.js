@@ -23,13 +23,19 @@ export const star = (asset) => attempt(async () => {
 /** @param {any} asset @param {number} rating */
 export const rate = (asset, rating) => attempt(async () => store.dispatch({ type: "asset.updated", asset: await api.patch(`/assets/${asset.id}`, { rating: rating === asset.rating ? 0 : rating }) }));
 
+const BULK_MAX = 1000; // ids the server takes at a time
+/** @param {string[]} ids @param {string} action @param {any} [value] */
+export async function bulkAll(ids, action, value) {
+  for (let at = 0; at < ids.length; at += BULK_MAX) await api.post("/assets/bulk", { ids: ids.slice(at, at + BULK_MAX), action, ...(value === undefined ? {} : { value }) });
+}
+
 /** To the trash, with ten seconds to change one's mind. @param {any[]} assets */
 export const trash = (assets) => attempt(async () => {
   const ids = assets.map((one) => one.id);
-  await api.post("/assets/bulk", { ids, action: "delete" });
+  await bulkAll(ids, "delete");
   for (const id of ids) store.dispatch({ type: "asset.deleted", id });
   toast(t("asset.trashed", { count: ids.length }), { undo: () => attempt(async () => {
-    await api.post("/assets/bulk", { ids, action: "restore" });
+    await bulkAll(ids, "restore");
     for (const asset of assets) { const back = { ...asset, deleted_at: null }; store.dispatch({ type: "asset.updated", asset: back }); store.dispatch({ type: "asset.created", asset: back }); }
   }) });
 });

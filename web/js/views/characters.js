@@ -1,5 +1,5 @@
 /** characters.js - the cards, and the editor of one character. Saves by itself a moment after typing. */
-import { debounce, field, h, icon, iconButton, replace } from "../dom.js";
+import { debounce, field, h, icon, iconButton, replace, stylesheet } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { store } from "../state.js";
@@ -68,6 +68,7 @@ export function mountCharacters(root) {
 export function mountCharacter(root, id) {
   /** @type {any} */ let it = null;
   /** @type {any} */ let pending = {};
+  let flushLook = () => {};
   let tab = "who", closed = false;
   const save = debounce(flush, SAVE_MS);
   const state = h("span", { class: "muted small", role: "status" });
@@ -97,6 +98,11 @@ export function mountCharacter(root, id) {
       portrait.addEventListener("dragover", (/** @type {Event} */ event) => event.preventDefault());
       portrait.addEventListener("drop", async (/** @type {any} */ event) => { event.preventDefault(); await upload(id, event.dataTransfer.files[0]); await load(); });
       return [portrait, h("br"), text("name", t("common.name")), text("description", t("card.description"), 6, t("card.description.hint")), text("personality", t("card.personality"), 3), text("scenario", t("card.scenario"), 3), field(t("card.tags"), tags, t("card.tags.hint")), text("creator_notes", t("card.creator_notes"), 3), text("creator", t("card.creator"))];
+    },
+    look: () => {
+      const box = h("div");
+      Promise.all([import("../components/look.js"), stylesheet("pictures")]).then(([module]) => module.mountLook(box, id, (saved) => { state.textContent = saved ? t("common.saved") : ""; })).then((now) => { if (closed) now(); else flushLook = now; }).catch(() => failed(box, new api.ApiError(0, { slug: "offline", detail: t("error.offline") }), draw));
+      return box;
     },
     rules: () => {
       const model = h("select", { class: "input", onchange: () => { pending.model = model.value || null; it.model = pending.model; save(); } }, h("option", { value: "" }, t("prompt.model.default")), (store.get().models ?? []).map((one) => h("option", { value: one.id, selected: one.id === it.model }, `${one.name} · ${one.provider_name}`)));
@@ -130,5 +136,5 @@ export function mountCharacter(root, id) {
     } catch (error) { if (!closed) failed(root, error, load); }
   }
   load();
-  return () => { closed = true; flush(); };
+  return () => { closed = true; flush(); flushLook(); };
 }

@@ -3,7 +3,7 @@
  *
  * At most WINDOW messages are in the page; scrolling up fetches and shows older ones and keeps what is read in place.
  */
-import { h, icon, iconButton, replace } from "../dom.js";
+import { h, icon, iconButton, replace, stylesheet } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { store } from "../state.js";
@@ -154,11 +154,20 @@ export function mountChat(root, id, aside) {
       before = element;
     });
     scroller.setAttribute("aria-busy", String(!!streaming()));
+    drawPictures();
     if (follow && end < 0) scroller.scrollTop = scroller.scrollHeight;
     jump.hidden = follow && end < 0;
     drawGauge();
   }
   const later = () => { if (!frame) frame = requestAnimationFrame(() => { frame = 0; draw(); }); };
+
+  /** Pictures come with their code and style only where there are some. @type {Promise<any>|null} */ let pictures = null;
+  const withPictures = () => pictures ??= Promise.all([import("../components/message-pictures.js"), stylesheet("pictures")]).then(([module]) => module).catch((error) => { pictures = null; throw error; });
+  function drawPictures() {
+    const jobs = Object.values(store.get().jobs);
+    const some = [...shown.values()].filter(({ message, element }) => message.assets?.length || jobs.some((job) => job.message_id === message.id) || element.querySelector(".message-pictures"));
+    if (some.length) withPictures().then((module) => { if (closed) return; for (const { message } of some) { const entry = shown.get(message.id); if (entry && !entry.element.dataset.editing) module.drawPictures(entry.element, entry.message); } if (follow && end < 0) scroller.scrollTop = scroller.scrollHeight; }).catch(() => {});
+  }
 
   /** Change what is in the page while the message being read stays where it is. @param {() => void} fn */
   function anchored(fn) {
@@ -265,9 +274,10 @@ export function mountChat(root, id, aside) {
     area.focus();
   }
 
-  /** @param {string} action @param {any} message */
-  function act(action, message) {
+  /** @param {string} action @param {any} message @param {any} [anchor] */
+  function act(action, message, anchor) {
     if (action === "copy") copy(message.content);
+    else if (action === "picture") withPictures().then((module) => module.pictureMenu(anchor, message, conversation)).catch(() => {});
     else if (action === "edit") edit(message);
     else if (action === "previous") swipe(message, -1);
     else if (action === "next") swipe(message, 1);
@@ -305,6 +315,7 @@ export function mountChat(root, id, aside) {
       draw();
       if (WIDE.matches && localStorage.getItem("details") === "open" && !details) toggleDetails(false);
       if (matchMedia("(hover: hover)").matches && !document.activeElement?.matches("input, textarea, select")) input.focus();
+      setTimeout(() => { if (!closed) api.get(`/jobs?conversation_id=${id}&limit=200`).then((page) => store.dispatch({ type: "jobs.loaded", items: page.items })).catch(() => {}); }, 500);
     } catch (error) { failed(column, error, load); }
   }
   const unsubscribe = store.subscribe((state, old) => {
@@ -319,6 +330,7 @@ export function mountChat(root, id, aside) {
       later();
     } else if (state.progress !== old.progress || state.models !== old.models || state.engine !== old.engine) { drawGauge(); if (conversation) drawChips(); }
     if (state.personas !== old.personas && conversation) drawChips();
+    if (state.jobs !== old.jobs) drawPictures();
     if (state.personas !== old.personas || state.models !== old.models || state.settings !== old.settings) { details?.draw(); if (conversation) drawChips(); }
   });
   const ready = load();

@@ -13,7 +13,7 @@ import { announce, ask, attempt, dialog, failed, menu, toast } from "../componen
 import { mountGrid } from "../components/grid.js";
 import { mountViewer } from "../components/viewer.js";
 import { boardMenu } from "../components/boards.js";
-import { fileOf, nameOf, rate, recall, remix, star, trash } from "../pictures/actions.js";
+import { bulkAll, fileOf, nameOf, rate, recall, remix, star, trash } from "../pictures/actions.js";
 import { loadPictures } from "./create.js";
 
 const PAGE = 200, ZIP_MAX = 240; // a ZIP's address holds this many ids
@@ -93,7 +93,7 @@ export function mountLibrary(root, route) {
       choice("board_id", t("library.board"), () => [...options("board_id", boards.map((one) => ({ name: one.id, label: `${one.name} (${one.count ?? 0})` }))), null, { label: t("board.new"), icon: "plus", run: () => ask(t("board.name"), "", (name) => attempt(async () => { const made = await api.post("/boards", { name }); boards = [...boards, made]; apply({ board_id: made.id }); })) }], boards.find((one) => one.id === filter.board_id)?.name),
       filter.board_id && iconButton("more", t("board.menu"), (event) => boardOptions(event.currentTarget), { class: "icon-button small" }),
       choice("model", t("create.model"), () => options("model", facets.models.map((/** @type {any} */ one) => ({ name: one.name, label: `${modelName(one.name)} (${one.count})` }))), filter.model && modelName(filter.model)),
-      choice("character_id", t("create.character"), () => options("character_id", facets.characters.map((/** @type {any} */ one) => ({ name: one.name, label: personName(one.name) }))), filter.character_id && personName(filter.character_id)),
+      choice("character_id", t("create.character"), () => options("character_id", facets.characters.map((/** @type {any} */ one) => ({ name: one.id ?? one.name, label: one.id ? one.name : personName(one.name) }))), filter.character_id && personName(filter.character_id)),
       choice("tag", t("library.tag"), () => options("tag", facets.tags)), choice("lora", t("create.loras"), () => options("lora", facets.loras)),
       choice("kind", t("library.kind"), () => options("kind", [{ name: "picture", label: t("library.kind.picture") }, { name: "video", label: t("library.kind.video") }]), filter.kind && t(`library.kind.${filter.kind}`)),
       choice("from", t("library.date"), () => [{ label: t("library.all"), checked: !filter.from, run: () => apply({ from: null, to: null }) }, ...DATES.map(([key, days]) => ({ label: t(`library.date.${key}`), checked: date?.[0] === key, run: () => apply({ from: since(Number(days)), to: null }) })), null, { label: t("library.date.own"), run: ownDates }], date ? t(`library.date.${date[0]}`) : t("library.date.own")),
@@ -121,7 +121,7 @@ export function mountLibrary(root, route) {
     if (bar.hidden) { if (!shown) announce(t("library.selected.none")); return; }
     const list = () => grid.items().filter((one) => ids.has(one.id)), all = [...ids];
     /** @param {string} action @param {any} [value] */
-    const bulk = (action, value) => attempt(async () => { await api.post("/assets/bulk", { ids: all, action, ...(value === undefined ? {} : { value }) }); });
+    const bulk = (action, value) => attempt(() => bulkAll(all, action, value));
     const had = bar.contains(document.activeElement) ? document.activeElement?.getAttribute("data-key") : null;
     const tool = (/** @type {string} */ key, /** @type {string} */ label, /** @type {(event: any) => void} */ run) => h("button", { type: "button", class: "button small quiet", "data-key": key, onclick: run }, icon(key), h("span", { class: "wide" }, label), h("span", { class: "visually-hidden narrow-label" }, label));
     const starred = list().every((one) => one.starred);
