@@ -1,10 +1,12 @@
-/* engine.h - the picture engine as the program atelier-image sees it: a narrow C face of stable-diffusion.cpp.
+/* engine.h - what atelier-image needs of a picture library, and no more; C on both sides of it.
  *
- * Life cycle: atl_engine_open() .. atl_engine_close(). One model is loaded at a time; a run that names another one
- *             unloads it.
- * Threads:    one; the library's callbacks are process-global, so there is one engine in a process.
- * Ownership:  what callbacks get is borrowed. Limits: ATL_ENGINE_SIDE_MAX.
- * Adding one: image_sd.cpp is the one home of stable-diffusion.h; another library is another file with these functions.
+ * One engine per process: the library's callbacks are global. image_sd.cpp is the one home of stable-diffusion.h;
+ * another library is another file with these functions.
+ *
+ * Life cycle: engine_setup() once; engine_load() .. engine_unload() any number of times.
+ * Threads:    one thread calls; engine_cancel() from any. Callbacks come on the calling thread, inside the call, except
+ *             `log`, which the library may call from its own.
+ * Limits:     a cancelled run ends at the next step, tile or loaded tensor; not inside one.
  */
 #ifndef ATL_WORKER_ENGINE_H
 #define ATL_WORKER_ENGINE_H
@@ -17,66 +19,78 @@
 extern "C" {
 #endif
 
-#define ATL_ENGINE_SIDE_MAX 4096
-#define ATL_ENGINE_WHY_SIZE 400
+#define ENGINE_WHY_SIZE 400
 
-struct atl_engine_files { /* absolute paths; NULL: not used */
-	const char *model, *diffusion_model, *high_noise_diffusion_model, *vae, *taesd, *clip_l, *clip_g, *clip_vision, *t5xxl,
-		*llm, *llm_vision, *control_net, *upscaler;
+/* member of the model's description, member of struct engine_model */
+#define ENGINE_PARTS(X) \
+	X(model)        \
+	X(diffusion_model) X(clip_l) X(clip_g) X(clip_vision) X(t5xxl) X(llm) X(llm_vision) X(vae) X(taesd) X(control_net)
+
+struct engine_model { /* paths; NULL: not used */
+#define ENGINE_PART_X(name) const char *name;
+	ENGINE_PARTS(ENGINE_PART_X)
+#undef ENGINE_PART_X
+	int threads;
 };
-struct atl_engine_image { /* 8-bit rows without padding; data NULL: none */
-	const unsigned char *data;
+
+struct engine_image { /* 8-bit rows without padding; data NULL: none */
 	uint32_t width, height, channels;
+	uint8_t *data;
 };
-struct atl_engine_lora {
+struct engine_lora {
 	const char *path;
 	float weight;
 };
-enum atl_engine_task { ATL_ENGINE_IMAGE, ATL_ENGINE_UPSCALE, ATL_ENGINE_VIDEO };
-struct atl_engine_run {
-	enum atl_engine_task task;
-	struct atl_engine_files files;
-	const char *prompt, *negative_prompt;
-	int width, height, steps, clip_skip, count, frames, fps; /* clip_skip -1: the model's */
-	int64_t seed;
-	float cfg_scale, guidance, strength, control_strength; /* NAN: the library's default */
-	const char *sampler, *scheduler; /* the library's names; NULL: the model's default */
-	const struct atl_engine_lora *loras;
-	size_t lora_count;
-	struct atl_engine_image init, mask, control;
-	const struct atl_engine_image *references;
-	size_t reference_count;
-	bool previews;
-};
-struct atl_engine_step {
-	const char *phase; /* "loading", "preparing", "sampling", "decoding", "upscaling" */
-	int index, step, steps;
-	double step_ms;
-};
-struct atl_engine_events {
-	/* false: end the run as soon as the library lets us: at the next step. */
-	bool (*step)(void *arg, const struct atl_engine_step *step);
-	void (*preview)(void *arg, int index, const struct atl_engine_image *image);
-	bool (*result)(void *arg, int index, const struct atl_engine_image *image, int64_t seed); /* false: give up */
-	void (*note)(void *arg, const char *text);
-};
-enum atl_engine_end { ATL_ENGINE_DONE, ATL_ENGINE_CANCELLED, ATL_ENGINE_BAD_MODEL, ATL_ENGINE_FAILED };
 
-struct atl_engine;
-struct atl_engine *atl_engine_open(int threads); /* NULL: out of memory */
-void atl_engine_close(struct atl_engine *engine);
-/* `why` gets a sentence for the person unless DONE or CANCELLED. */
-enum atl_engine_end atl_engine_generate(struct atl_engine *engine, const struct atl_engine_run *run,
-					const struct atl_engine_events *events, void *arg, char why[ATL_ENGINE_WHY_SIZE]);
-void atl_engine_unload(struct atl_engine *engine);
-bool atl_engine_loaded(const struct atl_engine *engine);
-const char *atl_engine_version(void);
-const char *atl_engine_backend(void); /* "CPU", "CUDA", "Vulkan" */
-const char *atl_engine_sampler(size_t index);   /* names; NULL past the end */
-const char *atl_engine_scheduler(size_t index);
+struct engine_ask {
+	const char *prompt, *negative_prompt;
+	const char *sampler, *scheduler; /* NULL: the model's default */
+	int width, height, steps, clip_skip; /* steps, clip_skip 0: default */
+	int64_t seed;
+	float cfg_scale, guidance, strength, control_strength, flow_shift; /* negative: default */
+	const struct engine_lora *loras;
+	size_t lora_count;
+	struct engine_image init, mask, control;
+	const struct engine_image *references;
+	size_t reference_count;
+	bool tiling;		   /* decode in tiles: less memory, slower */
+	int preview_interval;	   /* steps; 0: none */
+};
+
+enum engine_phase { ENGINE_LOADING, ENGINE_ENCODING, ENGINE_SAMPLING, ENGINE_DECODING, ENGINE_UPSCALING };
+
+struct engine_events {
+	void (*progress)(void *arg, enum engine_phase phase, int step, int steps, double step_ms);
+	void (*preview)(void *arg, const struct engine_image *image); /* borrowed */
+	void (*note)(const char *text);				      /* a sentence: something was left out */
+	void (*log)(void *arg, int level, const char *line);	      /* level 0 debug .. 3 error */
+	void *arg;
+};
+
+enum engine_end { ENGINE_OK, ENGINE_CANCELLED, ENGINE_FAILED };
+
+void engine_setup(const struct engine_events *events);
+const char *engine_version(void);
+const char *engine_backend(void); /* "CPU", "CUDA", "Vulkan", "Metal" */
+/* Names by position; NULL past the end. */
+const char *engine_sampler(int index);
+const char *engine_scheduler(int index);
+
+/* Loads the model, in place of the one that was loaded. On failure nothing is loaded and `why` has a sentence. */
+enum engine_end engine_load(const struct engine_model *model, char why[ENGINE_WHY_SIZE]);
+void engine_unload(void);
+bool engine_loaded(void);
+/* One picture; ret->data is freed with engine_free(). */
+enum engine_end engine_generate(const struct engine_ask *ask, struct engine_image *ret, char why[ENGINE_WHY_SIZE]);
+/* By a model of its own (ESRGAN), which is not kept. */
+enum engine_end engine_upscale(const char *model_path, int threads, const struct engine_image *image,
+			       struct engine_image *ret, char why[ENGINE_WHY_SIZE]);
+void engine_free(struct engine_image *image);
+/* The call that is going on ends soon. engine_resume() makes the next one possible. */
+void engine_cancel(void);
+void engine_resume(void);
 
 #ifdef __cplusplus
 }
 #endif
-
 #endif
