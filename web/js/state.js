@@ -167,7 +167,7 @@ export function reduce(state, action) {
     case "job.progress": return withJob(state, action.id, () => ({ index: action.index, phase: action.phase, step: action.step, steps: action.steps, left_ms: action.left_ms }));
     case "job.preview": return withJob(state, action.id, (job) => ({ index: action.index, previews: { ...job.previews, [action.index]: action.n } }));
     case "job.asset": return withJob(state, action.id, (job) => ({ assets: [...(job.assets ?? []).filter((/** @type {any} */ one) => one.id !== action.asset.id), action.asset].sort((a, b) => a.job_index - b.job_index) }));
-    case "queue.updated": return { ...state, queue: action.queue ?? { ...state.queue, ...action, type: undefined } };
+    case "queue.updated": return { ...state, queue: { ...state.queue, ...action.queue } }; // some events tell a part
     case "asset.created": return { ...state, assetChange: action };
     case "asset.updated": return assetChanged(state, action.asset.id, action.asset, action);
     case "asset.deleted": return assetChanged(state, action.id, null, action);
