@@ -206,3 +206,9 @@ enum atl_err atl_unseal(struct atl_buf *out, const unsigned char key[ATL_MASTER_
 	out->data[out->length] = '\0';
 	return ATL_OK;
 }
+
+bool atl_ed25519_verify(const unsigned char key[ATL_ED25519_KEY_SIZE],
+			const unsigned char signature[ATL_ED25519_SIGNATURE_SIZE], const void *data, size_t length)
+{
+	return crypto_sign_verify_detached(signature, data, length, key) == 0;
+}

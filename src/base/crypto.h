@@ -12,6 +12,8 @@
 #include "base/buf.h"
 
 #define ATL_SHA256_SIZE 32
+#define ATL_ED25519_KEY_SIZE 32
+#define ATL_ED25519_SIGNATURE_SIZE 64
 #define ATL_MASTER_KEY_SIZE 32
 #define ATL_PASSWORD_HASH_SIZE 128
 #define ATL_TOKEN_SIZE 44 /* 32 random bytes in base64url, and NUL */
@@ -33,6 +35,11 @@ void atl_sha256_end(struct atl_sha256 *ctx, unsigned char out[ATL_SHA256_SIZE]);
 void atl_sha1(const void *data, size_t length, unsigned char out[20]); /* WebSocket handshake only */
 void atl_hmac_sha256(const void *key, size_t key_length, const void *data, size_t length,
 		     unsigned char out[ATL_SHA256_SIZE]);
+
+/* Does the signature belong to these bytes and this public key? */
+bool atl_ed25519_verify(const unsigned char key[ATL_ED25519_KEY_SIZE],
+			const unsigned char signature[ATL_ED25519_SIGNATURE_SIZE], const void *data,
+			size_t length) ATL_MUST_USE;
 
 enum atl_err atl_password_hash(const char *password, char out[ATL_PASSWORD_HASH_SIZE]) ATL_MUST_USE;
 bool atl_password_verify(const char *hash, const char *password) ATL_MUST_USE;

@@ -10,5 +10,6 @@ extern const struct atl_image_ops atl_image_comfyui; /* image_comfyui.c: ComfyUI
 extern const struct atl_image_ops atl_image_a1111; /* image_a1111.c: AUTOMATIC1111, Forge, SD.Next */
 extern const struct atl_image_ops atl_image_venice; /* image_venice.c: Venice */
 extern const struct atl_image_ops atl_image_openai; /* image_openai.c: OpenAI and servers that speak like it */
+extern const struct atl_image_ops atl_image_fal; /* image_fal.c: fal.ai */
 
 #endif
