@@ -101,27 +101,29 @@ void atl_base64_encode(struct atl_buf *out, enum atl_base64 kind, const void *da
 	*p = '\0';
 }
 
-bool atl_base64_decode(struct atl_buf *out, enum atl_base64 kind, const char *text, size_t length)
+/* Without the padding; false: no text of that length exists. */
+static bool unpadded(enum atl_base64 kind, const char *text, size_t *length)
+{
+	if (kind == ATL_BASE64_STANDARD) {
+		if (*length % 4)
+			return false;
+		if (*length && text[*length - 1] == '=')
+			*length -= text[*length - 2] == '=' ? 2 : 1;
+	}
+	return *length % 4 != 1;
+}
+
+/* `out` may be the text itself: what is written never overtakes what is read. */
+static bool decode(enum atl_base64 kind, const char *text, size_t length, unsigned char *out, size_t *ret_length)
 {
 	unsigned bits = 0, value = 0;
-	unsigned char *start, *p;
+	unsigned char *p = out;
 
-	if (kind == ATL_BASE64_STANDARD) {
-		if (length % 4)
-			return false;
-		if (length && text[length - 1] == '=')
-			length -= text[length - 2] == '=' ? 2 : 1;
-	}
-	if (length % 4 == 1)
-		return false;
-	start = p = atl_buf_reserve(out, length / 4 * 3 + (length % 4 ? length % 4 - 1 : 0));
-	if (!p)
-		return false;
 	for (size_t i = 0; i < length; i++) {
 		int sextet = sextet_value(kind, text[i]);
 
 		if (sextet < 0)
-			goto bad;
+			return false;
 		value = (value << 6 | (unsigned)sextet) & 0xFFFF;
 		bits += 6;
 		if (bits >= 8) {
@@ -129,15 +131,32 @@ bool atl_base64_decode(struct atl_buf *out, enum atl_base64 kind, const char *te
 			*p++ = (unsigned char)(value >> bits);
 		}
 	}
+	*ret_length = (size_t)(p - out);
 	/* Left-over bits must be zero, so that every value has one spelling. */
-	if (value & ((1u << bits) - 1))
-		goto bad;
-	out->length += (size_t)(p - start);
-	*p = '\0';
-	return true;
-bad:
-	*start = '\0';
-	return false;
+	return !(value & ((1u << bits) - 1));
+}
+
+bool atl_base64_decode(struct atl_buf *out, enum atl_base64 kind, const char *text, size_t length)
+{
+	unsigned char *start;
+	size_t size;
+	bool ok;
+
+	if (!unpadded(kind, text, &length))
+		return false;
+	start = atl_buf_reserve(out, length / 4 * 3 + (length % 4 ? length % 4 - 1 : 0));
+	if (!start)
+		return false;
+	ok = decode(kind, text, length, start, &size);
+	if (ok)
+		out->length += size;
+	start[ok ? size : 0] = '\0';
+	return ok;
+}
+
+bool atl_base64_decode_in_place(enum atl_base64 kind, char *text, size_t length, size_t *ret_length)
+{
+	return unpadded(kind, text, &length) && decode(kind, text, length, (unsigned char *)text, ret_length);
 }
 
 static bool unreserved(char c)

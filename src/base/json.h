@@ -36,6 +36,10 @@ struct atl_json {
 /* Errors: JSON (detail says where and what), ENCODING (not UTF-8), NOMEM (arena full). `text` is not kept. */
 enum atl_err atl_json_parse(struct atl_arena *arena, const char *text, size_t length, struct atl_json **ret,
 			    struct atl_errinfo *info) ATL_MUST_USE;
+/* As above without a copy, for large texts: the tree's strings lie in `text`, which is spoiled and must outlive them.
+ * text[length] must be NUL. What is wrong is told by its byte. */
+enum atl_err atl_json_parse_in_place(struct atl_arena *arena, char *text, size_t length, struct atl_json **ret,
+				     struct atl_errinfo *info) ATL_MUST_USE;
 
 /* All of these accept NULL and wrong kinds and then return NULL / the fallback. A duplicate key: the last one wins. */
 const struct atl_json *atl_json_get(const struct atl_json *object, const char *key);

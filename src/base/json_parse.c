@@ -1,6 +1,7 @@
 /* json_parse.c - text to tree: strict RFC 8259, one pass.
  *
- * The text is copied into the arena once; strings are unescaped inside that copy and end where their closing quote was.
+ * The text is copied into the arena once, or taken as it is; strings are unescaped inside it and end where their closing
+ * quote was.
  * Recursion is bounded by ATL_JSON_DEPTH_MAX.
  */
 #include "base/json.h"
@@ -308,30 +309,53 @@ static bool parse_value(struct parser *parser, struct atl_json *node)
 	}
 }
 
+/* `text` is the unchanged text for telling lines, or NULL: it was spoiled. */
+static enum atl_err parse_all(struct parser *parser, const char *text, struct atl_json **ret, struct atl_errinfo *info)
+{
+	struct atl_json *root = ATL_ARENA_NEW(parser->arena, struct atl_json);
+	size_t line = 1, column = 1, at;
+
+	if (!root)
+		return atl_fail(info, ATL_ERR_NOMEM, "There is no memory for JSON.");
+	parser->p = parser->start;
+	if (parse_value(parser, root)) {
+		skip_space(parser);
+		if (parser->p == parser->end) {
+			*ret = root;
+			return ATL_OK;
+		}
+		(void)wrong(parser, "there is something after the value");
+	}
+	at = (size_t)(parser->p - parser->start);
+	if (!text)
+		return atl_fail(info, parser->err, "Byte %zu: %s.", at + 1, parser->what);
+	for (size_t i = 0; i < at; i++) {
+		column = text[i] == '\n' ? 1 : column + 1;
+		line += text[i] == '\n';
+	}
+	return atl_fail(info, parser->err, "Line %zu, column %zu: %s.", line, column, parser->what);
+}
+
 enum atl_err atl_json_parse(struct atl_arena *arena, const char *text, size_t length, struct atl_json **ret,
 			    struct atl_errinfo *info)
 {
 	struct parser parser = { .arena = arena };
-	struct atl_json *root = ATL_ARENA_NEW(arena, struct atl_json);
-	size_t line = 1, column = 1, at;
 
-	parser.start = root ? atl_arena_strndup(arena, text ? text : "", text ? length : 0) : NULL;
+	if (!text) {
+		text = "";
+		length = 0;
+	}
+	parser.start = atl_arena_strndup(arena, text, length);
 	if (!parser.start)
 		return atl_fail(info, ATL_ERR_NOMEM, "There is no memory for %zu bytes of JSON.", length);
-	parser.p = parser.start;
-	parser.end = parser.start + (text ? length : 0);
-	if (parse_value(&parser, root)) {
-		skip_space(&parser);
-		if (parser.p == parser.end) {
-			*ret = root;
-			return ATL_OK;
-		}
-		(void)wrong(&parser, "there is something after the value");
-	}
-	at = (size_t)(parser.p - parser.start);
-	for (size_t i = 0; text && i < at; i++) {
-		column = text[i] == '\n' ? 1 : column + 1;
-		line += text[i] == '\n';
-	}
-	return atl_fail(info, parser.err, "Line %zu, column %zu: %s.", line, column, parser.what);
+	parser.end = parser.start + length;
+	return parse_all(&parser, text, ret, info);
+}
+
+enum atl_err atl_json_parse_in_place(struct atl_arena *arena, char *text, size_t length, struct atl_json **ret,
+				     struct atl_errinfo *info)
+{
+	struct parser parser = { .arena = arena, .start = text, .end = text + length };
+
+	return parse_all(&parser, NULL, ret, info);
 }

@@ -117,6 +117,10 @@ const char *atl_req_param(const struct atl_req *req, const char *name);	 /* by t
 /* Parse the JSON body and decode it by the route's `in`. Checks the content type (415). */
 enum atl_err atl_req_json(struct atl_req *req, void *out, struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_req_tree(struct atl_req *req, struct atl_json **ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* The same for bodies of many megabytes: parsed where they lie, so that they are never twice in memory. req->body is used
+ * up; the strings may be written to (atl_base64_decode_in_place) and live as long as the request. */
+enum atl_err atl_req_json_take(struct atl_req *req, void *out, struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_req_tree_take(struct atl_req *req, struct atl_json **ret, struct atl_errinfo *info) ATL_MUST_USE;
 
 /* ---- answering (same thread) ---- */
 void atl_res_header(struct atl_req *req, const char *name, const char *value); /* CR, LF and NUL: dropped with a log line */

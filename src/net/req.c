@@ -85,13 +85,45 @@ static bool is_json_type(const char *type)
 	       (length > 5 && strncasecmp(type + length - 5, "+json", 5) == 0);
 }
 
-enum atl_err atl_req_tree(struct atl_req *req, struct atl_json **ret, struct atl_errinfo *info)
+static enum atl_err check_json(const struct atl_req *req, struct atl_errinfo *info)
 {
 	if (!is_json_type(atl_req_header(req, "Content-Type")))
 		return atl_fail(info, ATL_ERR_MEDIA_TYPE, "send the body as Content-Type: application/json");
 	if (!req->body_length)
 		return atl_fail(info, ATL_ERR_JSON, "the body is empty");
-	return atl_json_parse(&req->arena, req->body, req->body_length, ret, info);
+	return ATL_OK;
+}
+
+enum atl_err atl_req_tree(struct atl_req *req, struct atl_json **ret, struct atl_errinfo *info)
+{
+	enum atl_err err = check_json(req, info);
+
+	return err ? err : atl_json_parse(&req->arena, req->body, req->body_length, ret, info);
+}
+
+/* The body is the call's own buffer: nobody else reads it. */
+enum atl_err atl_req_tree_take(struct atl_req *req, struct atl_json **ret, struct atl_errinfo *info)
+{
+	size_t length = req->body_length;
+	char *body = (char *)(uintptr_t)req->body;
+	enum atl_err err = check_json(req, info);
+
+	if (err)
+		return err;
+	req->body = "";
+	req->body_length = 0;
+	return atl_json_parse_in_place(&req->arena, body, length, ret, info);
+}
+
+enum atl_err atl_req_json_take(struct atl_req *req, void *out, struct atl_errinfo *info)
+{
+	struct atl_json *tree;
+	enum atl_err err;
+
+	if (!req->route || !req->route->in)
+		return atl_fail(info, ATL_ERR_INTERNAL, "the route describes no body");
+	err = atl_req_tree_take(req, &tree, info);
+	return err ? err : atl_json_decode(&req->arena, tree, req->route->in, out, info);
 }
 
 enum atl_err atl_req_json(struct atl_req *req, void *out, struct atl_errinfo *info)
