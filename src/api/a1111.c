@@ -145,7 +145,7 @@ static void handle_set_options(struct atl_req *req)
 	struct atl_errinfo info = { 0 };
 	struct atl_json *body;
 	const char *title, *id;
-	enum atl_err err = atl_req_tree(req, &body, &info);
+	enum atl_err err = atl_req_tree_take(req, &body, &info);
 
 	title = err ? NULL : atl_json_str(body, "sd_model_checkpoint", NULL);
 	if (!err && !atl_str_empty(title)) {
@@ -414,20 +414,20 @@ static void handle_png_info(struct atl_req *req)
 	struct atl_errinfo info = { 0 };
 	struct atl_recall recall;
 	struct atl_json *body;
-	struct atl_buf data, out;
+	struct atl_buf out;
 	struct atl_jw w;
 	const char *text, *comma;
-	enum atl_err err = atl_req_tree(req, &body, &info);
+	size_t length = 0;
+	enum atl_err err = atl_req_tree_take(req, &body, &info);
 
-	atl_buf_init(&data, A1111_BODY_MAX);
 	atl_buf_init(&out, OUT_MAX);
 	text = err ? "" : atl_json_str(body, "image", "");
 	comma = strncmp(text, "data:", 5) == 0 ? strchr(text, ',') : NULL;
 	text = comma ? comma + 1 : text;
-	if (!err && (!*text || !atl_base64_decode(&data, ATL_BASE64_STANDARD, text, strlen(text))))
+	if (!err && (!*text || !atl_base64_decode_in_place(ATL_BASE64_STANDARD, (char *)(uintptr_t)text, strlen(text), &length)))
 		err = atl_fail_field(&info, ATL_ERR_INVALID, "image", "is not base64");
 	if (!err) {
-		err = atl_metadata_read(&req->arena, data.data, data.length, &recall, &info);
+		err = atl_metadata_read(&req->arena, text, length, &recall, &info);
 		if (err == ATL_ERR_NOT_FOUND) {
 			recall = (struct atl_recall){ 0 };
 			err = ATL_OK;
@@ -451,7 +451,6 @@ static void handle_png_info(struct atl_req *req)
 		atl_api_fail(req, err, &info);
 	else
 		atl_res_json_text(req, 200, out.data, out.length);
-	atl_buf_finish(&data);
 	atl_buf_finish(&out);
 }
 

@@ -272,7 +272,7 @@ static enum atl_err begin(struct atl_req *req, struct request **ret, struct atl_
 {
 	struct request *r = ATL_ARENA_NEW(&req->arena, struct request);
 	struct atl_json *body;
-	enum atl_err err = r ? atl_req_tree(req, &body, info) : atl_fail(info, ATL_ERR_NOMEM, "request");
+	enum atl_err err = r ? atl_req_tree_take(req, &body, info) : atl_fail(info, ATL_ERR_NOMEM, "request");
 
 	atl_picture_ask_init(ask);
 	if (err)

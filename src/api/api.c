@@ -198,3 +198,11 @@ void atl_api_idempotent_end(struct atl_req *req)
 	}
 	atl_idempotency_abandon(atl_api_app(req), atl_api_user(req), key);
 }
+
+void atl_api_idempotent_made(struct atl_req *req)
+{
+	const char *key = atl_req_header(req, "Idempotency-Key");
+
+	if (key)
+		atl_idempotency_abandon(atl_api_app(req), atl_api_user(req), key);
+}

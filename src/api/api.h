@@ -63,6 +63,7 @@
 	X(events)         \
 	X(openai)         \
 	X(openai_images)  \
+	X(videos)         \
 	X(a1111)          \
 	X(ops)            \
 	X(openapi)
@@ -125,6 +126,9 @@ enum atl_err atl_api_wanted_version(const struct atl_req *req, int64_t *ret, str
 bool atl_api_idempotent_begin(struct atl_req *req);
 /* Call after the answer was written: stores it under the key, or gives the key back after a failure. */
 void atl_api_idempotent_end(struct atl_req *req);
+/* Instead of end(), for answers that are large or change: the answer is not kept, what was made is. The same request again
+ * finds it and answers with it as it is then. */
+void atl_api_idempotent_made(struct atl_req *req);
 
 /* ---- the OpenAPI document ---- */
 /* Build it from the tables at start; served by openapi.c. */

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "api/fields.h"
+#include "api/form.h"
 #include "api/waiting.h"
 #include "base/str.h"
 #include "core/picture.h"
-#include "net/multipart.h"
 
 #define WAIT_MS 600000
 #define URL_TTL_MS (60 * 60 * 1000)
@@ -25,6 +25,7 @@ struct images_in {
 	int64_t n, output_compression, partial_images, seed, steps;
 	double cfg_scale;
 	bool stream;
+	const int64_t *form_seed; /* of a form; NULL: not given */
 };
 static const char *const FORMATS[] = { "url", "b64_json", NULL };
 static const char *const FILES[] = { "png", "jpeg", "webp", NULL };
@@ -199,6 +200,8 @@ static enum atl_err take(struct atl_req *req, const struct images_in *in, struct
 	ask->no_expand = true;
 	if (atl_json_has(&images_desc, in, "seed"))
 		ask->seed = in->seed;
+	else if (in->form_seed)
+		ask->seed = *in->form_seed;
 	if (in->steps > 0)
 		ask->steps = in->steps;
 	if (in->cfg_scale > 0)
@@ -239,7 +242,7 @@ static void handle_generations(struct atl_req *req)
 	struct atl_picture_ask ask;
 	struct images_in in;
 	struct wish *wish;
-	enum atl_err err = atl_req_json(req, &in, &info);
+	enum atl_err err = atl_req_json_take(req, &in, &info);
 
 	atl_picture_ask_init(&ask);
 	if (!err)
@@ -252,50 +255,45 @@ static void handle_generations(struct atl_req *req)
 
 /* ---- forms ---- */
 
-struct form {
-	const struct atl_part *parts;
-	size_t count;
-};
-
-static const char *form_text(struct atl_req *req, const struct form *form, const char *name)
+static enum atl_err read_form(struct atl_req *req, const struct atl_form *form, struct images_in *in, struct atl_errinfo *info)
 {
-	const struct atl_part *part = atl_multipart_find(form->parts, form->count, name);
+	static const struct {
+		const char *name;
+		size_t offset, max;
+	} TEXTS[] = {
+		{ "prompt", offsetof(struct images_in, prompt), PROMPT_MAX },
+		{ "negative_prompt", offsetof(struct images_in, negative_prompt), ATL_PICTURE_PROMPT_MAX },
+		{ "model", offsetof(struct images_in, model), 300 },
+		{ "size", offsetof(struct images_in, size), 20 },
+		{ "quality", offsetof(struct images_in, quality), 20 },
+		{ "style", offsetof(struct images_in, style), 80 },
+		{ "sampler", offsetof(struct images_in, sampler), 60 },
+		{ "scheduler", offsetof(struct images_in, scheduler), 60 },
+	};
+	int64_t *seed = ATL_ARENA_NEW(&req->arena, int64_t);
+	enum atl_err err = seed ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "form");
 
-	return part && !part->file_name && atl_utf8_valid(part->data, part->length)
-		       ? atl_arena_strndup(&req->arena, part->data, part->length)
-		       : NULL;
-}
-
-static enum atl_err form_int(struct atl_req *req, const struct form *form, const char *name, int64_t min, int64_t max,
-			     int64_t *ret, struct atl_errinfo *info)
-{
-	const char *text = form_text(req, form, name);
-
-	if (!atl_str_empty(text) && !atl_str_i64(text, min, max, ret))
-		return atl_fail_field(info, ATL_ERR_INVALID, name, "must be a whole number from %lld to %lld", (long long)min,
-				      (long long)max);
-	return ATL_OK;
-}
-
-static enum atl_err read_form(struct atl_req *req, const struct form *form, struct images_in *in, struct atl_errinfo *info)
-{
-	int64_t seed = INT64_MIN;
-	enum atl_err err;
-
-	*in = (struct images_in){ .prompt = form_text(req, form, "prompt"), .model = form_text(req, form, "model"),
-		.size = form_text(req, form, "size"), .quality = form_text(req, form, "quality"),
-		.response_format = form_text(req, form, "response_format"), .style = form_text(req, form, "style"),
-		.output_format = form_text(req, form, "output_format"), .stream = atl_str_eq(form_text(req, form, "stream"), "true") };
-	err = form_int(req, form, "n", 1, 10, &in->n, info);
+	*in = (struct images_in){ .stream = atl_str_eq(atl_form_text(req, form, "stream"), "true") };
+	for (size_t i = 0; i < ATL_COUNT(TEXTS) && !err; i++)
+		err = atl_form_words(req, form, TEXTS[i].name, TEXTS[i].max, (const char **)(void *)((char *)in + TEXTS[i].offset),
+				     info);
 	if (!err)
-		err = form_int(req, form, "seed", -1, 4294967295, &seed, info);
-	if (!err && in->prompt && strlen(in->prompt) > PROMPT_MAX)
-		err = atl_fail_field(info, ATL_ERR_INVALID, "prompt", "is longer than %d bytes", PROMPT_MAX);
+		err = atl_form_choice(req, form, "response_format", FORMATS, &in->response_format, info);
+	if (!err)
+		err = atl_form_choice(req, form, "output_format", FILES, &in->output_format, info);
+	if (!err)
+		err = atl_form_int(req, form, "n", 1, 10, &in->n, info);
+	if (!err)
+		err = atl_form_int(req, form, "steps", 0, 150, &in->steps, info);
+	if (!err && !atl_str_empty(atl_form_text(req, form, "seed"))) {
+		err = atl_form_int(req, form, "seed", -1, 4294967295, seed, info);
+		in->form_seed = seed;
+	}
 	return err;
 }
 
 /* The pictures: `image` or `image[]`; the first is what is changed. A mask's transparent part is painted anew. */
-static enum atl_err take_files(struct atl_req *req, const struct form *form, struct atl_picture_ask *ask,
+static enum atl_err take_files(struct atl_req *req, const struct atl_form *form, struct atl_picture_ask *ask,
 			       struct atl_errinfo *info)
 {
 	const char **more = ATL_ARENA_ARRAY(&req->arena, const char *, IMAGES_MAX);
@@ -329,18 +327,14 @@ static void handle_form(struct atl_req *req, bool variation)
 {
 	struct atl_errinfo info = { 0 };
 	struct atl_picture_ask ask;
-	struct atl_part *parts;
 	struct images_in in;
-	struct form form;
+	struct atl_form form;
 	struct wish *wish;
-	enum atl_err err = atl_multipart_parse(&req->arena, atl_req_header(req, "Content-Type"), req->body, req->body_length,
-					       &parts, &form.count, &info);
+	enum atl_err err = atl_form_read(req, &form, &info);
 
 	atl_picture_ask_init(&ask);
-	if (!err) {
-		form.parts = parts;
+	if (!err)
 		err = read_form(req, &form, &in, &info);
-	}
 	if (!err && variation)
 		in.prompt = "";
 	if (!err && !variation && atl_str_empty(in.prompt))

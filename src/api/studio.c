@@ -123,7 +123,7 @@ static void answer(struct atl_req *req)
 		atl_api_fail(req, waited->err, &waited->info);
 	else
 		answer_job(req, &waited->job);
-	atl_api_idempotent_end(req);
+	atl_api_idempotent_made(req);
 }
 
 static enum atl_err take_params(const struct params_in *in, struct atl_picture_ask *ask)
@@ -185,7 +185,7 @@ static void handle_generate(struct atl_req *req)
 
 	if (!atl_api_idempotent_begin(req))
 		return;
-	err = atl_req_json(req, &in, &info);
+	err = atl_req_json_take(req, &in, &info);
 	for (size_t i = 0; !err && i < ATL_COUNT(REFUSED); i++)
 		if (atl_str_eq(in.mode, REFUSED[i]))
 			err = atl_fail(&info, ATL_ERR_MODE_NOT_OFFERED, "Atelier does not offer %s: undressing people, swapping faces and "
@@ -209,7 +209,7 @@ static void handle_generate(struct atl_req *req)
 	}
 	if (err) {
 		atl_api_fail(req, err, &info);
-		atl_api_idempotent_end(req);
+		atl_api_idempotent_made(req);
 		return;
 	}
 	if (async)

@@ -1,6 +1,7 @@
 /* waiting.c - see waiting.h. */
 #include "api/waiting.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -10,13 +11,23 @@
 #include "os/pool.h"
 
 #define SLICE_MS 1000
-#define PICTURE_BASE64_MAX ((size_t)90 << 20)
+#define SLICE_ARENA_MAX ((size_t)16 << 20)
+#define PICTURE_ARENA_MAX ((size_t)600 << 20)
 
+/* On the loop: the request is answered in the pool again. */
 static void resume(void *arg)
 {
 	struct atl_api_waited *waited = arg;
 
+	atl_req_on_hangup(waited->req, NULL, NULL);
 	atl_req_to_pool(waited->req, waited->done);
+}
+
+static void hung_up(void *arg)
+{
+	struct atl_api_waited *waited = arg;
+
+	atomic_store(&waited->gone, true);
 }
 
 static bool has_ended(const struct atl_job *job)
@@ -24,47 +35,57 @@ static bool has_ended(const struct atl_job *job)
 	return atl_str_eq(job->state, "done") || atl_str_eq(job->state, "failed") || atl_str_eq(job->state, "cancelled");
 }
 
-/* In slices, so that a stopping server does not wait for a waiter. */
-static void look(struct atl_api_waited *waited, unsigned timeout_ms)
+/* One slice, in memory of its own: a long wait looks many times. True: there is nothing more to wait for. */
+static bool wait_slice(struct atl_api_waited *waited, unsigned timeout_ms)
 {
-	struct atl_req *req = waited->req;
-	struct atl_app *app = atl_api_app(req);
-	uint64_t end = atl_monotonic_ms() + timeout_ms, now;
+	struct atl_arena arena;
+	struct atl_job job;
+	bool over;
 
-	do {
-		now = atl_monotonic_ms();
-		waited->err = atl_job_wait(app, &req->arena, atl_api_user(req), waited->id,
-					   now >= end ? 0 : end - now > SLICE_MS ? SLICE_MS : (unsigned)(end - now), &waited->job,
-					   &waited->info);
-	} while (!waited->err && !has_ended(&waited->job) && now < end && !atomic_load(&app->stopping));
+	atl_arena_init(&arena, SLICE_ARENA_MAX);
+	over = atl_job_wait(atl_api_app(waited->req), &arena, waited->user_id, waited->id, timeout_ms, &job, NULL) != ATL_OK ||
+	       has_ended(&job);
+	atl_arena_finish(&arena);
+	return over;
 }
 
-/* In a thread of the room. */
+/* In a thread of the room, in slices: neither a stopping server nor a client that has gone waits for a waiter. */
 static void wait_here(void *arg)
 {
 	struct atl_api_waited *waited = arg;
+	struct atl_app *app = atl_api_app(waited->req);
 
-	look(waited, waited->timeout_ms);
+	for (;;) {
+		uint64_t now = atl_monotonic_ms();
+
+		if (now >= waited->until_ms || atomic_load(&app->stopping) || atomic_load(&waited->gone))
+			break;
+		if (wait_slice(waited, waited->until_ms - now > SLICE_MS ? SLICE_MS : (unsigned)(waited->until_ms - now)))
+			break;
+	}
 	if (!atl_loop_post(waited->req->loop, resume, waited)) {
 		/* the loop has ended, and the request with it */
 	}
 }
 
-static void look_now(struct atl_req *req)
+/* In the pool: the job as it is now. */
+static void look(struct atl_req *req)
 {
 	struct atl_api_waited *waited = req->state;
 
-	look(waited, 0);
-	waited->done(req);
+	waited->err = atl_job_get(atl_api_app(req), &req->arena, waited->user_id, waited->id, &waited->job, &waited->info);
+	waited->answer(req);
 }
 
+/* On the loop. */
 static void begin(struct atl_req *req)
 {
 	struct atl_api_waited *waited = req->state;
 	struct atl_app *app = atl_api_app(req);
 
+	atl_req_on_hangup(req, hung_up, waited);
 	if (!app->waiters || atl_pool_submit(app->waiters, wait_here, waited) != ATL_OK)
-		atl_req_to_pool(req, look_now);
+		resume(waited);
 }
 
 void atl_api_wait_job(struct atl_req *req, const char *job_id, unsigned timeout_ms, atl_handler done, void *arg)
@@ -75,10 +96,17 @@ void atl_api_wait_job(struct atl_req *req, const char *job_id, unsigned timeout_
 		atl_api_fail(req, ATL_ERR_NOMEM, NULL);
 		return;
 	}
-	*waited = (struct atl_api_waited){ .req = req, .id = job_id, .timeout_ms = timeout_ms, .done = done, .arg = arg };
+	waited->req = req;
+	waited->id = job_id;
+	waited->user_id = atl_api_user(req);
+	waited->until_ms = atl_monotonic_ms() + timeout_ms;
+	waited->done = look;
+	waited->answer = done;
+	waited->arg = arg;
+	atomic_init(&waited->gone, false);
 	req->state = waited;
 	if (timeout_ms == 0)
-		look_now(req);
+		look(req);
 	else
 		atl_res_continue(req, begin);
 }
@@ -88,33 +116,35 @@ void atl_api_wait_job(struct atl_req *req, const char *job_id, unsigned timeout_
 enum atl_err atl_api_take_bytes(struct atl_req *req, const char *field, const void *data, size_t length,
 				const char **ret_id, struct atl_errinfo *info)
 {
+	struct atl_arena arena; /* the picture as it is kept is as large as the one that was sent: not longer than needed */
 	struct atl_asset asset;
-	enum atl_err err = atl_asset_upload(atl_api_app(req), atl_api_identity(req), &req->arena, data, length, false, &asset, info);
+	enum atl_err err;
 
-	if (err == ATL_ERR_PICTURE && info)
+	atl_arena_init(&arena, PICTURE_ARENA_MAX);
+	err = atl_asset_upload(atl_api_app(req), atl_api_identity(req), &arena, data, length, false, &asset, info);
+	if (info && (err == ATL_ERR_PICTURE || err == ATL_ERR_TOO_LARGE || err == ATL_ERR_INVALID))
 		atl_str_copy(info->field, sizeof(info->field), field);
-	if (!err)
-		*ret_id = asset.id;
+	if (!err) {
+		*ret_id = atl_arena_strdup(&req->arena, asset.id);
+		err = *ret_id ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "picture");
+	}
+	atl_arena_finish(&arena);
 	return err;
 }
 
 enum atl_err atl_api_take_picture(struct atl_req *req, const char *field, const char *text, const char **ret_id,
 				  struct atl_errinfo *info)
 {
-	const char *comma = strncmp(text, "data:", 5) == 0 ? strchr(text, ',') : NULL;
-	struct atl_buf data;
-	enum atl_err err;
+	char *base64 = (char *)(uintptr_t)text;
+	size_t length;
 
 	if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
 		return atl_fail_field(info, ATL_ERR_INVALID, field, "Send the picture itself as base64: addresses are not fetched.");
-	text = comma ? comma + 1 : text;
-	atl_buf_init(&data, PICTURE_BASE64_MAX);
-	if (!*text || !atl_base64_decode(&data, ATL_BASE64_STANDARD, text, strlen(text)))
-		err = atl_fail_field(info, ATL_ERR_INVALID, field, "is not base64");
-	else
-		err = atl_api_take_bytes(req, field, data.data, data.length, ret_id, info);
-	atl_buf_finish(&data);
-	return err;
+	if (strncmp(text, "data:", 5) == 0 && strchr(text, ','))
+		base64 = strchr(base64, ',') + 1;
+	if (!*base64 || !atl_base64_decode_in_place(ATL_BASE64_STANDARD, base64, strlen(base64), &length))
+		return atl_fail_field(info, ATL_ERR_INVALID, field, "is not base64");
+	return atl_api_take_bytes(req, field, base64, length, ret_id, info);
 }
 
 enum atl_err atl_api_put_base64(struct atl_req *req, const struct atl_asset *asset, struct atl_buf *out,
@@ -125,7 +155,7 @@ enum atl_err atl_api_put_base64(struct atl_req *req, const struct atl_asset *ass
 	size_t length;
 	enum atl_err err;
 
-	atl_arena_init(&arena, (size_t)600 << 20);
+	atl_arena_init(&arena, PICTURE_ARENA_MAX);
 	err = atl_asset_read(atl_api_app(req), &arena, asset, &data, &length, info);
 	if (!err) {
 		atl_base64_encode(out, ATL_BASE64_STANDARD, data, length);

@@ -3,17 +3,22 @@
  *     static void handle(struct atl_req *req)       // in the pool
  *     {
  *             ... submit ...
- *             atl_api_wait_job(req, job.id, 180000, answer);
+ *             atl_api_wait_job(req, job.id, 180000, answer, NULL);
  *     }
  *     static void answer(struct atl_req *req)       // in the pool again, with the job as it is then
  *     {
  *             const struct atl_api_waited *waited = req->state;
  *
- * Threads:    the room's own threads wait (ATL_API_WAITERS_MAX); who finds it full is answered at once with the job as
- *             it is.
+ * A client that hangs up frees its place within a second; its job goes on. A server that stops answers at once with the
+ * job as it is.
+ *
+ * Threads:    the room's own threads wait (ATL_API_WAITERS_MAX). More requests wait for a place; when too many do, or
+ *             there is no room, the answer is the job as it is.
  */
 #ifndef ATL_API_WAITING_H
 #define ATL_API_WAITING_H
+
+#include <stdatomic.h>
 
 #include "api/api.h"
 #include "core/job.h"
@@ -27,14 +32,16 @@ struct atl_api_waited {
 	void *arg; /* the handler's own */
 	/* internal */
 	struct atl_req *req;
-	const char *id;
-	unsigned timeout_ms;
-	atl_handler done;
+	const char *id, *user_id;
+	uint64_t until_ms;
+	atl_handler done, answer;
+	atomic_bool gone; /* the client has hung up */
 };
 /* The last call of a POOL handler. `arg` is found in struct atl_api_waited. */
 void atl_api_wait_job(struct atl_req *req, const char *job_id, unsigned timeout_ms, atl_handler done, void *arg);
 
-/* A picture in a request, base64 or a data: URL, kept as an input: its id, in the arena. INVALID names `field`. */
+/* A picture in a request, base64 or a data: URL, kept as an input: its id, in the arena. INVALID names `field`. `text` is
+ * of a body that was taken (atl_req_tree_take): it is decoded where it lies. */
 enum atl_err atl_api_take_picture(struct atl_req *req, const char *field, const char *text, const char **ret_id,
 				  struct atl_errinfo *info) ATL_MUST_USE;
 /* The same for bytes. */

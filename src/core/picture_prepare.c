@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include "base/crypto.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "core/dynamic_prompt.h"
 #include "core/look.h"
 #include "core/picture_entry.h"
 #include "core/picture_request.h"
+#include "core/prompt_history.h"
 #include "core/setting.h"
 #include "core/style.h"
 #include "core/wildcard.h"
@@ -721,6 +723,19 @@ enum atl_err atl_picture_prepare(struct atl_app *app, const struct atl_identity 
 	return ATL_OK;
 }
 
+/* What a person typed is offered again; clients' prompts are not theirs to remember. Never a reason to fail. */
+static void remember(struct atl_app *app, const struct atl_identity *who, const char *origin, const struct atl_picture_ask *ask)
+{
+	struct atl_errinfo info = { 0 };
+	enum atl_err err;
+
+	if ((!atl_str_eq(origin, "web") && !atl_str_eq(origin, "api")) || atl_str_empty(ask->prompt))
+		return;
+	err = atl_prompt_history_add(app, who->user_id, ask->prompt, ask->negative_prompt ? ask->negative_prompt : "", &info);
+	if (err)
+		atl_warn("picture", "remember a prompt: %s %s", atl_err_name(err), info.detail);
+}
+
 enum atl_err atl_picture_submit(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 				enum atl_entry_point entry, const char *origin, const struct atl_picture_ask *ask,
 				struct atl_job *ret, struct atl_errinfo *info)
@@ -728,5 +743,9 @@ enum atl_err atl_picture_submit(struct atl_app *app, const struct atl_identity *
 	struct atl_job_new job;
 	enum atl_err err = atl_picture_prepare(app, who, arena, entry, origin, ask, &job, info);
 
-	return err ? err : atl_job_submit(app, who, arena, &job, ret, info);
+	if (!err)
+		err = atl_job_submit(app, who, arena, &job, ret, info);
+	if (!err)
+		remember(app, who, origin, ask);
+	return err;
 }
