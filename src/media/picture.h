@@ -23,7 +23,7 @@
 #define ATL_PICTURE_LIBRARY_SIDE 8192 /* what atl_picture_open() keeps unless asked for less */
 #define ATL_PICTURE_QUALITY 92
 #define ATL_PICTURE_RAW_BYTES_MAX ((size_t)64 << 20)
-#define ATL_PICTURE_TIMEOUT_MS 20000
+#define ATL_PICTURE_TIMEOUT_MS 40000
 #define ATL_PICTURE_AT_ONCE 2	  /* children at a time; others wait */
 #define ATL_PICTURE_PER_CHILD 32  /* pictures, then a new child */
 #define ATL_PICTURE_IDLE_MS 5000  /* a child without work leaves */

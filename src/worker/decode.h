@@ -12,7 +12,7 @@
 #include "media/sniff.h"
 
 #define DECODE_SERVER_FD 3
-#define DECODE_TALK_MS 30000
+#define DECODE_TALK_MS 40000
 #define DECODE_WHY_SIZE 300
 
 /* What was read. `image` is 8-bit sRGB in memory, upright, 3 or 4 bands, without a word of the file's metadata. */
