@@ -217,15 +217,35 @@ const char *atl_fal_remote(struct atl_arena *arena, const char *base_url, const 
 	return atl_fal_remote_valid(remote) ? remote : NULL;
 }
 
+/* The digits at *at, and past them; -1: none. */
+static int64_t digits(const char **at)
+{
+	char text[8];
+	size_t length = strspn(*at, "0123456789");
+	int64_t value = -1;
+
+	if (!length || length >= sizeof(text))
+		return -1;
+	memcpy(text, *at, length);
+	text[length] = 0;
+	*at += length;
+	return atl_str_i64(text, 0, 100000, &value) ? value : -1;
+}
+
 bool atl_fal_log_steps(const char *message, int64_t *ret_step, int64_t *ret_steps)
 {
-	const char *bar = strstr(message, "%|"), *slash;
-	long long step, steps;
+	const char *at = strstr(message, "%|");
+	int64_t step, steps;
 
-	bar = bar ? strchr(bar + 2, '|') : NULL;
-	slash = bar ? strchr(bar, '/') : NULL;
-	if (!slash || sscanf(bar + 1, " %lld/%lld", &step, &steps) != 2 || steps < 1 || steps > 10000 || step < 0 ||
-	    step > steps)
+	at = at ? strchr(at + 2, '|') : NULL;
+	if (!at)
+		return false;
+	at += 1 + strspn(at + 1, " ");
+	step = digits(&at);
+	if (step < 0 || *at++ != '/')
+		return false;
+	steps = digits(&at);
+	if (steps < 1 || step > steps)
 		return false;
 	*ret_step = step;
 	*ret_steps = steps;

@@ -22,14 +22,14 @@ static const struct family {
 	const char *prefix; /* of the model's name; the first that fits */
 	bool streams, format, response_format;
 	int64_t at_once, pictures_max;
-	const char *sizes; /* NULL: any */
+	struct { int width, height; } sizes[3]; /* none: any */
 } FAMILIES[] = {
-	{ "gpt-image-2", true, true, false, 10, 16, NULL },
-	{ "gpt-image", true, true, false, 10, 16, "1024x1024 1536x1024 1024x1536" },
-	{ "chatgpt-image", true, true, false, 10, 16, "1024x1024 1536x1024 1024x1536" },
-	{ "dall-e-3", false, false, true, 1, 0, "1024x1024 1792x1024 1024x1792" },
-	{ "dall-e-2", false, false, true, 10, 1, "256x256 512x512 1024x1024" },
-	{ "", false, false, true, 10, 16, NULL }, /* other servers: nothing taken for granted */
+	{ "gpt-image-2", true, true, false, 10, 16, { { 0 } } },
+	{ "gpt-image", true, true, false, 10, 16, { { 1024, 1024 }, { 1536, 1024 }, { 1024, 1536 } } },
+	{ "chatgpt-image", true, true, false, 10, 16, { { 1024, 1024 }, { 1536, 1024 }, { 1024, 1536 } } },
+	{ "dall-e-3", false, false, true, 1, 0, { { 1024, 1024 }, { 1792, 1024 }, { 1024, 1792 } } },
+	{ "dall-e-2", false, false, true, 10, 1, { { 256, 256 }, { 512, 512 }, { 1024, 1024 } } },
+	{ "", false, false, true, 10, 16, { { 0 } } }, /* other servers: nothing taken for granted */
 };
 
 struct openai {
@@ -55,39 +55,34 @@ static const struct family *family_of(const char *model)
 }
 
 /* ---- the request ---- */
-/* The offered size whose shape is nearest; ties go to the larger. */
+/* The offered size whose shape is nearest; among equals the same one, else the largest. */
 static const char *size_of(struct openai *o)
 {
 	const struct atl_image_request *q = o->run->request;
-	const char *best = NULL;
-	double best_off = INFINITY, shape;
-	char asked[48];
-	size_t length;
+	double best_off = INFINITY;
+	size_t best = 0;
+	const char *size;
 
 	if (q->width <= 0 || q->height <= 0)
 		return NULL;
-	snprintf(asked, sizeof(asked), "%lldx%lld", (long long)q->width, (long long)q->height);
-	if (!o->family->sizes)
-		return atl_arena_strdup(o->arena, asked);
-	shape = log((double)q->width / (double)q->height);
-	for (const char *at = o->family->sizes; *at; at += length + (at[length] == ' ')) {
-		int width = 1, height = 1;
-		double off;
+	if (!o->family->sizes[0].width)
+		return atl_arena_printf(o->arena, "%lldx%lld", (long long)q->width, (long long)q->height);
+	for (size_t i = 0; i < ATL_COUNT(o->family->sizes); i++) {
+		int width = o->family->sizes[i].width, height = o->family->sizes[i].height;
+		double off = fabs(log((double)width / height) - log((double)q->width / (double)q->height));
 
-		length = strcspn(at, " ");
-		if (strlen(asked) == length && strncmp(asked, at, length) == 0)
-			return atl_arena_strdup(o->arena, asked);
-		if (sscanf(at, "%dx%d", &width, &height) != 2)
-			continue;
-		off = fabs(log((double)width / height) - shape);
+		if (width == q->width && height == q->height)
+			off = -1;
 		if (off <= best_off) {
 			best_off = off;
-			best = atl_arena_strndup(o->arena, at, length);
+			best = i;
 		}
 	}
-	if (best && !o->first)
-		atl_image_notef(o->run, "%s makes %s with this model, not %s.", o->run->endpoint->name, best, asked);
-	return best;
+	size = atl_arena_printf(o->arena, "%dx%d", o->family->sizes[best].width, o->family->sizes[best].height);
+	if (best_off >= 0 && !o->first)
+		atl_image_notef(o->run, "%s makes %s with this model, not %lldx%lld.", o->run->endpoint->name, size,
+				(long long)q->width, (long long)q->height);
+	return size;
 }
 
 /* One field, in JSON or as a part of the form. */

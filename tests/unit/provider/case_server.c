@@ -295,7 +295,6 @@ static void serve(struct case_server *server, int fd)
 	struct directives d = { 0 };
 	struct case_exchange *exchange;
 	struct atl_buf in, out;
-	char byte;
 
 	atl_buf_init(&in, REQUEST_MAX);
 	atl_buf_init(&out, REQUEST_MAX);
@@ -310,15 +309,17 @@ static void serve(struct case_server *server, int fd)
 			make_reply(server, exchange->reply, &out, &d);
 		else
 			atl_buf_adds(&out, "HTTP/1.1 599 Mismatch\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-		if (d.cancel) { /* and wait until the client has left */
+		if (d.cancel) {
 			atomic_store(server->cancelled, true);
-			while (recv(fd, &byte, 1, 0) > 0)
-				;
 		} else {
 			send_all(fd, &out);
 			shutdown(fd, SHUT_WR);
 		}
 	}
+	if (d.cancel && server->parked_count < CASE_PARKED_MAX)
+		server->parked[server->parked_count++] = fd;
+	else
+		close(fd);
 	atl_buf_finish(&in);
 	atl_buf_finish(&out);
 	atl_arena_reset(&server->arena);
@@ -334,7 +335,6 @@ static void *server_main(void *arg)
 		if (fd < 0)
 			return NULL;
 		serve(server, fd);
-		close(fd);
 	}
 }
 
@@ -360,5 +360,7 @@ void case_server_stop(struct case_server *server)
 	shutdown(server->fd, SHUT_RDWR);
 	pthread_join(server->thread, NULL);
 	close(server->fd);
+	for (size_t i = 0; i < server->parked_count; i++)
+		close(server->parked[i]);
 	atl_arena_finish(&server->arena);
 }

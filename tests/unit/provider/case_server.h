@@ -14,6 +14,7 @@
 #include "base/json.h"
 
 #define CASE_EXCHANGES_MAX 24
+#define CASE_PARKED_MAX 4
 
 struct case_exchange {
 	char *request; /* lines; see test_image_cases.c */
@@ -33,6 +34,8 @@ struct case_server {
 	char *mismatch; /* malloc'd; NULL: none */
 	/* inside */
 	int fd;
+	int parked[CASE_PARKED_MAX]; /* connections without an answer, until the stop */
+	size_t parked_count;
 	pthread_t thread;
 	struct atl_arena arena;
 };
