@@ -32,14 +32,17 @@
 #include "core/generation.h"
 #include "core/idempotency.h"
 #include "core/message.h"
+#include "core/job.h"
 #include "core/metrics.h"
 #include "core/model_route.h"
+#include "core/picture.h"
 #include "core/picture_engine.h"
 #include "core/picture_model.h"
 #include "core/provider.h"
 #include "core/session.h"
 #include "core/throttle.h"
 #include "core/transfer.h"
+#include "core/upload.h"
 #include "core/usage.h"
 #include "core/user.h"
 #include "db/db.h"
@@ -50,6 +53,7 @@
 
 #define MODULE "serve"
 #define DRAIN_MS 10000
+#define JOBS_DRAIN_MS 2000    /* a run looks at least every 200 ms whether it is to stop */
 #define REPLIES_DRAIN_MS 6000 /* of the 10 s a stop may take */
 #define HOUSEKEEPING_S 60
 #define LOOPS_MAX 64
@@ -286,10 +290,12 @@ static void pictures_down(struct serve *s)
 	atl_pictures_destroy(s->app.pictures);
 }
 
-/* Files whose asset never came to be, after a kill. */
+/* Files whose asset never came to be, after a kill, and pieces of uploads that nobody knows. */
 static enum atl_err assets_up(struct serve *s, struct atl_errinfo *info)
 {
-	return atl_assets_recover(&s->app, info);
+	enum atl_err err = atl_assets_recover(&s->app, info);
+
+	return err ? err : atl_uploads_recover(&s->app, info);
 }
 
 static enum atl_err metrics_up(struct serve *s, struct atl_errinfo *info)
@@ -450,6 +456,31 @@ static void replies_drain(struct serve *s)
 	atl_generations_drain(s->app.generations, REPLIES_DRAIN_MS);
 }
 
+/* Before the server listens: what the last one left is queued again. */
+static enum atl_err jobs_up(struct serve *s, struct atl_errinfo *info)
+{
+	static const struct atl_job_kind *const kinds[] = { &atl_picture_kind, NULL };
+	enum atl_err err = atl_jobs_create(&s->app, kinds, &s->app.jobs, info);
+
+	if (err)
+		return err;
+	s->app.metrics_more = atl_jobs_metrics;
+	err = atl_jobs_start(s->app.jobs, info);
+	if (err)
+		atl_jobs_destroy(s->app.jobs);
+	return err;
+}
+
+static void jobs_drain(struct serve *s)
+{
+	atl_jobs_drain(s->app.jobs, JOBS_DRAIN_MS);
+}
+
+static void jobs_down(struct serve *s)
+{
+	atl_jobs_destroy(s->app.jobs);
+}
+
 /* Usage is written, and routes are held, by what still runs on the loops while they end. */
 static enum atl_err usage_up(struct serve *s, struct atl_errinfo *info)
 {
@@ -567,11 +598,13 @@ static const struct step {
 	{ "picture engine", picture_engine_up, NULL, picture_engine_down },
 	{ "downloads", transfers_up, transfers_drain, transfers_down },
 	{ "replies", replies_up, NULL, NULL },
+	{ "jobs", jobs_up, NULL, jobs_down },
 	{ "API document", openapi_up, NULL, openapi_down },
 	{ "page", page_up, NULL, page_down },
 	{ "server", server_up, server_drain, server_down },
 	{ "live events", NULL, events_drain, NULL }, /* streams end first, or draining would wait for them */
 	{ "running replies", NULL, replies_drain, NULL }, /* before that: who listens hears their end */
+	{ "running jobs", NULL, jobs_drain, NULL },
 };
 
 static void take_down(struct serve *s, size_t count)
@@ -658,6 +691,7 @@ static void housekeeping(struct serve *s)
 		{ "remove expired sessions", atl_session_purge },
 		{ "remove old idempotency keys", atl_idempotency_purge },
 		{ "empty the trash", atl_assets_purge },
+		{ "remove unfinished uploads", atl_uploads_purge },
 	};
 
 	for (size_t i = 0; i < ATL_COUNT(tasks); i++) {

@@ -228,7 +228,7 @@ enum atl_err atl_job_preview_get(struct atl_app *app, struct atl_arena *arena, c
 	pthread_mutex_unlock(&jobs->lock);
 	if (!bytes)
 		return atl_fail(info, ATL_ERR_NOT_FOUND, "There is no preview.");
-	copy = atl_arena_strndup(arena, "", bytes->length);
+	copy = atl_arena_alloc(arena, bytes->length);
 	if (copy) {
 		memcpy(copy, bytes->data, bytes->length);
 		*ret_length = bytes->length;

@@ -98,7 +98,7 @@ struct atl_job_run {
 void atl_job_progress(struct atl_job_run *run, const struct atl_image_progress *progress);
 void atl_job_preview(struct atl_job_run *run, int64_t index, const void *data, size_t length, const char *media_type);
 void atl_job_note(struct atl_job_run *run, const char *text);
-void atl_job_cost(struct atl_job_run *run, int64_t micro_usd);
+void atl_job_cost(struct atl_job_run *run, int64_t micro_usd); /* of the whole job; the last word counts, once it is done */
 /* Durable when they return. The asset's row and the job's count change in one transaction; what the asset says of its
  * job is filled in here. CONFLICT: the job is no longer ours (the lease was lost): stop. */
 enum atl_err atl_job_result(struct atl_job_run *run, int64_t index, struct atl_asset_new *asset,
@@ -125,6 +125,7 @@ enum atl_err atl_jobs_start(struct atl_jobs *jobs, struct atl_errinfo *info) ATL
 /* No new leases; what runs is stopped and goes back to the queue (repeatable or resumable) within `timeout_ms`. */
 void atl_jobs_drain(struct atl_jobs *jobs, unsigned timeout_ms);
 void atl_jobs_destroy(struct atl_jobs *jobs); /* NULL is allowed */
+void atl_jobs_metrics(struct atl_app *app, struct atl_buf *out); /* lines for /metrics */
 
 /* Durable when it returns. Errors: QUOTA (too many waiting), NOT_FOUND (depends_on), INVALID. */
 enum atl_err atl_job_submit(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,

@@ -54,6 +54,7 @@ struct atl_running {
 	/* guarded by lock */
 	bool lost;	/* the row is no longer ours, or ended otherwise */
 	bool give_back; /* the server is stopping */
+	int64_t began_at; /* 0: not yet */
 	int64_t step, steps, left_ms, preview;
 	struct atl_job_preview previews[ATL_IMAGE_COUNT_MAX];
 	/* the runner's thread */

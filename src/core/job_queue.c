@@ -134,6 +134,12 @@ void atl_jobs_overlay(struct atl_jobs *jobs, struct atl_job *job)
 			job->wait_ms = (int64_t)llround(each * (double)(place.ahead_provider + slot->running) /
 							(double)slot->limit);
 	}
+	if (running && running->began_at && atl_str_eq(job->state, "leased")) { /* its start is on its way to the row */
+		job->state = atl_job_state_name(ATL_JOB_RUNNING);
+		job->started_at = running->began_at;
+		job->attempt++;
+		job->version++;
+	}
 	if (running) {
 		job->step = running->step;
 		job->steps = running->steps;
@@ -149,6 +155,38 @@ void atl_job_publish(struct atl_jobs *jobs, const struct atl_job *job)
 
 	atl_jobs_overlay(jobs, &shown);
 	atl_publish(jobs->app, job->user_id, "job.updated", "job", &atl_job_desc, &shown);
+}
+
+void atl_jobs_metrics(struct atl_app *app, struct atl_buf *out)
+{
+	struct atl_jobs *jobs = app->jobs;
+	uint64_t submitted, requeued, ended[ATL_JOB_STATE_COUNT];
+	int64_t waiting;
+	size_t running;
+
+	if (!jobs)
+		return;
+	pthread_mutex_lock(&jobs->lock);
+	submitted = jobs->submitted;
+	requeued = jobs->requeued;
+	memcpy(ended, jobs->ended, sizeof(ended));
+	waiting = atl_waiting_count(jobs->waiting, NULL);
+	running = jobs->running_count;
+	pthread_mutex_unlock(&jobs->lock);
+	atl_buf_addf(out,
+		     "# TYPE atelier_jobs_submitted counter\n# HELP atelier_jobs_submitted Jobs accepted.\n"
+		     "atelier_jobs_submitted_total %llu\n"
+		     "# TYPE atelier_jobs_requeued counter\n# HELP atelier_jobs_requeued Jobs that went back to the queue.\n"
+		     "atelier_jobs_requeued_total %llu\n"
+		     "# TYPE atelier_jobs_waiting gauge\n# HELP atelier_jobs_waiting Jobs in the queue.\n"
+		     "atelier_jobs_waiting %lld\n"
+		     "# TYPE atelier_jobs_running gauge\n# HELP atelier_jobs_running Jobs that run here.\n"
+		     "atelier_jobs_running %zu\n"
+		     "# TYPE atelier_jobs_ended counter\n# HELP atelier_jobs_ended Jobs by how they ended.\n",
+		     (unsigned long long)submitted, (unsigned long long)requeued, (long long)waiting, running);
+	for (int state = ATL_JOB_DONE; state < ATL_JOB_STATE_COUNT; state++)
+		atl_buf_addf(out, "atelier_jobs_ended_total{state=\"%s\"} %llu\n",
+			     atl_job_state_name((enum atl_job_state)state), (unsigned long long)ended[state]);
 }
 
 /* ---- runners ---- */

@@ -144,7 +144,7 @@ static void write_end(struct atl_running *running, enum atl_err result, const st
 				   .event = ATL_JOB_FINISH, .notes = notes_text(running), .cost_micro_usd = -1 };
 	enum atl_err err;
 
-	if (running->cost_micro_usd > 0)
+	if (!result && running->cost_micro_usd > 0) /* nothing is charged for what fails */
 		end.cost_micro_usd = running->cost_micro_usd;
 	if (result == ATL_ERR_CANCELLED) {
 		end.event = ATL_JOB_CANCEL;
@@ -158,29 +158,6 @@ static void write_end(struct atl_running *running, enum atl_err result, const st
 	} while (err && err != ATL_ERR_CONFLICT && err != ATL_ERR_NOT_FOUND && wait_to_write_again(running, err, &info));
 	if (!err)
 		atl_job_end_tell(running->jobs, &end);
-}
-
-struct late_cost {
-	const char *id;
-	int64_t cost_micro_usd;
-};
-
-static enum atl_err late_cost_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
-{
-	const struct late_cost *late = arg;
-
-	return atl_exec(conn, info, "UPDATE jobs SET cost_micro_usd = ? WHERE id = ? AND lease_owner IS NULL", "is",
-			late->cost_micro_usd, late->id);
-}
-
-/* A cancelled job has its end already; what it cost is known only now. */
-static void write_late_cost(struct atl_running *running)
-{
-	struct atl_errinfo info = { 0 };
-	struct late_cost late = { running->job.id, running->cost_micro_usd };
-
-	if (late.cost_micro_usd > 0 && atl_db_tx(running->jobs->app->db, late_cost_fn, &late, &info) != ATL_OK)
-		atl_warn(MODULE, "%s: write its cost: %s", late.id, info.detail);
 }
 
 void atl_running_run(struct atl_running *running)
@@ -201,6 +178,9 @@ void atl_running_run(struct atl_running *running)
 			give_back(running);
 			return;
 		}
+		pthread_mutex_lock(&jobs->lock);
+		running->began_at = running->job.started_at;
+		pthread_mutex_unlock(&jobs->lock);
 		atl_job_publish(jobs, &running->job);
 		err = running->kind->run(&run, &info);
 	} else {
@@ -210,9 +190,9 @@ void atl_running_run(struct atl_running *running)
 	lost = running->lost;
 	back = running->give_back && err == ATL_ERR_CANCELLED;
 	pthread_mutex_unlock(&jobs->lock);
-	if (lost) {
-		write_late_cost(running);
-	} else if (back) {
+	if (lost)
+		return; /* its end is written */
+	if (back) {
 		if (atl_str_eq(running->job.state, "leased") || running->kind->repeatable(jobs->app, &running->job)) {
 			give_back(running);
 		} else {
@@ -324,7 +304,7 @@ void atl_job_cost(struct atl_job_run *run, int64_t micro_usd)
 	struct atl_running *running = run->internal;
 
 	if (micro_usd > 0)
-		running->cost_micro_usd += micro_usd;
+		running->cost_micro_usd = micro_usd;
 }
 
 struct result {

@@ -15,6 +15,7 @@
 #include "core/events.h"
 #include "core/generation.h"
 #include "core/idempotency.h"
+#include "core/picture.h"
 #include "core/message.h"
 #include "core/metrics.h"
 #include "core/session.h"
@@ -47,6 +48,9 @@ static void stop_message(struct atl_app *app, const struct atl_identity *identit
 		return;
 }
 
+static const struct atl_job_kind *const picture_kinds[] = { &atl_picture_kind, NULL };
+const struct atl_job_kind *const *site_kinds = picture_kinds;
+
 /* In the order of app/serve.c. */
 static void parts_up(struct site *site)
 {
@@ -78,6 +82,9 @@ static void parts_up(struct site *site)
 	assert_ok(atl_idempotency_recover(app, &info), &info);
 	assert_ok(atl_generations_create(app, &app->generations), &info);
 	app->stop_message = stop_message;
+	assert_ok(atl_jobs_create(app, site_kinds, &app->jobs, &info), &info);
+	app->metrics_more = atl_jobs_metrics;
+	assert_ok(atl_jobs_start(app->jobs, &info), &info);
 	assert_ok(atl_openapi_init(app->version, &info), &info);
 	site->options = (struct atl_server_options){ .address = "127.0.0.1",
 						     .trusted_proxies = proxies,
@@ -97,10 +104,13 @@ static void parts_down(struct site *site)
 	struct atl_app *app = &site->app;
 
 	ears_close(site);
+	atl_jobs_drain(app->jobs, WAIT_MS);
 	atl_generations_drain(app->generations, 0);
 	atl_events_close(app->events);
 	atl_mock_destroy(site->mock);
 	atl_openapi_finish();
+	atl_jobs_destroy(app->jobs);
+	app->jobs = NULL;
 	atl_pictures_destroy(app->pictures);
 	atl_blobs_destroy(app->blobs);
 	atl_pool_destroy(app->pool);

@@ -47,6 +47,10 @@ struct site {
 	struct ears *ears;
 };
 
+/* The kinds of jobs of sites created from now on, NULL-terminated; the picture kind unless set. */
+struct atl_job_kind;
+extern const struct atl_job_kind *const *site_kinds;
+
 /* Who sends a request: header lines, NULL-terminated. */
 struct person {
 	char id[ATL_ID_SIZE];

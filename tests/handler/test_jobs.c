@@ -1,0 +1,286 @@
+/* Jobs over the API, with a kind whose runs are scripted by the job's prompt. */
+#include "support.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "core/job.h"
+
+/* ---- the scripted kind ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static int open_gates;		/* how many of "gate" may go on */
+static int at_gate;		/* how many wait there */
+static char order[64][32];	/* prompts in the order they were started */
+static size_t started;
+static _Atomic int64_t limit = 1;
+static _Atomic bool may_repeat = true;
+
+static enum atl_err wait_at_gate(struct atl_job_run *run, struct atl_errinfo *info)
+{
+	enum atl_err err = ATL_OK;
+
+	pthread_mutex_lock(&lock);
+	at_gate++;
+	pthread_cond_broadcast(&changed);
+	while (open_gates == 0 && !atomic_load(run->cancelled)) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += 5000000; /* as a service that is polled: cancelled is only a flag */
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_sec++;
+			until.tv_nsec -= 1000000000;
+		}
+		pthread_cond_timedwait(&changed, &lock, &until);
+	}
+	at_gate--;
+	if (atomic_load(run->cancelled))
+		err = atl_fail(info, ATL_ERR_CANCELLED, "It was stopped.");
+	else
+		open_gates--;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+	return err;
+}
+
+static enum atl_err run(struct atl_job_run *run, struct atl_errinfo *info)
+{
+	const char *prompt = run->job->prompt;
+
+	pthread_mutex_lock(&lock);
+	if (started < ATL_COUNT(order))
+		snprintf(order[started++], sizeof(order[0]), "%s", prompt);
+	pthread_mutex_unlock(&lock);
+	if (atl_str_starts(prompt, "fail"))
+		return atl_fail(info, ATL_ERR_UPSTREAM, "The service fell over.");
+	if (atl_str_starts(prompt, "talk")) {
+		atl_job_note(run, "The size was rounded to \"64\".");
+		atl_job_progress(run, &(struct atl_image_progress){ .phase = "sampling", .step = 1, .steps = 4, .step_ms = 100 });
+		atl_job_preview(run, 0, "\x89PNG", 4, "image/png");
+		atl_job_cost(run, 1500);
+	}
+	if (atl_str_starts(prompt, "gate") || atl_str_starts(prompt, "talk"))
+		return wait_at_gate(run, info);
+	return ATL_OK;
+}
+
+static bool repeatable(struct atl_app *app, const struct atl_job *job)
+{
+	return atomic_load(&may_repeat);
+}
+
+static int64_t concurrency(struct atl_app *app, const char *provider_id)
+{
+	return atomic_load(&limit);
+}
+
+static int64_t estimate(struct atl_app *app, const struct atl_job *job)
+{
+	return 2000;
+}
+
+static const struct atl_job_kind scripted = { "fake", run, repeatable, concurrency, estimate };
+static const struct atl_job_kind *const kinds[] = { &scripted, NULL };
+
+static void reach_gate(int count)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WAIT_MS / 1000;
+	pthread_mutex_lock(&lock);
+	while (at_gate != count)
+		assert_int_equal(pthread_cond_timedwait(&changed, &lock, &until), 0);
+	pthread_mutex_unlock(&lock);
+}
+
+static void open_gate(int count)
+{
+	pthread_mutex_lock(&lock);
+	open_gates += count;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+/* ---- shortcuts ---- */
+
+static const char *submit_more(struct site *site, const struct person *who, const char *prompt, struct atl_job_new more)
+{
+	struct atl_errinfo info = { 0 };
+	struct atl_identity identity;
+	struct atl_arena arena;
+	struct atl_job job;
+	const char *id;
+
+	atl_identity_internal(&identity, who->id, "Test", ATL_ROLE_USER);
+	more.kind = "fake";
+	more.task = "txt2img";
+	more.origin = "api";
+	more.model = "fake/noop";
+	more.provider_id = "prv_fake";
+	more.prompt = prompt;
+	more.request = "{\"steps\":4}";
+	atl_arena_init(&arena, 0);
+	assert_ok(atl_job_submit(&site->app, &identity, &arena, &more, &job, &info), &info);
+	assert_string_equal(job.state, "queued");
+	id = fmt("%s", job.id);
+	atl_arena_finish(&arena);
+	return id;
+}
+
+static const char *submit(struct site *site, const struct person *who, const char *prompt)
+{
+	return submit_more(site, who, prompt, (struct atl_job_new){ 0 });
+}
+
+/* Its state once it has ended. */
+static const char *end_of(struct site *site, const char *id)
+{
+	struct atl_errinfo info = { 0 };
+	struct atl_arena arena;
+	struct atl_job job;
+	const char *state;
+
+	atl_arena_init(&arena, 0);
+	assert_ok(atl_job_wait(&site->app, &arena, owner.id, id, WAIT_MS, &job, &info), &info);
+	state = fmt("%s", job.state);
+	atl_arena_finish(&arena);
+	return state;
+}
+
+static struct atl_req *get(struct site *site, const char *id)
+{
+	return expect(ask(site, &owner, fmt("GET /api/v1/jobs/%s", id), NULL), 200);
+}
+
+static int fresh(void **state)
+{
+	pthread_mutex_lock(&lock);
+	open_gates = 0;
+	started = 0;
+	pthread_mutex_unlock(&lock);
+	atomic_store(&limit, 1);
+	atomic_store(&may_repeat, true);
+	return 0;
+}
+
+/* ---- tests ---- */
+
+static void test_done(void **state)
+{
+	struct site *site = *state;
+	const char *id;
+	struct atl_req *req;
+
+	ears_open(site, owner.id);
+	id = submit(site, &owner, "noop");
+	assert_string_equal(end_of(site, id), "done");
+	req = get(site, id);
+	assert_string_equal(text_at(req, "state"), "done");
+	assert_string_equal(text_at(req, "task"), "txt2img");
+	assert_int_equal(int_at(req, "attempt"), 1);
+	assert_int_equal(int_at(req, "request.steps"), 4);
+	assert_int_equal(int_at(req, "position"), 0);
+	assert_true(is_null_at(req, "error_slug"));
+	assert_false(is_null_at(req, "finished_at"));
+	ears_wait(site, "job.updated", "\"state\":\"queued\"");
+	ears_wait(site, "job.updated", "\"state\":\"running\"");
+	ears_wait(site, "job.updated", "\"state\":\"done\"");
+	ears_wait(site, "queue.updated", "\"queued\":0");
+	ears_close(site);
+}
+
+static void test_failed(void **state)
+{
+	struct site *site = *state;
+	const char *id = submit(site, &owner, "fail");
+	struct atl_req *req;
+
+	assert_string_equal(end_of(site, id), "failed");
+	req = get(site, id);
+	assert_string_equal(text_at(req, "error_slug"), "upstream_failed");
+	assert_string_equal(text_at(req, "error_detail"), "The service fell over.");
+}
+
+static void test_running(void **state)
+{
+	struct site *site = *state;
+	const char *id;
+	struct atl_req *req;
+
+	ears_open(site, owner.id);
+	id = submit(site, &owner, "talk");
+	reach_gate(1);
+	ears_wait(site, "job.progress", "\"phase\":\"sampling\",\"step\":1,\"steps\":4,\"step_ms\":100,\"left_ms\":300");
+	ears_wait(site, "job.preview", "\"index\":0,\"n\":1");
+	req = get(site, id);
+	assert_string_equal(text_at(req, "state"), "running");
+	assert_int_equal(int_at(req, "step"), 1);
+	assert_int_equal(int_at(req, "steps"), 4);
+	assert_int_equal(int_at(req, "left_ms"), 300);
+	assert_int_equal(int_at(req, "preview"), 1);
+	req = expect(ask(site, &owner, fmt("GET /api/v1/jobs/%s/previews/0?n=1", id), NULL), 200);
+	assert_int_equal(req->out.length, 4);
+	expect_problem(ask(site, &owner, fmt("GET /api/v1/jobs/%s/previews/1", id), NULL), 404, "not_found", NULL);
+	expect_problem(ask(site, &owner, fmt("GET /api/v1/jobs/%s/previews/x", id), NULL), 404, "not_found", NULL);
+	open_gate(1);
+	assert_string_equal(end_of(site, id), "done");
+	req = get(site, id);
+	assert_string_equal(text_at(req, "notes.0"), "The size was rounded to \"64\".");
+	assert_int_equal(int_at(req, "cost_micro_usd"), 1500);
+	expect_problem(ask(site, &owner, fmt("GET /api/v1/jobs/%s/previews/0", id), NULL), 404, "not_found", NULL);
+	ears_close(site);
+}
+
+static void test_cancel(void **state)
+{
+	struct site *site = *state;
+	const char *running = submit(site, &owner, "gate"), *waiting, *later;
+	struct atl_req *req;
+
+	reach_gate(1);
+	waiting = submit(site, &owner, "noop");
+	later = submit_more(site, &owner, "noop", (struct atl_job_new){ .depends_on = waiting });
+	req = expect(ask(site, &owner, fmt("POST /api/v1/jobs/%s/cancel", waiting), NULL), 200);
+	assert_string_equal(text_at(req, "state"), "cancelled");
+	req = get(site, later);
+	assert_string_equal(text_at(req, "state"), "failed");
+	assert_string_equal(text_at(req, "error_slug"), "dependency_failed");
+	expect_problem(ask(site, &owner, fmt("POST /api/v1/jobs/%s/cancel", waiting), NULL), 409, "conflict", NULL);
+	req = expect(ask(site, &owner, fmt("POST /api/v1/jobs/%s/cancel", running), NULL), 200);
+	assert_string_equal(text_at(req, "state"), "cancelled");
+	reach_gate(0); /* the run was told */
+	assert_string_equal(end_of(site, submit(site, &owner, "noop")), "done");
+	assert_string_equal(text_at(get(site, running), "state"), "cancelled");
+	submit(site, &owner, "gate");
+	reach_gate(1);
+	for (int i = 0; i < 4; i++)
+		submit(site, &owner, "noop");
+	req = expect(ask(site, &owner, "POST /api/v1/jobs/cancel", NULL), 200);
+	assert_int_equal(int_at(req, "cancelled"), 5);
+	reach_gate(0);
+	req = expect(ask(site, &owner, "GET /api/v1/jobs?state=active", NULL), 200);
+	assert_int_equal(count_at(req, "items"), 0);
+	req = expect(ask(site, &owner, "GET /api/v1/jobs?state=cancelled&limit=3", NULL), 200);
+	assert_int_equal(count_at(req, "items"), 3);
+	req = expect(ask(site, &owner, fmt("GET /api/v1/jobs?state=cancelled&limit=50&after=%s", text_at(req, "next")), NULL), 200);
+	assert_int_equal(count_at(req, "items"), 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_done, fresh),
+		cmocka_unit_test_setup(test_failed, fresh),
+		cmocka_unit_test_setup(test_running, fresh),
+		cmocka_unit_test_setup(test_cancel, fresh),
+	};
+
+	site_kinds = kinds;
+	return cmocka_run_group_tests(tests, site_setup, site_teardown);
+}
