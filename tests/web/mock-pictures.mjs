@@ -57,7 +57,7 @@ export function pictures({ emit, Problem, options }) {
     const waiting = jobs.filter((one) => one.state === "queued").sort((a, b) => b.priority - a.priority || a.place - b.place);
     waiting.forEach((one, at) => { if (one.position !== at + 1) { one.position = at + 1; changed(one); } });
     Object.assign(queue, { queued: waiting.length, running: jobs.filter((one) => one.state === "running").length });
-    emit("queue.updated", { ...queue });
+    emit("queue.updated", { queue: { ...queue } });
   }
   const made = {
     all, jobs, queue, asset, shares, boards, uploads, looks: new Map(),

@@ -40,6 +40,7 @@ async function refresh() {
     set("characters", "/characters"), set("personas", "/personas"), set("folders", "/folders"), set("models", "/models"),
     api.get("/settings").then((settings) => store.dispatch({ type: "set", values: { settings } })).catch(() => {}),
     api.get("/engine").then((engine) => store.dispatch({ type: "engine.state", engine })).catch(() => {}),
+    api.get("/queue").then((queue) => store.dispatch({ type: "queue.updated", queue })).catch(() => {}),
   ]);
 }
 
@@ -156,7 +157,16 @@ async function enter() {
   requestAnimationFrame(() => setTimeout(refresh));
 }
 
-store.subscribe((state, old) => { if (state.prefs.theme !== old.prefs.theme) theme(); });
+/** The dot beside Activity: something runs or waits. */
+function mark() {
+  const { queue } = store.get(), n = (queue?.queued ?? 0) + (queue?.running ?? 0);
+  for (const one of parts?.box.querySelectorAll('.rail [data-area="activity"], .rail [data-area="more"]') ?? []) {
+    one.classList.toggle("dot", n > 0);
+    one.title = n > 0 ? t("nav.active", { count: n }) : one.dataset.area === "more" ? "" : t("nav.activity");
+  }
+}
+
+store.subscribe((state, old) => { if (state.prefs.theme !== old.prefs.theme) theme(); if (state.queue !== old.queue) mark(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme);
 visualViewport?.addEventListener("resize", () => {
   const port = /** @type {VisualViewport} */ (visualViewport);

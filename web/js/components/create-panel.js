@@ -97,7 +97,7 @@ export function createPanel(generate) {
     if (it.type === "boolean") return h("label", { class: "row check" }, h("input", { type: "checkbox", checked: kept[it.name] ?? fallback, onchange: (/** @type {any} */ event) => put(event.target.checked) }), it.label);
     if (it.type === "enum") return field(it.label, h("select", { class: "input", "aria-label": it.label, onchange: (/** @type {any} */ event) => put(event.target.value) }, h("option", { value: "" }, fallback === "" ? t("create.default") : `${fallback} (${t("create.default")})`), it.values.filter((/** @type {string} */ one) => one !== fallback).map((/** @type {string} */ one) => h("option", { value: one, selected: kept[it.name] === one }, one))));
     if (it.type === "string") return field(it.label, h("input", { class: "input", value: kept[it.name] ?? "", placeholder: fallback, oninput: (/** @type {any} */ event) => put(event.target.value) }));
-    const bounded = typeof it.min === "number" && typeof it.max === "number" && it.max - it.min <= 1000;
+    const bounded = fallback !== "" && typeof it.min === "number" && typeof it.max === "number" && it.max - it.min <= 1000;
     const step = it.step ?? (it.type === "integer" ? 1 : "any");
     const number = h("input", { class: "input small-number", type: "number", inputmode: it.type === "integer" ? "numeric" : "decimal", min: it.min ?? null, max: it.max ?? null, step, value: kept[it.name] ?? "", placeholder: fallback, "aria-label": it.label });
     const slide = bounded && h("input", { type: "range", min: it.min, max: it.max, step: step === "any" ? 0.1 : step, value: kept[it.name] ?? (fallback === "" ? it.min : fallback), "aria-label": it.label });
@@ -152,7 +152,7 @@ export function createPanel(generate) {
     const negative = model?.negative && h("textarea", { class: "input short", rows: 2, value: now.negative_prompt, placeholder: t("create.negative.hint"), oninput: (/** @type {any} */ event) => set({ negative_prompt: event.target.value }) });
     const vary = param(model, "subseed_strength");
     replace(extra, negative && field(t("create.negative"), negative), seedRow(), h("div", { class: "params" }, controls(model).map(control)),
-      vary && h("div", { class: "params" }, field(t("create.subseed_strength"), h("input", { class: "input", type: "number", min: 0, max: 1, step: 0.01, value: now.subseed_strength || "", placeholder: "0", oninput: (/** @type {any} */ event) => set({ subseed_strength: Number(event.target.value) || 0 }) })), field(t("create.subseed"), h("input", { class: "input", type: "number", min: 0, max: SEED_MAX, value: now.subseed || "", placeholder: "0", oninput: (/** @type {any} */ event) => set({ subseed: Number(event.target.value) || 0 }) }))), lists(model));
+      vary && h("div", { class: "params two" }, field(t("create.subseed_strength"), h("input", { class: "input", type: "number", min: 0, max: 1, step: 0.01, value: now.subseed_strength || "", placeholder: "0", oninput: (/** @type {any} */ event) => set({ subseed_strength: Number(event.target.value) || 0 }) })), field(t("create.subseed"), h("input", { class: "input", type: "number", min: 0, max: SEED_MAX, value: now.subseed || "", placeholder: "0", oninput: (/** @type {any} */ event) => set({ subseed: Number(event.target.value) || 0 }) }))), lists(model));
     if (had && focused) /** @type {any} */ ([...extra.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused))?.focus();
   }
 

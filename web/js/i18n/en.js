@@ -1,7 +1,7 @@
 /** en.js - all English text of the interface, by key. `{name}` is filled in by t(). */
 export const en = {
   "app.name": "Atelier", "app.skip": "Skip to content",
-  "nav.chat": "Chat", "nav.create": "Create", "nav.library": "Library", "nav.activity": "Activity", "nav.characters": "Characters", "nav.settings": "Settings", "nav.account": "Account", "nav.signout": "Sign out", "nav.list": "Show the list", "nav.main": "Main",
+  "nav.chat": "Chat", "nav.create": "Create", "nav.library": "Library", "nav.activity": "Activity", "nav.characters": "Characters", "nav.settings": "Settings", "nav.active": "Activity: {count} running or waiting", "nav.account": "Account", "nav.signout": "Sign out", "nav.list": "Show the list", "nav.main": "Main",
   "error.status": "The server answered {status}.", "error.offline": "The server cannot be reached. Check that it is running; this page reconnects by itself.",
   "error.title": "That did not work", "error.retry": "Try again", "error.copy": "Copy details", "error.missing": "There is nothing at this address.",
   "line.connecting": "Reconnecting. What you see stays usable.", "line.offline": "You are offline. You can read what is loaded.",
