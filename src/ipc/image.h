@@ -49,6 +49,9 @@ struct atl_engine_made { /* RESULT; the rows, 8-bit RGB, are in a sealed memory 
 	int64_t width, height, seed;
 };
 
+/* `item` of ERROR */
+enum atl_engine_error { ATL_ENGINE_FAILED, ATL_ENGINE_STOPPED, ATL_ENGINE_BUSY };
+
 extern const struct atl_json_desc atl_engine_model_desc, atl_engine_ask_desc, atl_engine_hello_desc,
 	atl_engine_step_desc, atl_engine_made_desc;
 

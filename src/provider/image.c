@@ -11,7 +11,8 @@ static const char *const TASK_NAMES[] = {
 };
 
 static const struct atl_image_ops *const SERVICES[] = {
-	&atl_image_local, &atl_image_a1111, &atl_image_comfyui, &atl_image_venice, &atl_image_openai, &atl_image_fal, &atl_image_fake,
+	&atl_image_local,
+	&atl_image_a1111, &atl_image_comfyui, &atl_image_venice, &atl_image_openai, &atl_image_fal, &atl_image_fake,
 };
 
 const char *atl_image_task_name(enum atl_image_task task)

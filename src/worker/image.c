@@ -4,7 +4,7 @@
  *
  * It listens on a unix socket. Each client is greeted with HELLO, which also says what is going on. INPUT frames and a
  * GENERATE start a run, which answers with PROGRESS, PREVIEW, LOG and RESULT, and ends with DONE or ERROR (a sentence;
- * item 1: it was cancelled). CANCEL, or hanging up, ends the client's run at the next step. The model stays loaded until
+ * item: enum atl_engine_error). CANCEL, or hanging up, ends the client's run at the next step. The model stays loaded until
  * a run names another one, UNLOAD comes, or IDLE_S seconds pass without a run.
  *
  * Threads:    the main thread makes pictures (run); `listener` reads from clients. `self.lock` guards what both see.
@@ -84,7 +84,8 @@ static void work(struct image_job *job)
 	if (end == ENGINE_OK)
 		say(job->fd, job->id, ATL_FRAME_DONE, 0, "");
 	else
-		say(job->fd, job->id, ATL_FRAME_ERROR, end == ENGINE_CANCELLED, end == ENGINE_CANCELLED ? "It was stopped." : why);
+		say(job->fd, job->id, ATL_FRAME_ERROR, end == ENGINE_CANCELLED ? ATL_ENGINE_STOPPED : ATL_ENGINE_FAILED,
+		    end == ENGINE_CANCELLED ? "It was stopped." : why);
 	job_free(job);
 }
 
@@ -196,7 +197,8 @@ static bool start(struct client *client, const struct atl_frame *frame)
 	}
 	pthread_mutex_unlock(&self.lock);
 	if (err || busy || job->fd < 0) {
-		say(client->fd, frame->id, ATL_FRAME_ERROR, 0, err ? info.detail : "The picture engine is busy.");
+		say(client->fd, frame->id, ATL_FRAME_ERROR, err ? ATL_ENGINE_FAILED : ATL_ENGINE_BUSY,
+		    err ? info.detail : "The picture engine is busy.");
 		image_inputs_finish(&client->inputs);
 		job_free(job);
 	}
@@ -212,7 +214,7 @@ static bool ask_unload(const struct client *client)
 	pthread_cond_signal(&self.wake);
 	pthread_mutex_unlock(&self.lock);
 	if (busy)
-		say(client->fd, 0, ATL_FRAME_ERROR, 0, "The picture engine is busy.");
+		say(client->fd, 0, ATL_FRAME_ERROR, ATL_ENGINE_BUSY, "The picture engine is busy.");
 	return true;
 }
 

@@ -200,6 +200,19 @@ static enum engine_end send_result(struct engine_image *image, int64_t seed, cha
 	return err ? ENGINE_FAILED : ENGINE_OK;
 }
 
+/* What is not painted anew stays as it was, to the bit: the autoencoder changes every pixel that goes through it. */
+static void keep_unmasked(const struct image_inputs *inputs, struct engine_image *image)
+{
+	const struct engine_image *init = &inputs->init, *mask = &inputs->mask;
+	if (!init->data || !mask->data || image->channels != 3 || init->width != image->width ||
+	    init->height != image->height || mask->width != image->width || mask->height != image->height)
+		return;
+	for (size_t i = 0; i < (size_t)image->width * image->height * 3; i++) {
+		unsigned m = mask->data[i / 3];
+		image->data[i] = (uint8_t)((image->data[i] * m + init->data[i] * (255 - m) + 127) / 255);
+	}
+}
+
 static enum engine_end generate(struct image_job *job, char why[ENGINE_WHY_SIZE])
 {
 	const struct atl_engine_ask *ask = &job->ask;
@@ -221,8 +234,10 @@ static enum engine_end generate(struct image_job *job, char why[ENGINE_WHY_SIZE]
 		e.seed = ask->seed + self.index;
 		on_progress(NULL, ENGINE_ENCODING, 0, 0, 0);
 		end = engine_generate(&e, &image, why);
-		if (end == ENGINE_OK)
+		if (end == ENGINE_OK) {
+			keep_unmasked(&job->inputs, &image);
 			end = send_result(&image, e.seed, why);
+		}
 		engine_free(&image);
 	}
 	return end;

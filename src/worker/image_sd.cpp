@@ -211,6 +211,8 @@ enum engine_end engine_load(const struct engine_model *model, char why[ENGINE_WH
 		p.n_threads = model->threads;
 		p.vae_decode_only = false;
 		p.free_params_immediately = false;
+		/* Merged into the weights they cannot be taken out again without a trace: the next picture would differ. */
+		p.lora_apply_mode = LORA_APPLY_AT_RUNTIME;
 		context = new_sd_ctx(&p);
 		if (context && !sd_ctx_supports_image_generation(context)) {
 			engine_unload();
