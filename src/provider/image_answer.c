@@ -77,9 +77,14 @@ struct cause {
 	char field[ATL_ERRINFO_FIELD_MAX];
 };
 
+static bool holds_key(const char *text, const char *key)
+{
+	return key && strlen(key) >= 4 && strstr(text, key);
+}
+
 static void put_text(struct cause *cause, const char *text, const char *key)
 {
-	if (!text || (key && strlen(key) >= 4 && strstr(text, key)))
+	if (!text || holds_key(text, key))
 		text = "";
 	atl_str_copy(cause->text, sizeof(cause->text), text);
 	for (char *p = cause->text; *p; p++)
@@ -100,7 +105,7 @@ static void read_detail(const struct atl_json *detail, const char *key, struct c
 	cause->list = detail->kind == ATL_JSON_ARRAY;
 	cause->err = by_name(atl_json_str(first, "type", NULL));
 	put_text(cause, atl_json_str(first, "msg", ""), key);
-	if (last && last->kind == ATL_JSON_STRING)
+	if (last && last->kind == ATL_JSON_STRING && !holds_key(last->string, key))
 		atl_str_copy(cause->field, sizeof(cause->field), last->string);
 }
 

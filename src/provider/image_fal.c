@@ -18,7 +18,10 @@
 #define CANCEL_MS 5000
 #define POLL_ARENA_MAX ((size_t)32 << 20)
 
-static const char *const HEADERS[] = { "X-Fal-Object-Lifecycle-Preference: {\"expiration_duration_seconds\":86400}", NULL };
+/* What a run makes need not lie there for ever: it is fetched at once. */
+static const char *const HEADERS[] = {
+	"X-Fal-Object-Lifecycle-Preference: {\"expiration_duration_seconds\":86400}", NULL,
+};
 
 struct fal {
 	const struct atl_image_run *run;

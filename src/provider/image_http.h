@@ -50,7 +50,7 @@ enum atl_err atl_image_http(const struct atl_image_run *run, struct atl_arena *a
 enum atl_err atl_image_http_json(const struct atl_image_run *run, struct atl_arena *arena,
 				 const struct atl_image_ask *ask, struct atl_json **ret,
 				 struct atl_errinfo *info) ATL_MUST_USE;
-/* The error of an answer that was no success; `what` names the step ("submit") where the service has no words; NULL. */
+/* The error of an answer that was no success; `what` (or NULL) names the step where the service has no words. */
 enum atl_err atl_image_http_error(const struct atl_image_run *run, const struct atl_image_answer *answer,
 				  const char *what, struct atl_errinfo *info);
 const char *atl_image_answer_header(struct atl_arena *arena, const struct atl_image_answer *answer,
@@ -67,7 +67,7 @@ enum atl_err atl_image_unbase64(struct atl_arena *arena, const char *text, struc
 				struct atl_errinfo *info) ATL_MUST_USE;
 /* "data:image/png;base64,..." or without the prefix; NULL: no memory. */
 const char *atl_image_base64(struct atl_arena *arena, const struct atl_image_file *file, bool data_url);
-/* The members of the request's `extra` that are not in `known` (NULL-terminated; NULL: none) go into the open object. */
+/* Members of the request's `extra` that are not in `known` (NULL-terminated; NULL: none) go into the open object. */
 enum atl_err atl_image_extra(struct atl_arena *arena, struct atl_jw *w, const char *extra, const char *const *known,
 			     struct atl_errinfo *info) ATL_MUST_USE;
 /* A finished file: its type is sniffed; larger than the run allows: TOO_LARGE; no picture: UPSTREAM_FORMAT. */
