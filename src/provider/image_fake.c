@@ -2,13 +2,15 @@
  *
  * The model's name is the script: "picture" a gradient at once; "slow" the same with 50 ms a step; "hang" says nothing
  * until it is cancelled; "fail" ends with UPSTREAM; "refuse" with UPSTREAM_REFUSED; "rate" with UPSTREAM_RATE;
- * "garbage" gives a result that is no picture; "noop" ends without a result. `count` and `steps` are obeyed.
+ * "garbage" gives a result that is no picture; "noop" ends without a result; "video" gives a second of red as WebM.
+ * `count` and `steps` are obeyed.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/str.h"
 #include "provider/image_services.h"
 
@@ -24,6 +26,32 @@ static const struct {
 	{ "refuse", ATL_ERR_UPSTREAM_REFUSED, "The scripted service refused the content." },
 	{ "rate", ATL_ERR_UPSTREAM_RATE, "The scripted service asks to slow down." },
 };
+
+/* 16 x 16 pixels, 4 pictures of VP8. */
+static const char VIDEO_BASE64[] =
+	"GkXfo59ChoEBQveBAULygQRC84EIQoKEd2VibUKHgQJChYECGFOAZwEAAAAAAAIFEU2bdLpNu4tTq4QVSalmU6yBoU27i1OrhBZU"
+	"rmtTrIHGTbuMU6uEElTDZ1OsggEMTbuMU6uEHFO7a1OsggHv7AEAAAAAAABZAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAVSalmoCrXsYMPQkBNgIRM"
+	"YXZmV0GETGF2ZkSJiECPQAAAAAAAFlSua8GuAQAAAAAAADjXgQFzxYgAAAAAAAAAAZyBACK1nIN1bmSIgQCGhVZfVlA4g4EBI+OD"
+	"hA7msoDgibCBELqBEJqBAhJUw2fRc3POY8CLY8WIAAAAAAAAAAFnyJhFo4dFTkNPREVSRIeLTGF2YyBsaWJ2cHhnyKJFo4hEVVJB"
+	"VElPTkSHlDAwOjAwOjAxLjAwMDAwMDAwMAAAH0O2dUCH54EAo72BAACA8AIAnQEqEAAQAABHCIWFiIWEiAICAnWqA/gD+gINTRgA"
+	"/v1u8//jmTcwxP+Obf/xYTwOKMj/8VEAo5WBAPoAsQEABRCsABgAGFgv9AAIAACjlYEB9ACxAQAFEKwAGAAYWC/0AAgAAKOVgQLu"
+	"ALEBAAUQrAAYABhYL/QACAAAHFO7a5G7j7OBALeK94EB8YIBYvCBAw==";
+
+static enum atl_err give_video(const struct atl_image_run *run, struct atl_errinfo *info)
+{
+	struct atl_buf file;
+	enum atl_err err = ATL_OK;
+
+	atl_buf_init(&file, sizeof(VIDEO_BASE64));
+	if (!atl_base64_decode(&file, ATL_BASE64_STANDARD, VIDEO_BASE64, sizeof(VIDEO_BASE64) - 1))
+		err = atl_fail(info, ATL_ERR_NOMEM, "fake video");
+	else
+		err = run->events->result(run->arg, &(struct atl_image_result){ .data = file.data, .length = file.length,
+			.media_type = "video/webm", .width = 16, .height = 16, .seed = ATL_IMAGE_UNSET }, info);
+	atl_buf_finish(&file);
+	return err;
+}
 
 static bool wait_ms(const struct atl_image_run *run, unsigned ms)
 {
@@ -87,6 +115,8 @@ static enum atl_err fake_run(const struct atl_image_run *run, struct atl_arena *
 	if (atl_str_eq(q->model, "garbage"))
 		return run->events->result(run->arg, &(struct atl_image_result){ .data = "not a picture", .length = 13,
 			.media_type = "image/png", .seed = ATL_IMAGE_UNSET }, info);
+	if (atl_str_eq(q->model, "video"))
+		return give_video(run, info);
 	for (int64_t i = 0; i < (q->count > 0 ? q->count : 1) && !err; i++)
 		err = one(run, i, step_ms, info);
 	return err;
