@@ -4,7 +4,7 @@
  * cfg_scale, guidance, strength, sampler, scheduler, style_preset, quality, format, extra, control_type,
  * upscale_factor, frames, fps, duration_s, safe_mode (no), previews (yes), workflow, lora (NAME PATH WEIGHT), init and
  * mask (WxH), references (how many), cap (bytes of a result), key, path (after the base URL), public_url, remote_id,
- * call (models or check: that call instead of a run).
+ * call (models, styles or check: that call instead of a run).
  *
  * Then, in turn, as often as the service is asked:
  *   --- request [TIMES]   the first line is "METHOD /path"; every other must be somewhere in the request, "!text" must
@@ -27,6 +27,7 @@
 #include "case_server.h"
 #include "net/fetch.h"
 #include "provider/image_services.h"
+#include "provider/image_venice.h"
 
 #define CASE_MAX ((size_t)1 << 20)
 
@@ -253,6 +254,16 @@ static enum atl_err list_models(struct told *t, const struct atl_image_endpoint 
 	return err;
 }
 
+static enum atl_err list_styles(struct told *t, const struct atl_image_endpoint *endpoint, struct atl_errinfo *info)
+{
+	struct atl_strs styles = { 0 };
+	enum atl_err err = atl_image_venice_styles(endpoint, &t->arena, &styles, info);
+
+	for (size_t i = 0; i < styles.count && !err; i++)
+		atl_buf_addf(&t->out, "style: %s\n", styles.items[i]);
+	return err;
+}
+
 static enum atl_err run_it(struct told *t, struct atl_loop *loop, struct atl_errinfo *info)
 {
 	static const struct atl_image_events EVENTS = { on_progress, on_preview, on_result, on_note, on_remote, on_cost };
@@ -271,6 +282,8 @@ static enum atl_err run_it(struct told *t, struct atl_loop *loop, struct atl_err
 	set_request(t, &request);
 	if (atl_str_eq(call, "models"))
 		return list_models(t, &endpoint, ops, info);
+	if (atl_str_eq(call, "styles"))
+		return list_styles(t, &endpoint, info);
 	if (atl_str_eq(call, "check"))
 		return ops->check(&endpoint, &request, &t->arena, info);
 	return atl_image_run(&run, &t->arena, info);
