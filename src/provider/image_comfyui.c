@@ -102,14 +102,16 @@ static enum atl_err read_submitted(const struct atl_image_run *run, struct atl_a
 	struct atl_json *root = NULL;
 	bool json = !atl_json_parse(arena, answer->body, answer->length, &root, NULL);
 	const struct atl_json *nodes = atl_json_get(root, "node_errors");
+	const char *id;
 
 	if (json && answer->status == 400 && (nodes || atl_json_get(root, "error")))
 		return node_errors(run, root, info);
 	if (answer->status != 200)
 		return atl_image_http_error(run, answer, "submit", info);
-	*ret_id = atl_json_str(root, "prompt_id", NULL);
-	if (!*ret_id || !**ret_id || (*ret_id)[strspn(*ret_id, "0123456789abcdefABCDEF-")])
+	id = atl_json_str(root, "prompt_id", "");
+	if (!*id || id[strspn(id, "0123456789abcdefABCDEF-")])
 		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "%s took the job but gave it no id.", run->endpoint->name);
+	*ret_id = id;
 	return ATL_OK;
 }
 
@@ -127,22 +129,20 @@ static enum atl_err refuse_half(const struct atl_image_run *run, struct atl_aren
 }
 
 static enum atl_err submit(const struct atl_image_run *run, struct atl_arena *arena, const struct comfy_prepared *p,
-			   const char *client_id, const char **ret_id, struct atl_errinfo *info)
+			   const char *client_id, const char *own_id, const char **ret_id, struct atl_errinfo *info)
 {
 	struct atl_image_ask ask = { .method = "POST", .path = "/prompt" };
 	struct atl_image_answer answer;
 	struct atl_json *root;
 	struct atl_buf graph, body;
-	char id[37];
 	enum atl_err err;
 
-	make_uuid(id);
 	atl_buf_init(&graph, ATL_COMFY_GRAPH_MAX * 4);
 	atl_buf_init(&body, ATL_COMFY_GRAPH_MAX * 4 + 1024);
 	err = atl_comfy_graph_fill(&p->graph, p->values, p->value_count, p->loras, p->lora_count, &graph, info);
 	atl_buf_adds(&body, "{\"prompt\":");
 	atl_buf_add(&body, graph.data, graph.length);
-	atl_buf_addf(&body, ",\"client_id\":\"%s\",\"prompt_id\":\"%s\"%s}", client_id, id,
+	atl_buf_addf(&body, ",\"client_id\":\"%s\",\"prompt_id\":\"%s\"%s}", client_id, own_id,
 		     run->request->previews ? ",\"extra_data\":{\"preview_method\":\"auto\"}" : "");
 	if (!err)
 		err = atl_buf_err(&body, info);
@@ -233,6 +233,7 @@ static enum atl_err comfy_run(const struct atl_image_run *run, struct atl_arena 
 	const char *id = run->remote_id;
 	const struct atl_json *entry;
 	struct comfy_wait *wait;
+	char own_id[37];
 	enum atl_err err = ATL_OK;
 
 	if (!p)
@@ -247,9 +248,13 @@ static enum atl_err comfy_run(const struct atl_image_run *run, struct atl_arena 
 	if (!wait)
 		return ATL_ERR_NOMEM;
 	if (!id) {
-		err = submit(run, arena, p, comfy_wait_client_id(wait), &id, info);
+		make_uuid(own_id);
+		err = submit(run, arena, p, comfy_wait_client_id(wait), own_id, &id, info);
 		if (!err)
 			err = run->events->remote(run->arg, id, info);
+		/* It may be queued all the same: the id is ours, so that it can be taken back. */
+		if (err && (id || err == ATL_ERR_CANCELLED || err == ATL_ERR_UPSTREAM_CUT || err == ATL_ERR_UPSTREAM_TIMEOUT))
+			comfy_wait_cancel(wait, id ? id : own_id);
 	}
 	if (!err)
 		err = comfy_wait_done(wait, &p->graph, id, &entry, info);

@@ -75,6 +75,8 @@ const char *comfy_wait_client_id(const struct comfy_wait *wait);
 /* Until the outputs are there; *ret_entry is the job's entry in the history. Cancels at the server when cancelled. */
 enum atl_err comfy_wait_done(struct comfy_wait *wait, const struct atl_comfy_graph *graph, const char *prompt_id,
 			     const struct atl_json **ret_entry, struct atl_errinfo *info);
+/* Takes a job out of the queue, or interrupts it if it is the one that runs. Also when the run is cancelled. */
+void comfy_wait_cancel(struct comfy_wait *wait, const char *prompt_id);
 void comfy_wait_close(struct comfy_wait *wait);
 
 /* Built-in workflows: script/embed-workflows from share/workflows. */

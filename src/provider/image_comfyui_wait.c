@@ -180,7 +180,7 @@ static void tell_place(struct comfy_wait *wait)
 /* ---- cancelling ---- */
 
 /* The run is cancelled, so that its own exchanges are too: this one is not. */
-static void cancel_at_server(struct comfy_wait *wait)
+void comfy_wait_cancel(struct comfy_wait *wait, const char *prompt_id)
 {
 	atomic_bool no = false;
 	struct atl_image_run run = *wait->run;
@@ -193,17 +193,17 @@ static void cancel_at_server(struct comfy_wait *wait)
 
 	run.cancelled = &no;
 	atl_buf_init(&text, sizeof(body));
-	atl_buf_addf(&text, "{\"delete\":[\"%s\"]}", wait->prompt_id);
+	atl_buf_addf(&text, "{\"delete\":[\"%s\"]}", prompt_id);
 	ask.body = text.data;
 	ask.body_length = text.length;
 	if (text.failed || atl_image_http(&run, wait->arena, &ask, &answer, NULL))
 		goto out;
 	/* Older servers stop whatever runs, whatever the id: look first. */
 	if (atl_image_http_json(&run, wait->arena, &(struct atl_image_ask){ .path = "/queue", .total_ms = CANCEL_MS }, &queue, NULL) ||
-	    !listed(atl_json_get(queue, "queue_running"), wait->prompt_id, &index))
+	    !listed(atl_json_get(queue, "queue_running"), prompt_id, &index))
 		goto out;
 	atl_buf_reset(&text);
-	atl_buf_addf(&text, "{\"prompt_id\":\"%s\"}", wait->prompt_id);
+	atl_buf_addf(&text, "{\"prompt_id\":\"%s\"}", prompt_id);
 	ask.path = "/interrupt";
 	ask.body = text.data;
 	ask.body_length = text.length;
@@ -364,7 +364,7 @@ enum atl_err comfy_wait_done(struct comfy_wait *wait, const struct atl_comfy_gra
 		wait->ended = false;
 	}
 	if (err == ATL_ERR_CANCELLED || err == ATL_ERR_UPSTREAM_TIMEOUT)
-		cancel_at_server(wait);
+		comfy_wait_cancel(wait, prompt_id);
 	if (!err)
 		err = get_history(wait, wait->arena, &entry, info);
 	if (!err && !entry)

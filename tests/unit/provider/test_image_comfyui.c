@@ -87,11 +87,11 @@ static void on_note(void *arg, const char *text)
 static enum atl_err on_remote(void *arg, const char *id, struct atl_errinfo *i)
 {
 	(void)arg;
-	(void)i;
 	atl_str_copy(seen.remote, sizeof(seen.remote), id);
-	if (seen.cancel_at_remote)
-		atomic_store(&seen.cancelled, true);
-	return ATL_OK;
+	if (!seen.cancel_at_remote)
+		return ATL_OK;
+	atomic_store(&seen.cancelled, true);
+	return atl_fail(i, ATL_ERR_CANCELLED, "It was stopped.");
 }
 
 static const struct atl_image_events EVENTS = { .progress = on_progress, .preview = on_preview, .result = on_result,
@@ -443,6 +443,10 @@ static void cancels_at_the_server(void **state)
 	assert_string_equal(asked_text("interrupts.0"), seen.remote);
 	assert_string_equal(asked_text("deletes.0"), seen.remote);
 	assert_int_equal(seen.results, 0);
+	/* between its acceptance and the first event */
+	seen = (struct seen){ .cancel_at_remote = true };
+	assert_int_equal(run_with(&q, NULL), ATL_ERR_CANCELLED);
+	assert_string_equal(asked_text("deletes.1"), seen.remote);
 }
 
 static void lists_models(void **state)
