@@ -230,6 +230,17 @@ get_model() {
 	rm -rf "$work"
 }
 
+# A picture model without training, in the layout of a real one: Create works at once, and says what it is.
+get_starter() {
+	local work
+	work=$(mktemp -d "$DEPS/starter.XXXXXX")
+	python3 "$ROOT/tests/kit/random_checkpoint.py" "$work"
+	mkdir -p "$DEPS/models"
+	mv "$work/tiny.safetensors" "$DEPS/models/$PICTURE_STARTER"
+	mv "$work/taef1.safetensors" "$DEPS/models/$PICTURE_STARTER_TAE"
+	rm -rf "$work"
+}
+
 get_venv() {
 	rm -rf "$DEPS/venv"
 	python3 -m venv "$DEPS/venv"
@@ -262,6 +273,7 @@ setup_run() {
 	is_version "$DEPS/sd/version" "$SD_VERSION-$(sd_backend)" && ready "stable-diffusion.cpp $SD_VERSION, $(sd_backend)" ||
 		step "stable-diffusion.cpp $SD_VERSION, $(sd_backend) (about 4 minutes)" get_sd
 	[ -f "$DEPS/models/$MODEL_FILE" ] && ready "starter model" || step "starter model (98 MB)" get_model
+	[ -f "$DEPS/models/$PICTURE_STARTER_TAE" ] && ready "starter picture model" || step "starter picture model" get_starter
 }
 
 setup_test() {
