@@ -1,7 +1,7 @@
 /* picture_engine.h - the local picture engine: atelier-image as a supervised child on a unix socket.
  *
- * It is started when it is first needed and ended after app->picture_idle_s without work. A crash ends the run that was
- * going on with a sentence; the supervisor starts it again.
+ * It is started when it is first needed, and gives its model's memory back after app->picture_idle_s without work. A
+ * crash ends the run that was going on with a sentence; the supervisor starts it again.
  *
  * Life cycle: atl_picture_engine_create() .. atl_picture_engine_destroy() (ends the child and waits).
  * Threads:    pool threads and runners; not on a loop.
