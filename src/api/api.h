@@ -48,6 +48,7 @@
 	X(boards)         \
 	X(shares)         \
 	X(jobs)           \
+	X(webhooks)       \
 	X(uploads)        \
 	X(temporary)      \
 	X(models)        \

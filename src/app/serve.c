@@ -45,6 +45,7 @@
 #include "core/upload.h"
 #include "core/usage.h"
 #include "core/user.h"
+#include "core/webhook.h"
 #include "db/db.h"
 #include "media/picture.h"
 #include "net/guard.h"
@@ -460,14 +461,20 @@ static void replies_drain(struct serve *s)
 static enum atl_err jobs_up(struct serve *s, struct atl_errinfo *info)
 {
 	static const struct atl_job_kind *const kinds[] = { &atl_picture_kind, NULL };
-	enum atl_err err = atl_jobs_create(&s->app, kinds, &s->app.jobs, info);
+	enum atl_err err = atl_webhooks_create(&s->app, &s->app.webhooks, info);
 
-	if (err)
+	if (!err)
+		err = atl_jobs_create(&s->app, kinds, &s->app.jobs, info);
+	if (err) {
+		atl_webhooks_destroy(s->app.webhooks);
 		return err;
+	}
 	s->app.metrics_more = atl_jobs_metrics;
 	err = atl_jobs_start(s->app.jobs, info);
-	if (err)
+	if (err) {
 		atl_jobs_destroy(s->app.jobs);
+		atl_webhooks_destroy(s->app.webhooks);
+	}
 	return err;
 }
 
@@ -479,6 +486,7 @@ static void jobs_drain(struct serve *s)
 static void jobs_down(struct serve *s)
 {
 	atl_jobs_destroy(s->app.jobs);
+	atl_webhooks_destroy(s->app.webhooks);
 }
 
 /* Usage is written, and routes are held, by what still runs on the loops while they end. */

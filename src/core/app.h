@@ -37,6 +37,7 @@ struct atl_transfers;	/* core/transfer: model downloads */
 struct atl_model_routes; /* core/model_route.h: resolved models for the OpenAI routes */
 struct atl_usage;	/* core/usage.h: what was used, on its way to the database */
 struct atl_jobs;	/* core/job.h: the queue and its runners */
+struct atl_webhooks;	/* core/webhook.h: messages about ended jobs, on their way */
 struct atl_picture_models; /* core/picture_model.h: the model registry */
 struct atl_picture_engine; /* core/picture_engine.h: the supervised atelier-image */
 
@@ -89,6 +90,7 @@ struct atl_app {
 	struct atl_model_routes *routes;
 	struct atl_usage *usage;
 	struct atl_jobs *jobs;
+	struct atl_webhooks *webhooks;
 	struct atl_picture_models *picture_models;
 	struct atl_picture_engine *picture_engine; /* NULL: no picture_program */
 	/* Set by the generations: stop a running reply, if it is this user's. Any thread, never blocks. NULL: none. */

@@ -220,7 +220,7 @@ enum atl_err atl_job_preview_get(struct atl_app *app, struct atl_arena *arena, c
 
 	pthread_mutex_lock(&jobs->lock);
 	running = atl_jobs_running(jobs, id);
-	if (running && strcmp(running->job.user_id, user_id) == 0 && index >= 0 && index < ATL_IMAGE_COUNT_MAX &&
+	if (running && !running->over && strcmp(running->job.user_id, user_id) == 0 && index >= 0 && index < ATL_IMAGE_COUNT_MAX &&
 	    running->previews[index].bytes) {
 		bytes = atl_bytes_ref(running->previews[index].bytes);
 		atl_str_copy(media_type, sizeof(media_type), running->previews[index].media_type);

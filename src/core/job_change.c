@@ -199,7 +199,7 @@ static void count(struct atl_jobs *jobs, const char *user_id, struct atl_queue_s
 		for (struct atl_list *at = lists[i]->next; at != lists[i]; at = at->next) {
 			const struct atl_running *running = ATL_LIST_ITEM(at, struct atl_running, link);
 
-			if (running->lost)
+			if (running->lost || running->over)
 				continue;
 			ret->running_all++;
 			if (strcmp(running->job.user_id, user_id) == 0)

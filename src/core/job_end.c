@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/job_int.h"
+#include "core/webhook.h"
 
 #define DEPENDENTS_MAX 10000 /* failed with one job; a chain longer than this ends at its next start */
 
@@ -107,7 +108,6 @@ enum atl_err atl_job_end_fn(struct atl_conn *conn, void *arg, struct atl_errinfo
 		err = state_of(job.state, &from);
 	if (err)
 		return err;
-	end->was = job.state;
 	if (atl_job_next_state(from, end->event, &to) != ATL_OK)
 		return atl_fail(info, ATL_ERR_CONFLICT, "The job has ended already: %s.", job.state);
 	if ((end->owner && !atl_str_eq(extra.lease_owner, end->owner)) ||
@@ -117,10 +117,11 @@ enum atl_err atl_job_end_fn(struct atl_conn *conn, void *arg, struct atl_errinfo
 	if (!err)
 		err = write_end(conn, end, &end->jobs[0], atl_job_state_name(to), to == ATL_JOB_FAILED ? end->error_slug : NULL,
 				to == ATL_JOB_FAILED ? end->error_detail : NULL, info);
-	if (to == ATL_JOB_DONE)
-		return err;
-	for (size_t i = 0; !err && i < end->count; i++)
+	for (size_t i = 0; to != ATL_JOB_DONE && !err && i < end->count; i++)
 		err = fail_dependents(conn, end, i, info);
+	end->delivers = false;
+	for (size_t i = 0; !err && i < end->count; i++)
+		err = atl_webhook_ended_in(conn, end->arena, &end->jobs[i], &end->delivers, info);
 	return err;
 }
 
@@ -136,9 +137,11 @@ void atl_job_end_tell(struct atl_jobs *jobs, const struct atl_job_end *end)
 		atl_waiting_release(jobs->waiting, job->id);
 		if (state_of(job->state, &state) == ATL_OK)
 			jobs->ended[state]++;
-		if (running && !atl_str_eq(job->state, "done")) {
-			running->lost = true;
-			atomic_store(&running->cancelled, true);
+		if (running) {
+			running->over = true;
+			running->lost = running->lost || !atl_str_eq(job->state, "done");
+			if (running->lost)
+				atomic_store(&running->cancelled, true);
 		}
 		for (struct atl_list *at = jobs->waiters.next; at != &jobs->waiters; at = at->next) {
 			struct atl_job_waiter *waiter = ATL_LIST_ITEM(at, struct atl_job_waiter, link);
@@ -151,6 +154,8 @@ void atl_job_end_tell(struct atl_jobs *jobs, const struct atl_job_end *end)
 	}
 	atl_jobs_wake(jobs);
 	pthread_mutex_unlock(&jobs->lock);
+	if (end->delivers)
+		atl_webhooks_wake(jobs->app);
 	for (size_t i = 0; i < end->count; i++) {
 		atl_job_publish(jobs, &end->jobs[i]);
 		if (i == 0 || !atl_str_eq(end->jobs[i].user_id, end->jobs[i - 1].user_id))

@@ -54,6 +54,7 @@ struct atl_running {
 	/* guarded by lock */
 	bool lost;	/* the row is no longer ours, or ended otherwise */
 	bool give_back; /* the server is stopping */
+	bool over;	/* its end is written */
 	int64_t began_at; /* 0: not yet */
 	int64_t step, steps, left_ms, preview;
 	struct atl_job_preview previews[ATL_IMAGE_COUNT_MAX];
@@ -134,7 +135,7 @@ struct atl_job_end {
 	/* result: the job, and those that failed because they waited for it */
 	struct atl_job *jobs;
 	size_t count, capacity;
-	const char *was; /* its state before */
+	bool delivers; /* there are webhooks to be told */
 };
 /* A transaction's function: the row, the jobs that wait for it, the deliveries. CONFLICT: it has ended, or is not ours. */
 enum atl_err atl_job_end_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info) ATL_MUST_USE;

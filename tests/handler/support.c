@@ -21,6 +21,7 @@
 #include "core/session.h"
 #include "core/throttle.h"
 #include "core/user.h"
+#include "core/webhook.h"
 #include "media/picture.h"
 #include "os/file.h"
 
@@ -82,6 +83,7 @@ static void parts_up(struct site *site)
 	assert_ok(atl_idempotency_recover(app, &info), &info);
 	assert_ok(atl_generations_create(app, &app->generations), &info);
 	app->stop_message = stop_message;
+	assert_ok(atl_webhooks_create(app, &app->webhooks, &info), &info);
 	assert_ok(atl_jobs_create(app, site_kinds, &app->jobs, &info), &info);
 	app->metrics_more = atl_jobs_metrics;
 	assert_ok(atl_jobs_start(app->jobs, &info), &info);
@@ -111,6 +113,8 @@ static void parts_down(struct site *site)
 	atl_openapi_finish();
 	atl_jobs_destroy(app->jobs);
 	app->jobs = NULL;
+	atl_webhooks_destroy(app->webhooks);
+	app->webhooks = NULL;
 	atl_pictures_destroy(app->pictures);
 	atl_blobs_destroy(app->blobs);
 	atl_pool_destroy(app->pool);
