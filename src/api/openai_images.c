@@ -79,15 +79,33 @@ struct wish { /* how the answer is to look */
 
 /* ---- the answer ---- */
 
+/* An address that opens from where the client is: the public one, else the one it asked at. */
+static const char *address_of(struct atl_req *req, const struct atl_asset *asset)
+{
+	struct atl_app *app = atl_api_app(req);
+	const char *path = atl_asset_signed_url(app, &req->arena, asset->id, URL_TTL_MS);
+	const char *host = atl_req_header(req, "Host");
+
+	if (!path)
+		return NULL;
+	if (!atl_str_empty(app->public_url))
+		return atl_arena_printf(&req->arena, "%s%s", app->public_url, path);
+	return host ? atl_arena_printf(&req->arena, "%s://%s%s", req->secure ? "https" : "http", host, path) : path;
+}
+
 static enum atl_err put_item(struct atl_req *req, const struct wish *wish, const struct atl_asset *asset, struct atl_buf *out,
 			     struct atl_errinfo *info)
 {
 	enum atl_err err;
 
 	if (wish->url) {
-		const char *url = atl_asset_signed_url(atl_api_app(req), &req->arena, asset->id, URL_TTL_MS);
+		const char *url = address_of(req, asset);
+		struct atl_jw w;
 
-		atl_buf_addf(out, "{\"url\":\"%s\"}", url ? url : "");
+		atl_jw_init(&w, out);
+		atl_jw_object(&w, NULL);
+		atl_jw_str(&w, "url", url);
+		atl_jw_end_object(&w);
 		return url ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "address");
 	}
 	atl_buf_adds(out, "{\"b64_json\":\"");

@@ -25,3 +25,13 @@ def scripted(gateway):
     if not gateway.upstream:
         pytest.skip("needs the scripted provider")
     return gateway
+
+
+@pytest.fixture
+def pictures(make_server):
+    """A server with the scripted picture service, for clients of /v1/images and /v1/videos."""
+    server = make_server(engine="fake").start()
+    owner = server.setup()
+    fake = owner.post("/api/v1/providers", {"preset": "fake"}, status=201)["id"]
+    owner.patch("/api/v1/settings", {"default_picture_model": f"{fake}/picture"})
+    yield SimpleNamespace(url=server.base, key=owner.new_key("pictures").key, owner=owner, fake=fake)
