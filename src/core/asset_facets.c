@@ -62,12 +62,13 @@ static enum atl_err read_tags(struct atl_conn *conn, struct facets *f, const cha
 	struct atl_rows *rows;
 	/* all of them less those of the trash, which is small: no look at each picture */
 	enum atl_err err = atl_query(conn, &rows, info,
-				     "SELECT tag, NULL, n FROM (SELECT t.tag AS tag, count(*) - coalesce((SELECT count(*) "
-				     "FROM assets a JOIN asset_tags x ON x.asset_id = a.id WHERE a.deleted_at IS NOT NULL "
-				     "AND a.user_id = ? AND x.kind = ? AND x.tag = t.tag), 0) AS n "
-				     "FROM asset_tags t WHERE t.user_id = ? AND t.kind = ? GROUP BY t.tag) c "
-				     "WHERE n > 0 ORDER BY n DESC, tag LIMIT ?",
-				     "ssssi", f->user_id, kind, f->user_id, kind, (int64_t)FACET_MAX);
+				     "SELECT c.tag, NULL, c.n - coalesce(x.n, 0) AS used FROM "
+				     "(SELECT tag, count(*) AS n FROM asset_tags WHERE user_id = ? AND kind = ? GROUP BY tag) c "
+				     "LEFT JOIN (SELECT t.tag AS tag, count(*) AS n FROM assets a CROSS JOIN asset_tags t "
+				     "WHERE t.asset_id = a.id AND t.kind = ? AND a.user_id = ? AND a.library = 1 "
+				     "AND a.deleted_at IS NOT NULL GROUP BY t.tag) x ON x.tag = c.tag "
+				     "WHERE c.n > coalesce(x.n, 0) ORDER BY used DESC, c.tag LIMIT ?",
+				     "ssssi", f->user_id, kind, kind, f->user_id, (int64_t)FACET_MAX);
 	return err ? err : read_all(rows, f->arena, ret, info);
 }
 

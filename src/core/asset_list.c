@@ -8,6 +8,7 @@
 #include "core/asset_int.h"
 
 #define WORDS_MAX 12
+#define COMMON_MIN 5000 /* hits from which on words are common */
 #define LAST_ID "ast_ZZZZZZZZZZZZZZZZZZZZZZZZZZ" /* after every ULID */
 
 /* Placeholders: trash, kind x2, origin x2, task x2, model x2, character x2, conversation x2, starred, rating, from, to. */
@@ -28,6 +29,7 @@
 #define CHOSEN_BEGIN "SELECT " ATL_ASSET_COLUMNS ", 0 FROM assets a WHERE a.id IN ("
 #define CHOSEN_END ") ORDER BY a.id DESC"
 
+/* CROSS JOIN keeps SQLite to the order that is written; PostgreSQL chooses its own. */
 #define MATCHES_ARGS(q)                                                                                              \
 	(int64_t)(q)->trash, (q)->kind, (q)->kind, (q)->origin, (q)->origin, (q)->task, (q)->task, (q)->model,       \
 		(q)->model, (q)->character_id, (q)->character_id, (q)->conversation_id, (q)->conversation_id,        \
@@ -58,8 +60,8 @@ static enum atl_err begin_at_tag(struct atl_conn *conn, const struct list *l, co
 {
 	const struct atl_asset_query *q = l->query;
 	return atl_query(conn, rows, info,
-			 CHOSEN_BEGIN "SELECT a.id FROM asset_tags d JOIN assets a ON a.id = d.asset_id "
-				      "WHERE d.user_id = ? AND d.kind = ? AND d.tag = ? AND d.asset_id < ? "
+			 CHOSEN_BEGIN "SELECT a.id FROM asset_tags d CROSS JOIN assets a "
+				      "WHERE a.id = d.asset_id AND d.user_id = ? AND d.kind = ? AND d.tag = ? AND d.asset_id < ? "
 				      "AND a.library = 1" MATCHES BELONGS "ORDER BY d.asset_id DESC LIMIT ?" CHOSEN_END,
 			 "ssss" MATCHES_TYPES BELONGS_TYPES "i", l->user_id, q->tag ? "tag" : "lora",
 			 q->tag ? q->tag : q->lora, after, MATCHES_ARGS(q), BELONGS_ARGS(q), q->limit + 1);
@@ -70,8 +72,8 @@ static enum atl_err begin_at_board(struct atl_conn *conn, const struct list *l, 
 {
 	const struct atl_asset_query *q = l->query;
 	return atl_query(conn, rows, info,
-			 CHOSEN_BEGIN "SELECT a.id FROM board_assets d JOIN assets a ON a.id = d.asset_id "
-				      "WHERE d.board_id = ? AND d.asset_id < ? AND a.user_id = ? AND a.library = 1" MATCHES
+			 CHOSEN_BEGIN "SELECT a.id FROM board_assets d CROSS JOIN assets a "
+				      "WHERE a.id = d.asset_id AND d.board_id = ? AND d.asset_id < ? AND a.user_id = ? AND a.library = 1" MATCHES
 				      BELONGS "ORDER BY d.asset_id DESC LIMIT ?" CHOSEN_END,
 			 "sss" MATCHES_TYPES BELONGS_TYPES "i", q->board_id, after, l->user_id, MATCHES_ARGS(q),
 			 BELONGS_ARGS(q), q->limit + 1);
@@ -100,6 +102,73 @@ static enum atl_err begin_at_words_sqlite(struct atl_conn *conn, const struct li
 			 "ORDER BY f.rowid DESC LIMIT ?",
 			 "sis" MATCHES_TYPES BELONGS_TYPES "i", l->words, q->after_key ? q->after_key : INT64_MAX,
 			 l->user_id, MATCHES_ARGS(q), BELONGS_ARGS(q), q->limit + 1);
+}
+
+#define HITS "SELECT rowid FROM assets_fts WHERE assets_fts MATCH ?"
+
+/* As begin_among_words_sqlite(), from a tag on. */
+static enum atl_err begin_among_words_at_tag(struct atl_conn *conn, const struct list *l, const char *after,
+					     struct atl_rows **rows, struct atl_errinfo *info)
+{
+	const struct atl_asset_query *q = l->query;
+	return atl_query(conn, rows, info,
+			 "SELECT " ATL_ASSET_COLUMNS ", (SELECT x.seq FROM asset_texts x WHERE x.asset_id = a.id) "
+			 "FROM assets a WHERE a.id IN (SELECT a.id FROM asset_tags g CROSS JOIN assets a CROSS JOIN asset_texts d "
+			 "WHERE a.id = g.asset_id AND d.asset_id = g.asset_id AND g.user_id = ? AND g.kind = ? AND g.tag = ? "
+			 "AND g.asset_id < ? AND a.library = 1" MATCHES BELONGS "AND +d.seq IN (" HITS ") "
+			 "ORDER BY g.asset_id DESC LIMIT ?" CHOSEN_END,
+			 "ssss" MATCHES_TYPES BELONGS_TYPES "si", l->user_id, q->tag ? "tag" : "lora",
+			 q->tag ? q->tag : q->lora, after, MATCHES_ARGS(q), BELONGS_ARGS(q), l->words, q->limit + 1);
+}
+
+/* SQLite, words that many items have, and another filter: the library's index is walked, its few survivors are looked
+ * for among the words' hits. (The + keeps the hits a set to look into, not a list to try.) */
+static enum atl_err begin_among_words_sqlite(struct atl_conn *conn, const struct list *l, const char *after,
+					     struct atl_rows **rows, struct atl_errinfo *info)
+{
+	const struct atl_asset_query *q = l->query;
+	return atl_query(conn, rows, info,
+			 "SELECT " ATL_ASSET_COLUMNS ", (SELECT x.seq FROM asset_texts x WHERE x.asset_id = a.id) "
+			 "FROM assets a WHERE a.id IN (SELECT a.id FROM assets a CROSS JOIN asset_texts d ON d.asset_id = a.id "
+			 "WHERE a.user_id = ? AND a.library = 1 AND a.id < ?" MATCHES BELONGS
+			 "AND +d.seq IN (" HITS ") "
+			 "ORDER BY a.id DESC LIMIT ?" CHOSEN_END,
+			 "ss" MATCHES_TYPES BELONGS_TYPES "si", l->user_id, after, MATCHES_ARGS(q), BELONGS_ARGS(q), l->words,
+			 q->limit + 1);
+}
+
+static bool filters_more(const struct atl_asset_query *q)
+{
+	return q->kind || q->origin || q->task || q->model || q->lora || q->tag || q->character_id || q->conversation_id ||
+	       q->board_id || q->job_id || q->starred || q->trash || q->rating || q->from_ms || q->to_ms;
+}
+
+static enum atl_err are_common(struct atl_conn *conn, const char *words, bool *ret, struct atl_errinfo *info)
+{
+	struct atl_rows *rows;
+	enum atl_err err = atl_query(conn, &rows, info,
+				     "SELECT count(*) FROM (SELECT 1 FROM assets_fts WHERE assets_fts MATCH ? LIMIT ?)", "si",
+				     words, (int64_t)COMMON_MIN);
+	if (err)
+		return err;
+	if (atl_rows_next(rows, &err, info)) {
+		*ret = atl_col_int(rows, 0) >= COMMON_MIN;
+		atl_rows_close(rows);
+	}
+	return err;
+}
+
+static enum atl_err begin_words_sqlite(struct atl_conn *conn, const struct list *l, const char *after,
+				       struct atl_rows **rows, struct atl_errinfo *info)
+{
+	bool common = false;
+	enum atl_err err = filters_more(l->query) ? are_common(conn, l->words, &common, info) : ATL_OK;
+	if (err)
+		return err;
+	if (!common)
+		return begin_at_words_sqlite(conn, l, rows, info);
+	return l->query->tag || l->query->lora ? begin_among_words_at_tag(conn, l, after, rows, info)
+					       : begin_among_words_sqlite(conn, l, after, rows, info);
 }
 
 /* PostgreSQL: the expression is the one of the index. */
@@ -152,7 +221,7 @@ static enum atl_err begin(struct atl_conn *conn, struct list *l, struct atl_rows
 		if (!l->words)
 			return atl_fail(info, ATL_ERR_NOT_FOUND, "no words");
 		return postgres ? begin_at_words_postgres(conn, l, after, rows, info)
-				: begin_at_words_sqlite(conn, l, rows, info);
+				: begin_words_sqlite(conn, l, after, rows, info);
 	}
 	if (q->job_id)
 		return begin_at_job(conn, l, after, rows, info);
