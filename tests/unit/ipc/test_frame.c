@@ -9,7 +9,7 @@
 
 static void test_round_trip(void **state)
 {
-	for (uint16_t type = ATL_FRAME_DECODE; type <= ATL_FRAME_ERROR; type++) {
+	for (uint16_t type = ATL_FRAME_DECODE; type <= ATL_FRAME_TYPE_LAST; type++) {
 		struct atl_frame in = {.type = type, .item = 0xabcd, .id = 0x12345678, .length = ATL_FRAME_PAYLOAD_MAX};
 		struct atl_frame out;
 		unsigned char head[ATL_FRAME_HEADER_SIZE];
