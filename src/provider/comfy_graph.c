@@ -135,8 +135,8 @@ static enum atl_err check_cycles(struct atl_arena *arena, const struct atl_comfy
 {
 	bool *done = ATL_ARENA_ARRAY(arena, bool, graph->node_count);
 	bool *waits = ATL_ARENA_ARRAY(arena, bool, graph->node_count);
-	struct edge *edges;
-	size_t edge_count, left = graph->node_count, before;
+	struct edge *edges = NULL;
+	size_t edge_count = 0, left = graph->node_count, before;
 	enum atl_err err = done && waits ? read_links(arena, graph, &edges, &edge_count, info) : ATL_ERR_NOMEM;
 
 	if (err)
