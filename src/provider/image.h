@@ -48,7 +48,9 @@ enum atl_image_task {
 const char *atl_image_task_name(enum atl_image_task task);
 bool atl_image_task_find(const char *name, enum atl_image_task *ret) ATL_MUST_USE;
 
-struct atl_image_file { /* an encoded picture (PNG, JPEG, WebP); data NULL: none */
+/* An encoded picture (PNG, JPEG, WebP); data NULL: none. The local engine takes rows instead, at the size of the picture
+ * to be made: 8-bit "image/x-rgb", masks "image/x-gray". */
+struct atl_image_file {
 	const void *data;
 	size_t length;
 	const char *media_type;
