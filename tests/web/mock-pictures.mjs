@@ -119,6 +119,7 @@ export function pictures({ emit, Problem, options }) {
   function answer(method, parts, body, url, raw, type) {
     const [area, one, verb] = parts, key = `${method} ${area}`;
     if (area === "picture-models") return { items: options.noPictureModel ? [] : MODELS };
+    if (area === "loras") return { items: [{ name: "soft-light" }], next: null };
     if (area === "styles") return { items: styles, next: null };
     if (area === "prompts") return one === "enhance" ? { prompt: `${body.prompt}, dramatic light, fine detail`, by: "rules" } : { items: [{ prompt: "An earlier prompt", used_at: now() }, { prompt: "The first prompt", used_at: now() }], next: null };
     if (area === "queue") { if (one === "pause" || one === "resume") { queue.paused = one === "pause"; places(); } return { ...queue }; }
@@ -146,7 +147,7 @@ export function pictures({ emit, Problem, options }) {
     if (area !== "assets") return undefined;
     if (method === "GET" && !one) { const cut = page(library(url), url); return { items: cut.items.map(bare), next: cut.next }; }
     if (one === "facets") return { models: [{ name: "local/starter", count: all.length }], tags: [{ name: "sea", count: 2 }], loras: [{ name: "soft-light", count: 1 }], characters: [] };
-    if (one === "duplicates") return { groups: all.length > 4 ? [[bare(all[0]), bare(all[1])]] : [] };
+    if (one === "duplicates") return { groups: all.length > 4 ? [{ items: [bare(all[0]), bare(all[1])] }] : [] };
     if (one === "bulk") return bulk(body);
     if (one === "recall") { const text = raw.toString("latin1"); if (!/Steps: /.test(text)) throw new Problem(404, "Nothing is in this file."); return { source: "a1111", prompt: /parameters\0([^\n]*)/.exec(text)?.[1] ?? text.split("\n")[0], negative_prompt: "blurry", steps: 12, cfg_scale: 5.5, sampler: "euler_a", seed: 987654321, width: 256, height: 256 }; }
     if (method === "POST" && !one) { const it = asset({ library: url.searchParams.get("library") !== "false", origin: "upload", prompt: "", model: null, seed: -1, width: 256, height: 256 }); files.set(it.id, { data: raw, type }); uploads.push(raw); return bare(it); }

@@ -34,6 +34,11 @@ test("recall sets what was said and keeps the rest", () => {
   assert.deepEqual([all.prompt, all.negative_prompt, all.values, all.seed, all.seed_locked, all.count], ["new", "", { steps: 8, cfg_scale: 2 }, 5, true, 4]);
   const seed = recalled(draft, { prompt: "new", steps: 8, seed: 5 }, { seed: true });
   assert.deepEqual([seed.prompt, seed.values.steps, seed.seed], ["old", 30, 5]);
+  const made = { prompt: "a fox, fine detail", original_prompt: "a {red|grey} fox", style: "lux", character_id: "chr_1", seed: 5, init_asset: "ast_1", reference_assets: ["ast_2"] };
+  const exact = recalled(draft, made);
+  assert.deepEqual([exact.prompt, exact.style, exact.character_id, exact.seed_locked, exact.init, exact.references], ["a fox, fine detail", null, null, true, { id: "ast_1" }, [{ id: "ast_2" }]], "the style's words are in the prompt already");
+  const again = recalled(draft, made, { prompt: true, rest: true, original: true });
+  assert.deepEqual([again.prompt, again.style, again.character_id, again.seed_locked], ["a {red|grey} fox", "lux", "chr_1", false]);
 });
 
 test("weights of words", () => {

@@ -15,14 +15,15 @@ const { ATELIER_LLAMA_SERVER: ENGINE, ATELIER_MODEL: MODEL } = process.env;
 /** Why the tests on the real server cannot run; false when they can. */
 export const unavailable = !BIN ? "ATELIER_BIN is not set" : !ENGINE || !MODEL ? "ATELIER_LLAMA_SERVER or ATELIER_MODEL is not set" : false;
 
-export async function startReal() {
+/** @param {string[]} [more] arguments */
+export async function startReal(more = []) {
   const data = mkdtempSync(join(tmpdir(), "atelier-web-"));
   mkdirSync(join(data, "models"), { mode: 0o700 });
   const model = join(data, "models", basename(MODEL));
   try { linkSync(MODEL, model); } catch { copyFileSync(MODEL, model); }
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ATELIER_")));
   const decode = join(dirname(BIN), "../worker/atelier-decode");
-  const child = spawn(BIN, ["serve", "--data", data, "--port", "0", "--engine-program", ENGINE, ...(existsSync(decode) ? ["--decode-program", decode] : [])], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(BIN, ["serve", "--data", data, "--port", "0", "--engine-program", ENGINE, ...(existsSync(decode) ? ["--decode-program", decode] : []), ...more], { env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   const ended = new Promise((done) => child.once("exit", done));
   const close = async () => {

@@ -226,6 +226,6 @@ export function createPanel(generate) {
   draw();
   ask();
   api.get("/prompts?limit=100").then((page) => { history = [...history, ...page.items.map((/** @type {any} */ one) => one.prompt ?? one)]; }).catch(() => {});
-  api.get("/assets/facets").then((facets) => form.append(h("datalist", { id: "lora-names" }, (facets.loras ?? []).map((/** @type {any} */ one) => h("option", { value: one.name }))))).catch(() => {});
+  api.all("/loras").then((list) => form.append(h("datalist", { id: "lora-names" }, list.map((/** @type {any} */ one) => h("option", { value: one.name }))))).catch(() => {});
   return Object.assign(form, { prompt, remember, walk, weight, again: ask, busy: (/** @type {boolean} */ on) => { go.disabled = on; }, say: (/** @type {string} */ text) => toast(text), dispose: () => { closed = true; for (const off of offs) off(); } });
 }

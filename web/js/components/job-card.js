@@ -101,7 +101,7 @@ export function jobCard(job, on) {
     element.className = `job ${now.state}`;
     const active = isActive(now);
     words.textContent = now.state === "done" ? "" : stateWords(now);
-    facts.textContent = [t(`task.${now.task}`), (now.model ?? "").split("/").pop(), now.request?.width ? `${now.request.width} × ${now.request.height}` : null, now.cost_micro_usd ? price(now.cost_micro_usd) : null].filter(Boolean).join(" · ");
+    facts.textContent = [t(`task.${now.task}`), now.request?.model_name ?? (now.model ?? "").split("/").pop(), now.request?.width ? `${now.request.width} × ${now.request.height}` : null, now.cost_micro_usd ? price(now.cost_micro_usd) : null].filter(Boolean).join(" · ");
     const results = (now.assets ?? []).filter(Boolean);
     const count = active || now.state === "done" ? Math.max(active ? now.count ?? 1 : 0, results.length) : results.length;
     tiles.hidden = count === 0;

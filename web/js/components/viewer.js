@@ -13,6 +13,7 @@ import { attempt, copy, dialog, failed, menu, toast } from "./ui.js";
 import { boardMenu } from "./boards.js";
 
 const DAYS = [1, 7, 30, 0];
+const HIDDEN = ["original_prompt", "original_negative_prompt", "model_name", "safe_mode", "task", "count", "init_asset", "mask_asset"];
 const ROWS = ["prompt", "negative_prompt", "model", "seed", "steps", "cfg_scale", "guidance", "sampler", "scheduler", "width", "height", "strength", "clip_skip", "subseed", "subseed_strength", "style"];
 
 /**
@@ -38,16 +39,19 @@ export function mountViewer(root, on) {
     replace(bar, button("close", t("viewer.close"), on.close), h("span", { class: "grow muted small place" }, place ? t("viewer.place", { at: place.at + 1, all: place.all }) : ""),
       h("span", { class: "stars", role: "radiogroup", "aria-label": t("viewer.rating") }, [1, 2, 3, 4, 5].map((n) => h("button", { type: "button", class: n <= asset.rating ? "star-dot on" : "star-dot", role: "radio", "aria-checked": String(n === asset.rating), "aria-label": t("viewer.rating.n", { n }), "data-key": `rate${n}`, tabindex: n === Math.max(1, asset.rating) ? 0 : -1, onclick: () => rate(asset, n), onkeydown: (/** @type {KeyboardEvent} */ event) => { const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0; if (by) { event.preventDefault(); event.stopPropagation(); /** @type {any} */ (bar.querySelector(`[data-key="rate${Math.max(1, Math.min(5, n + by))}"]`))?.focus(); } } }))),
       button("star", t(asset.starred ? "asset.unstar" : "asset.star"), () => star(asset), { "aria-pressed": String(asset.starred), "data-star": "1" }),
-      lineage.some((one) => one.depth === -1) && asset.kind === "picture" && button("compare", t("viewer.compare"), () => { comparing = !comparing; drawStage(); drawBar(); }, { "aria-pressed": String(comparing) }),
+      parentOf() && asset.kind === "picture" && button("compare", t("viewer.compare"), () => { comparing = !comparing; drawStage(); drawBar(); }, { "aria-pressed": String(comparing) }),
       button("remix", t("asset.remix"), () => remix(asset), { class: "icon-button wide" }), button("image", t("asset.use"), () => useAsInput(asset), { class: "icon-button wide" }), button("download", t("asset.download"), () => download(asset), { class: "icon-button wide" }), button("link", t("viewer.share"), () => share(), { class: "icon-button wide" }), button("trash", t("asset.trash"), () => remove(), { class: "icon-button wide" }),
       button("info", t("viewer.info"), () => toggleInfo(), { "aria-pressed": String(info) }),
       button("more", `${t("asset.actions")}: ${t("common.more")}`, (event) => menu(event.currentTarget, [...menuRows(asset).slice(0, -1), { label: t("viewer.share"), icon: "link", run: share }, { label: t("board.add"), icon: "library", run: () => boardMenu(bar.lastElementChild, [asset.id], drawInfo) }, null, { label: t("asset.trash"), icon: "trash", danger: true, run: remove }])));
     if (had) /** @type {any} */ (bar.querySelector(`[data-key="${had}"]`))?.focus();
   }
 
+  /** The picture it was made of; masks and references are no earlier versions. */
+  const parentOf = () => lineage.find((one) => one.depth === -1 && !["mask", "reference", "control"].includes(one.role))?.asset;
+
   function drawStage() {
     stage.className = zoomed ? "stage zoomed" : "stage";
-    const parent = lineage.find((one) => one.depth === -1)?.asset;
+    const parent = parentOf();
     if (comparing && parent) {
       const before = h("img", { src: fileOf(parent), alt: t("viewer.compare.before"), class: "before" }), line = h("span", { class: "compare-line", "aria-hidden": "true" });
       const range = h("input", { type: "range", min: 0, max: 100, value: 50, class: "compare-range", "aria-label": t("viewer.compare.slider") });
@@ -80,12 +84,12 @@ export function mountViewer(root, on) {
     const value = (/** @type {any} */ one) => typeof one === "object" ? JSON.stringify(one) : String(one);
     const row = (/** @type {string} */ name, /** @type {any} */ one) => h("div", { class: "param" }, h("dt", {}, name), h("dd", {}, value(one), iconButton("copy", t("viewer.copy", { name }), () => copy(value(one)), { class: "icon-button small" })));
     const known = ROWS.filter((key) => params[key] !== undefined && params[key] !== null && params[key] !== "");
-    const rest = Object.keys(params).filter((key) => !ROWS.includes(key) && params[key] !== null && params[key] !== "" && !(Array.isArray(params[key]) && !params[key].length) && ["string", "number", "boolean", "object"].includes(typeof params[key]));
+    const rest = Object.keys(params).filter((key) => !ROWS.includes(key) && !HIDDEN.includes(key) && params[key] !== null && params[key] !== "" && !(Array.isArray(params[key]) && !params[key].length) && ["string", "number", "boolean", "object"].includes(typeof params[key]));
     const tags = h("input", { class: "input", value: (details?.tags ?? []).join(", "), "aria-label": t("viewer.tags"), placeholder: t("viewer.tags.hint"), onchange: () => attempt(async () => { const list = tags.value.split(",").map((/** @type {string} */ one) => one.trim()).filter(Boolean); store.dispatch({ type: "asset.updated", asset: await api.patch(`/assets/${asset.id}`, { tags: list }) }); if (details) details.tags = list; toast(t("common.saved")); }) });
     const title = h("input", { class: "input", value: asset.title ?? "", "aria-label": t("viewer.name"), placeholder: t("viewer.name"), maxlength: 200, onchange: () => attempt(async () => store.dispatch({ type: "asset.updated", asset: await api.patch(`/assets/${asset.id}`, { title: title.value }) })) });
     replace(side, h("header", { class: "details-head" }, h("h2", { class: "grow" }, t("viewer.info")), iconButton("close", t("viewer.info.close"), toggleInfo, { class: "icon-button small" })),
       title, h("div", { class: "row tight recall" }, h("button", { class: "button small", onclick: () => recallNow() }, t("viewer.recall")), h("button", { class: "button small quiet", onclick: () => recallNow({ prompt: true }) }, t("viewer.recall.prompt")), asset.seed >= 0 && h("button", { class: "button small quiet", onclick: () => recallNow({ seed: true }) }, t("viewer.recall.seed"))),
-      h("dl", { class: "param-list" }, known.map((key) => row(t(`param.${key}`), params[key])), rest.map((key) => row(key, params[key])), !known.length && asset.prompt && row(t("param.prompt"), asset.prompt)),
+      h("dl", { class: "param-list" }, params.original_prompt && params.original_prompt !== params.prompt && row(t("param.original_prompt"), params.original_prompt), known.map((key) => row(t(`param.${key}`), key === "model" ? params.model_name ?? params.model : params[key])), rest.map((key) => row(key, params[key])), !known.length && asset.prompt && row(t("param.prompt"), asset.prompt)),
       details?.parameters && h("button", { class: "button small quiet", onclick: () => copy(details.parameters) }, icon("copy"), t("viewer.copy.all")),
       h("h3", {}, t("viewer.tags")), tags,
       h("h3", {}, t("viewer.boards")), h("div", { class: "chips" }, (details?.boards ?? []).map((/** @type {any} */ one) => h("a", { class: "chip", href: `/library?board_id=${one.id ?? one}` }, one.name ?? one)), h("button", { class: "chip", onclick: (/** @type {any} */ event) => boardMenu(event.currentTarget, [asset.id], load) }, icon("plus"), t("board.add"))),
@@ -103,7 +107,7 @@ export function mountViewer(root, on) {
 
   function share() {
     const list = h("div", { class: "stack" }), expires = h("select", { class: "input" }, DAYS.map((days) => h("option", { value: days, selected: days === 7 }, days ? t(days === 1 ? "share.day" : "share.days", { days }) : t("share.never")))), meta = h("input", { type: "checkbox" });
-    const draw = () => attempt(async () => { const page = await api.get(`/shares?asset_id=${asset.id}`); replace(list, page.items.map((/** @type {any} */ one) => h("div", { class: "row share" }, h("a", { class: "grow", href: one.url, target: "_blank", rel: "noopener" }, new URL(one.url, location.origin).href), h("span", { class: "muted small" }, [one.expires_at ? t("share.until", { at: moment(one.expires_at) }) : t("share.never"), t("share.uses", { count: one.uses ?? 0 })].join(" · ")), iconButton("copy", t("common.copy"), () => copy(new URL(one.url, location.origin).href), { class: "icon-button small" }), iconButton("trash", t("share.revoke"), () => attempt(async () => { await api.del(`/shares/${one.key}`); draw(); }), { class: "icon-button small" })))); });
+    const draw = () => attempt(async () => { const page = await api.get(`/shares?asset_id=${asset.id}`); replace(list, page.items.filter((/** @type {any} */ one) => !one.revoked_at).map((/** @type {any} */ one) => h("div", { class: "row share" }, h("a", { class: "grow", href: one.url, target: "_blank", rel: "noopener" }, new URL(one.url, location.origin).href), h("span", { class: "muted small" }, [one.expires_at ? t("share.until", { at: moment(one.expires_at) }) : t("share.never"), t("share.uses", { count: one.uses ?? 0 })].join(" · ")), iconButton("copy", t("common.copy"), () => copy(new URL(one.url, location.origin).href), { class: "icon-button small" }), iconButton("trash", t("share.revoke"), () => attempt(async () => { await api.del(`/shares/${one.key}`); draw(); }), { class: "icon-button small" })))); });
     dialog(t("share.title"), h("div", { class: "stack" }, h("p", { class: "muted" }, t("share.text")), h("form", { class: "stack", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); attempt(async () => { const days = Number(expires.value); const made = await api.post(`/assets/${asset.id}/shares`, { ...(days ? { expires_at: new Date(Date.now() + days * 86400000).toISOString() } : {}), with_metadata: meta.checked }); await copy(new URL(made.url, location.origin).href); draw(); }); } },
       h("label", { class: "field" }, h("span", { class: "field-label" }, t("share.expires")), expires), h("label", { class: "row check" }, meta, t("share.metadata")), h("button", { class: "button primary" }, t("share.make"))), list));
     draw();

@@ -53,7 +53,7 @@ const small = (asset) => ({ id: asset.id, width: asset.width, height: asset.heig
 /** @param {any} asset */
 export function useAsInput(asset) { draft.set({ init: small(asset), mask: null }); go("/create"); document.getElementById("picture-prompt")?.focus(); }
 /** All parameters with the seed freed. @param {any} asset */
-export const remix = (asset) => attempt(async () => { await draft.recallAsset(asset.id, { prompt: true, rest: true }); draft.set({ seed_locked: false }); go("/create"); document.getElementById("picture-prompt")?.focus(); });
+export const remix = (asset) => attempt(async () => { await draft.recallAsset(asset.id, { prompt: true, rest: true, original: true }); draft.set({ seed_locked: false }); go("/create"); document.getElementById("picture-prompt")?.focus(); });
 /** @param {any} asset @param {{seed?: boolean, prompt?: boolean, rest?: boolean}} [what] */
 export const recall = (asset, what) => attempt(async () => { await draft.recallAsset(asset.id, what); toast(t("create.recalled")); });
 

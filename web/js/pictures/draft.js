@@ -31,14 +31,14 @@ export function subscribe(listener) {
 /** Forget it (signing out). */
 export function forget() { draft = null; }
 
-/** Put into the form what made a picture. @param {string} id @param {{seed?: boolean, prompt?: boolean, rest?: boolean}} [what] */
+/** Put into the form what made a picture. @param {string} id @param {{seed?: boolean, prompt?: boolean, rest?: boolean, original?: boolean}} [what] */
 export async function recallAsset(id, what) {
   const details = await api.get(`/assets/${id}/details`);
   set(recalled(get(), { ...details.params, ...(details.asset?.prompt && details.params?.prompt === undefined ? { prompt: details.asset.prompt } : {}), ...(details.asset?.seed >= 0 ? { seed: details.asset.seed } : {}) }, what));
   return details;
 }
 
-/** The form of a job, its seed free again. @param {any} job */
+/** The form of a job as it was written, its seed free again. @param {any} job */
 export function remixJob(job) {
-  set({ ...recalled(get(), { ...job.request, seed: undefined, model: job.model, prompt: job.request?.prompt ?? job.prompt, character_id: job.character_id }), seed_locked: false });
+  set({ ...recalled(get(), { character_id: job.character_id, ...job.request, model: job.model, prompt: job.request?.prompt ?? job.prompt }, { prompt: true, rest: true, original: true }), seed_locked: false });
 }

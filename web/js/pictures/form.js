@@ -109,17 +109,23 @@ export function askOf(model, draft) {
 }
 
 /**
- * What a job or a picture was made with, as a draft. `pictures` finds the assets it names. Fields that are not said stay as
- * they are in `draft`. @param {any} draft @param {any} from @param {{seed?: boolean, prompt?: boolean, rest?: boolean}} [what] @returns {any}
+ * What a job or a picture was made with, as a draft. Exactly as it was: the words as they were sent, style and look in
+ * them already. With `original` as the person wrote it: style and character apply again. What is not said stays as it is in
+ * `draft`. @param {any} draft @param {any} from @param {{seed?: boolean, prompt?: boolean, rest?: boolean, original?: boolean}} [what] @returns {any}
  */
 export function recalled(draft, from, what = { seed: true, prompt: true, rest: true }) {
   const next = { ...draft };
-  if (what.prompt && from.prompt !== undefined) Object.assign(next, { prompt: from.prompt, negative_prompt: from.negative_prompt ?? "" });
+  const prompt = what.original ? from.original_prompt ?? from.prompt : from.prompt, negative = what.original ? from.original_negative_prompt ?? from.negative_prompt : from.negative_prompt;
+  if (what.prompt && prompt !== undefined) Object.assign(next, { prompt, negative_prompt: negative ?? "" });
   if (what.seed && Number.isInteger(from.seed) && from.seed >= 0) Object.assign(next, { seed: from.seed, seed_locked: true });
   if (!what.rest) return next;
   for (const key of ["model", "width", "height", "count", "subseed", "subseed_strength", "strength"]) if (from[key] !== undefined && from[key] !== null) next[key] = from[key];
-  next.style = from.style ?? null;
-  next.character_id = from.character_id ?? null;
+  next.style = what.original ? from.style ?? null : null;
+  next.character_id = what.original ? from.character_id ?? null : null;
+  const asset = (/** @type {string|null|undefined} */ id) => id ? { id } : null;
+  next.init = asset(from.init_asset);
+  next.mask = asset(from.mask_asset);
+  next.references = (from.reference_assets ?? []).map(asset);
   next.loras = (from.loras ?? []).map((/** @type {any} */ one) => ({ name: one.name, weight: one.weight ?? 1 }));
   next.values = { ...draft.values };
   for (const key of ["steps", "cfg_scale", "guidance", "sampler", "scheduler", "clip_skip", "frames", "fps", "duration_s", "upscaler", "upscale_factor", "quality", "format", "control_type", "control_strength"]) if (from[key] !== undefined && from[key] !== null) next.values[key] = from[key];

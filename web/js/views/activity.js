@@ -12,7 +12,7 @@ import { announce, attempt, menu, toast } from "../components/ui.js";
 import { errorOf, isActive, price, ring, share, stateWords } from "../components/job-card.js";
 import { fileOf } from "../pictures/actions.js";
 import * as draft from "../pictures/draft.js";
-import { jobVerbs } from "./create.js";
+import { followQueue, jobVerbs } from "./create.js";
 
 const PAGE = 50;
 const FILTERS = ["all", "active", "done", "failed", "cancelled"];
@@ -39,7 +39,7 @@ export function mountActivity(root) {
   const matches = (/** @type {any} */ job) => filter === "all" || (filter === "active" ? isActive(job) : job.state === filter);
 
   /** @param {any} job @param {any} change @param {string} said */
-  const move = (job, change, said) => attempt(async () => { store.dispatch({ type: "job.updated", job: await api.patch(`/jobs/${job.id}`, change) }); announce(said); });
+  const move = (job, change, said) => attempt(async () => { store.dispatch({ type: "job.updated", job: await api.patch(`/jobs/${job.id}`, change) }); store.dispatch({ type: "jobs.loaded", items: (await api.get("/jobs?state=active&limit=200")).items }); announce(said); });
   const waiting = () => Object.values(store.get().jobs).filter((one) => one.state === "queued").sort(order);
   /** @param {any} job @param {number} by */
   function shift(job, by) {
@@ -81,7 +81,7 @@ export function mountActivity(root) {
       node.draggable = queued;
       node.className = `activity-row ${job.state}`;
       words.textContent = job.state === "failed" ? `${t("job.failed")}: ${errorOf(job)}` : stateWords(job);
-      facts.textContent = [t(`task.${job.task}`), job.count > 1 ? `${job.done_count}/${job.count}` : null, (job.model ?? "").split("/").pop(), job.finished_at && job.started_at ? duration((new Date(job.finished_at).getTime() - new Date(job.started_at).getTime()) / 1000) : null, job.cost_micro_usd ? price(job.cost_micro_usd) : null, moment(job.created_at)].filter(Boolean).join(" · ");
+      facts.textContent = [t(`task.${job.task}`), job.count > 1 ? `${job.done_count}/${job.count}` : null, job.request?.model_name ?? (job.model ?? "").split("/").pop(), job.finished_at && job.started_at ? duration((new Date(job.finished_at).getTime() - new Date(job.started_at).getTime()) / 1000) : null, job.cost_micro_usd ? price(job.cost_micro_usd) : null, moment(job.created_at)].filter(Boolean).join(" · ");
       const done = share(job);
       bar.hidden = !running;
       if (done === null) bar.removeAttribute("value"); else bar.value = (job.done_count + done) / (job.count || 1);
@@ -147,10 +147,11 @@ export function mountActivity(root) {
     draw();
   }
 
+  const unfollow = followQueue();
   const off = store.subscribe((state, old) => { if ((state.jobs !== old.jobs || state.queue !== old.queue) && !frame) frame = requestAnimationFrame(draw); });
   drawChips();
   drawTools();
   api.get("/queue").then((queue) => store.dispatch({ type: "queue.updated", queue })).catch(() => {});
   const ready = load();
-  return { ready, reset: () => { load(); }, dispose: () => { closed = true; off(); cancelAnimationFrame(frame); } };
+  return { ready, reset: () => { load(); }, dispose: () => { closed = true; off(); unfollow(); cancelAnimationFrame(frame); } };
 }

@@ -3,7 +3,7 @@
  *
  * Jobs live on the server; the page reads what is active and what ended last, and follows the events. Nothing is modal.
  */
-import { h, icon, iconButton, replace } from "../dom.js";
+import { debounce, h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { store } from "../state.js";
@@ -14,13 +14,19 @@ import { askOf, recalled } from "../pictures/form.js";
 import * as draft from "../pictures/draft.js";
 import { submit } from "../pictures/actions.js";
 
-const PAGE = 30;
+const PAGE = 30, FOLLOW_MS = 200;
 const SAMPLES = ["one", "two", "three", "four"];
 
 /** Models, styles and the queue, once. */
 export async function loadPictures() {
   const set = (/** @type {string} */ key, /** @type {Promise<any>} */ what) => what.then((value) => store.dispatch({ type: "set", values: { [key]: value } })).catch(() => {});
   await Promise.all([set("pictureModels", api.get("/picture-models").then((page) => page.items)), store.get().styles.length ? null : set("styles", api.all("/styles")), set("queue", api.get("/queue"))]);
+}
+
+/** Places in the line are not events: when the queue changes, what waits is asked for. Returns how to stop. @returns {() => void} */
+export function followQueue() {
+  const ask = debounce(() => { if (Object.values(store.get().jobs).some((job) => job.state === "queued")) api.get("/jobs?state=active&limit=200").then((page) => store.dispatch({ type: "jobs.loaded", items: page.items })).catch(() => {}); }, FOLLOW_MS);
+  return store.subscribe((state, old) => { if (state.queue !== old.queue) ask(); });
 }
 
 /** A job's own verbs, also for Activity. */
@@ -157,6 +163,7 @@ export function mountCreate(root) {
   document.addEventListener("paste", paste);
 
   let frame = 0;
+  const unfollow = followQueue();
   const off = store.subscribe((state, old) => {
     if (state.jobs !== old.jobs || state.queue !== old.queue || state.pictureModels !== old.pictureModels) { if (!frame) frame = requestAnimationFrame(() => { frame = 0; draw(); }); }
     if (state.queue !== old.queue) panel.again();
@@ -175,6 +182,6 @@ export function mountCreate(root) {
       star: withTile((asset, actions) => actions.star(asset)), remix: withTile((asset, actions) => actions.remix(asset)), trash: withTile((asset, actions) => actions.trash([asset])),
       recall: withTile((asset, actions) => actions.recall(asset)), recall_seed: withTile((asset, actions) => actions.recall(asset, { seed: true })), recall_prompt: withTile((asset, actions) => actions.recall(asset, { prompt: true })),
     },
-    dispose: () => { closed = true; off(); panel.dispose(); cancelAnimationFrame(frame); document.removeEventListener("paste", paste); },
+    dispose: () => { closed = true; off(); unfollow(); panel.dispose(); cancelAnimationFrame(frame); document.removeEventListener("paste", paste); },
   };
 }

@@ -125,13 +125,13 @@ export function mountEdit(root, id) {
   function drawResults() {
     const jobs = mine.map((one) => store.get().jobs[one]).filter(Boolean);
     for (const job of jobs) {
-      const card = cards.get(job.id);
-      if (!card) { const node = jobCard(job, { ...jobVerbs, remix: () => { draft.remixJob(job); go("/create"); }, copy: () => copy(job.prompt) }); cards.set(job.id, { job, node }); results.prepend(node); }
-      else if (card.job !== job) {
-        const done = card.job.state !== "done" && job.state === "done" && job.assets?.[0];
-        card.job = job;
-        card.node.update(job);
-        if (done) { card.node.append(h("a", { class: "button small", href: `/create/edit/${job.assets[0].id}` }, icon("brush"), t("canvas.further"))); announce(t("job.finished", { count: 1, prompt: job.prompt })); }
+      let card = cards.get(job.id);
+      if (!card) { const node = jobCard(job, { ...jobVerbs, remix: () => { draft.remixJob(job); go("/create"); }, copy: () => copy(job.prompt) }); cards.set(job.id, card = { job, node }); results.prepend(node); }
+      if (card.job !== job) { card.job = job; card.node.update(job); }
+      if (job.state === "done" && job.assets?.[0] && !card.further) {
+        card.further = true;
+        card.node.append(h("a", { class: "button small", href: `/create/edit/${job.assets[0].id}` }, icon("brush"), t("canvas.further")));
+        announce(t("job.finished", { count: 1, prompt: job.prompt }));
       }
     }
   }

@@ -154,7 +154,7 @@ export function mountLibrary(root, route) {
     const page = await attempt(() => api.get("/assets/duplicates?distance=6"));
     if (!page) return;
     if (!page.groups.length) return void toast(t("library.duplicates.none"));
-    const list = h("div", { class: "stack" }, page.groups.map((/** @type {any[]} */ group) => h("div", { class: "card row" }, group.map((one, at) => { const item = h("div", { class: "duplicate" }, h("img", { src: fileOf(one, 256), alt: nameOf(one) }), h("button", { class: "button small", disabled: at === 0 && group.length === 1, onclick: async () => { await trash([one]); item.remove(); } }, t("asset.trash"))); return item; }))));
+    const list = h("div", { class: "stack" }, page.groups.map((/** @type {any} */ group) => h("div", { class: "card row" }, group.items.map((/** @type {any} */ one) => { const item = h("div", { class: "duplicate" }, h("img", { src: fileOf(one, 256), alt: nameOf(one) }), h("button", { class: "button small", onclick: async () => { await trash([one]); item.remove(); } }, t("asset.trash"))); return item; }))));
     dialog(t("library.duplicates"), list, "wide");
   }
 
