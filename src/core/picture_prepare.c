@@ -40,6 +40,7 @@ struct prepare {
 	const char *references[ATL_IMAGE_REFERENCES_MAX];
 	struct atl_asset init;
 	bool has_init, likeness;
+	const char *graph; /* of a saved workflow; NULL: none */
 };
 
 static void note(struct prepare *p, const char *text)
@@ -258,9 +259,7 @@ static enum atl_err check_inputs(struct prepare *p)
 	if (!err && ask->control_asset)
 		err = find_input(p, "control_asset", ask->control_asset, &asset);
 	if (!err && ask->workflow_id) {
-		const char *graph;
-
-		err = atl_workflow_graph(p->app, p->arena, p->who->user_id, ask->workflow_id, &graph, p->info);
+		err = atl_workflow_graph(p->app, p->arena, p->who->user_id, ask->workflow_id, &p->graph, p->info);
 	}
 	if (!err && ask->reference_assets.count > (size_t)p->model.references_max) {
 		if (p->strict)
@@ -613,10 +612,10 @@ static enum atl_err ask_policy(struct prepare *p, enum atl_entry_point entry)
 {
 	const struct atl_picture_ask *ask = p->ask;
 	struct atl_policy_text texts[] = { ATL_POLICY_TEXT(p->request.original_prompt), ATL_POLICY_TEXT(ask->prompt),
-					   { NULL, 0 } };
+					   { NULL, 0 }, ATL_POLICY_TEXT(p->graph ? p->graph : "") };
 	struct atl_policy_picture picture = { .mature = atl_mature_allowed(p->app),
 		.supplied = ask->init_asset || ask->control_asset || ask->depends_on || ask->reference_assets.count || p->likeness ||
-			    ask->loras.count };
+			    ask->loras.count || (p->graph && strstr(p->graph, "Lora")) };
 	struct atl_buf inputs;
 	struct atl_jw w;
 	enum atl_err err;
@@ -695,7 +694,6 @@ enum atl_err atl_picture_prepare(struct atl_app *app, const struct atl_identity 
 				 struct atl_job_new *ret, struct atl_errinfo *info)
 {
 	struct prepare *p = ATL_ARENA_NEW(arena, struct prepare);
-	struct atl_image_endpoint endpoint;
 	const char *request;
 	enum atl_err err;
 
@@ -708,8 +706,6 @@ enum atl_err atl_picture_prepare(struct atl_app *app, const struct atl_identity 
 	if (!err && !p->model.ready)
 		err = atl_fail_field(info, ATL_ERR_NO_MODEL, "model", "%s: %s", p->model.name,
 				     p->model.why ? p->model.why : "it is not ready.");
-	if (!err && !atl_str_eq(p->model.provider_id, "local"))
-		err = atl_picture_model_endpoint(app, arena, &p->model, &endpoint, info);
 	if (!err)
 		err = atl_picture_request_write(arena, &p->request, &request, info);
 	if (err)
@@ -743,6 +739,8 @@ enum atl_err atl_picture_submit(struct atl_app *app, const struct atl_identity *
 	struct atl_job_new job;
 	enum atl_err err = atl_picture_prepare(app, who, arena, entry, origin, ask, &job, info);
 
+	if (!err) /* what is missing at the service is told now, by name */
+		err = atl_picture_check_service(app, arena, who->user_id, &job, info);
 	if (!err)
 		err = atl_job_submit(app, who, arena, &job, ret, info);
 	if (!err)

@@ -22,4 +22,8 @@ enum atl_err atl_picture_request_write(struct atl_arena *arena, const struct atl
 enum atl_err atl_picture_request_read(struct atl_arena *arena, const struct atl_json *json,
 				      struct atl_picture_request *ret, struct atl_errinfo *info) ATL_MUST_USE;
 
+/* The service is there, and has what the request needs: ComfyUI's nodes and files. (picture_run.c) */
+enum atl_err atl_picture_check_service(struct atl_app *app, struct atl_arena *arena, const char *user_id,
+				       const struct atl_job_new *job, struct atl_errinfo *info) ATL_MUST_USE;
+
 #endif

@@ -296,6 +296,36 @@ static enum atl_err add_workflow(struct running *r, struct atl_image_request *im
 	return err;
 }
 
+enum atl_err atl_picture_check_service(struct atl_app *app, struct atl_arena *arena, const char *user_id,
+				       const struct atl_job_new *new, struct atl_errinfo *info)
+{
+	struct atl_job job = { .user_id = user_id };
+	struct atl_job_run run = { .app = app, .arena = arena, .job = &job };
+	struct running r = { .run = &run };
+	const struct atl_image_ops *ops;
+	struct atl_image_endpoint endpoint;
+	struct atl_image_request image;
+	struct atl_json *request;
+	enum atl_err err;
+
+	if (atl_str_eq(new->provider_id, "local"))
+		return ATL_OK; /* prepare has looked at the files */
+	err = atl_picture_model_find(app, arena, new->model, &r.model, info);
+	if (!err)
+		err = atl_picture_model_endpoint(app, arena, &r.model, &endpoint, info);
+	ops = err ? NULL : atl_image_ops_find(endpoint.kind);
+	if (err || !ops || !ops->check)
+		return err;
+	err = atl_json_parse(arena, new->request, strlen(new->request), &request, info);
+	if (!err)
+		err = atl_picture_request_read(arena, request, &r.request, info);
+	if (!err)
+		err = make_request(&r, &image, info);
+	if (!err)
+		err = add_workflow(&r, &image, info);
+	return err ? err : ops->check(&endpoint, &image, arena, info);
+}
+
 static enum atl_err run_picture(struct atl_job_run *run, struct atl_errinfo *info)
 {
 	struct running r = { .run = run };
