@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "os/file.h"
 
 
 static const struct {
@@ -196,14 +197,14 @@ static enum atl_err read_head(int fd, unsigned char *out, size_t size, size_t *r
 enum atl_err atl_tensor_read(struct atl_arena *arena, const char *path, struct atl_tensor_file *ret,
 			     struct atl_errinfo *info)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	unsigned char *head = NULL;
 	struct stat st;
 	size_t length = 0, size;
-	enum atl_err err;
+	int fd;
+	enum atl_err err = atl_file_open(path, O_RDONLY | O_NONBLOCK, 0, &fd, info);
 
-	if (fd < 0)
-		return atl_fail(info, errno == ENOENT ? ATL_ERR_NOT_FOUND : ATL_ERR_IO, "%s: %s", path, strerror(errno));
+	if (err)
+		return err;
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return bad(info, "it is not a file");
