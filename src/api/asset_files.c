@@ -2,6 +2,7 @@
 #include "api/asset_files.h"
 
 #include "api/api.h"
+#include "api/fields.h"
 #include "base/str.h"
 #include "core/asset.h"
 
@@ -23,9 +24,18 @@ static const struct atl_query_param address_params[] = {
 	{0},
 };
 static const struct atl_query_param zip_params[] = {
-	{"ids", ATL_JT_STR, 1, 8000, NULL, "ids, with commas; at most 1000"},
+	{"ids", ATL_JT_STR, 1, 8000, NULL, "ids, with commas"},
 	{0},
 };
+
+struct zip_in {
+	struct atl_strs ids;
+};
+static const struct atl_json_field zip_fields[] = {
+	{.name = "ids", .type = ATL_JT_STRS, .offset = offsetof(struct zip_in, ids), .flags = ATL_JF_REQUIRED, .min = 1,
+	 .max = ATL_ASSET_ZIP_MAX, .item_max = 40},
+};
+DESC(zip_desc, struct zip_in, "AssetZip", zip_fields);
 
 /* ---- one file ---- */
 
@@ -162,17 +172,14 @@ static enum atl_err split_ids(struct atl_req *req, struct atl_strs *ret, struct 
 	return ret->count ? ATL_OK : atl_fail_field(info, ATL_ERR_INVALID, "ids", "is missing");
 }
 
-static void handle_zip(struct atl_req *req)
+static void send_zip(struct atl_req *req, const struct atl_strs *ids, enum atl_err err, struct atl_errinfo *info)
 {
-	struct atl_errinfo info = {0};
-	struct atl_strs ids;
 	struct atl_asset_zip *zip = NULL;
 	uint64_t length = 0;
-	enum atl_err err = split_ids(req, &ids, &info);
 	if (!err)
-		err = atl_asset_zip_open(atl_api_app(req), atl_api_user(req), &ids, &zip, &length, &info);
+		err = atl_asset_zip_open(atl_api_app(req), atl_api_user(req), ids, &zip, &length, info);
 	if (err) {
-		atl_api_fail(req, err, &info);
+		atl_api_fail(req, err, info);
 		return;
 	}
 	struct atl_source source = {.read = atl_asset_zip_read, .release = atl_asset_zip_close, .arg = zip};
@@ -181,12 +188,32 @@ static void handle_zip(struct atl_req *req)
 	atl_res_source(req, 200, "application/zip", &source, length);
 }
 
+/* An address holds about 250 ids; a body holds them all. */
+static void handle_zip(struct atl_req *req)
+{
+	struct atl_errinfo info = {0};
+	struct atl_strs ids;
+	enum atl_err err = split_ids(req, &ids, &info);
+	send_zip(req, &ids, err, &info);
+}
+
+static void handle_zip_post(struct atl_req *req)
+{
+	struct atl_errinfo info = {0};
+	struct zip_in in = {0};
+	enum atl_err err = atl_req_json(req, &in, &info);
+	send_zip(req, &in.ids, err, &info);
+}
+
 #define TAG "Library"
 const struct atl_route atl_asset_files_routes[] = {
 	{.method = ATL_GET, .path = "/api/v1/assets/{id}/file", .permission = "session", .handler = handle_file, .tag = TAG,
 	 .summary = "The file of an asset, or its thumbnail", .out_type = TYPES, .query = file_params},
 	{.method = ATL_GET, .path = "/api/v1/assets/zip", .permission = "pictures.use", .handler = handle_zip, .tag = TAG,
 	 .summary = "Many files as one ZIP", .out_type = "application/zip", .query = zip_params},
+	{.method = ATL_POST, .path = "/api/v1/assets/zip", .permission = "pictures.use", .handler = handle_zip_post,
+	 .tag = TAG, .summary = "The same for more files than an address can name", .in = &zip_desc,
+	 .out_type = "application/zip"},
 	{.method = ATL_GET, .path = "/f/{id}", .permission = "public", .handler = handle_address, .tag = TAG,
 	 .summary = "A file by an address that was given out", .out_type = TYPES, .query = address_params},
 	{0},

@@ -540,6 +540,8 @@ static void test_zip(void **state)
 	assert_int_equal(little(data + little(end + 16, 4), 4), 0x02014b50);
 	expect(ask(site, &other, fmt("GET /api/v1/assets/zip?ids=%s", a), NULL), 404);
 	expect_problem(ask(site, &owner, "GET /api/v1/assets/zip", NULL), 400, "invalid_request", "ids");
+	req = expect(ask(site, &owner, "POST /api/v1/assets/zip", fmt("{\"ids\":[\"%s\"]}", b)), 200);
+	assert_int_equal(little(req->out.data, 4), 0x04034b50);
 	atl_buf_finish(&png);
 }
 

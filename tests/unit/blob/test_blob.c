@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,9 +130,61 @@ static void test_half_written(void **state)
 	expect_content(NULL, "abc");
 }
 
+/* A file is taken over, not copied; one of the same bytes replaces it. */
+static void test_put_file(void **state)
+{
+	char from[128], name[ATL_BLOB_NAME_SIZE];
+	snprintf(from, sizeof from, "%s/incoming", folder);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(atl_file_write_atomic(from, "abc", 3, 0600, NULL), ATL_OK);
+		assert_int_equal(atl_blob_hash_file(from, name, NULL), ATL_OK);
+		assert_string_equal(name, SHA_ABC);
+		assert_int_equal(atl_blob_put_file(blobs, name, from, NULL), ATL_OK);
+		assert_int_not_equal(access(from, F_OK), 0);
+		expect_content(NULL, "abc");
+	}
+	assert_int_equal(atl_blob_put_file(blobs, name, from, NULL), ATL_ERR_NOT_FOUND);
+	assert_int_equal(atl_blob_put_file(blobs, "../x", from, NULL), ATL_ERR_NOT_FOUND);
+	assert_int_equal(atl_blob_hash_file(from, name, NULL), ATL_ERR_NOT_FOUND);
+}
+
+/* What is done under the lock is done by one at a time: puts and removals of the same blob never cross. */
+static void *put_and_remove(void *arg)
+{
+	for (int i = 0; i < 200; i++) {
+		char name[ATL_BLOB_NAME_SIZE];
+		const char *path;
+		struct atl_arena own;
+		atl_arena_init(&own, 0);
+		atl_blob_lock(blobs, SHA_ABC);
+		bool ok = atl_blob_put(blobs, "abc", 3, name, NULL) == ATL_OK &&
+			  atl_blob_path(blobs, &own, SHA_ABC, NULL, &path, NULL) == ATL_OK &&
+			  atl_blob_remove(blobs, SHA_ABC, NULL) == ATL_OK &&
+			  atl_blob_path(blobs, &own, SHA_ABC, NULL, &path, NULL) == ATL_ERR_NOT_FOUND;
+		atl_blob_unlock(blobs, SHA_ABC);
+		atl_arena_finish(&own);
+		if (!ok)
+			return arg;
+	}
+	return NULL;
+}
+
+static void test_lock(void **state)
+{
+	pthread_t threads[4];
+	void *failed;
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, put_and_remove, folder), 0);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = {T(test_put), T(test_variants), T(test_names_are_checked), T(test_half_written)};
+	const struct CMUnitTest tests[] = {T(test_put), T(test_variants), T(test_names_are_checked), T(test_half_written),
+					   T(test_put_file), T(test_lock)};
 	return cmocka_run_group_tests_name("blob", tests, NULL, NULL);
 }
