@@ -109,7 +109,7 @@ static void store_down(struct serve *s)
 	atl_generations_destroy(s->app.generations);
 }
 
-/* A child program: as configured, else beside this one. */
+/* A child program: as configured, else beside this one; in the build tree, in its own folder. */
 static void beside(char path[PATH_SIZE], const char *configured, const char *name)
 {
 	ssize_t length;
@@ -119,10 +119,12 @@ static void beside(char path[PATH_SIZE], const char *configured, const char *nam
 		snprintf(path, PATH_SIZE, "%s", configured);
 		return;
 	}
-	length = readlink("/proc/self/exe", path, PATH_SIZE - 32);
+	length = readlink("/proc/self/exe", path, PATH_SIZE - 64);
 	path[length > 0 ? length : 0] = '\0';
 	slash = strrchr(path, '/');
 	snprintf(slash ? slash + 1 : path, 32, "%s", name);
+	if (slash && access(path, X_OK) != 0)
+		snprintf(slash + 1, 48, "../worker/%s", name);
 }
 
 /* Paths and switches that are only read from here on. */
