@@ -272,6 +272,246 @@ static void test_cancel(void **state)
 	assert_int_equal(count_at(req, "items"), 4);
 }
 
+/* A gate is held while `prompts` are queued; then the order in which they were started. */
+static void expect_order(struct site *site, const char *const *prompts, size_t count, const char *last)
+{
+	open_gate(1);
+	assert_string_equal(end_of(site, last), "done");
+	pthread_mutex_lock(&lock);
+	assert_int_equal(started, count + 1);
+	for (size_t i = 0; i < count; i++)
+		assert_string_equal(order[i + 1], prompts[i]);
+	pthread_mutex_unlock(&lock);
+}
+
+static void test_order(void **state)
+{
+	static const char *const wanted[] = { "high", "b", "d", "a", "c" };
+	struct site *site = *state;
+	const char *a, *b, *c, *d;
+	struct atl_req *req;
+
+	submit(site, &owner, "gate");
+	reach_gate(1);
+	a = submit(site, &owner, "a");
+	b = submit(site, &owner, "b");
+	c = submit(site, &owner, "c");
+	d = submit(site, &owner, "d");
+	submit_more(site, &owner, "high", (struct atl_job_new){ .priority = 5 });
+	assert_int_equal(int_at(get(site, a), "position"), 2);
+	assert_int_equal(int_at(get(site, d), "position"), 5);
+	assert_true(int_at(get(site, d), "wait_ms") > 0);
+	assert_int_equal(int_at(get(site, d), "run_ms"), 2000);
+	req = expect(ask(site, &owner, fmt("PATCH /api/v1/jobs/%s", b), fmt("{\"before\":\"%s\"}", a)), 200);
+	assert_int_equal(int_at(req, "position"), 2);
+	req = expect(ask(site, &owner, fmt("PATCH /api/v1/jobs/%s", d), fmt("{\"after\":\"%s\"}", b)), 200);
+	assert_int_equal(int_at(req, "position"), 3);
+	for (int i = 0; i < 40; i++) { /* places between two others run out: all get new ones */
+		expect(ask(site, &owner, fmt("PATCH /api/v1/jobs/%s", a), fmt("{\"after\":\"%s\"}", b)), 200);
+		expect(ask(site, &owner, fmt("PATCH /api/v1/jobs/%s", d), fmt("{\"after\":\"%s\"}", b)), 200);
+	}
+	expect_problem(ask(site, &owner, fmt("PATCH /api/v1/jobs/%s", a), "{\"after\":\"job_none\"}"), 404, "not_found", "after");
+	expect_problem(ask(site, &owner, fmt("PATCH /api/v1/jobs/%s", a), "{\"priority\":11}"), 400, "invalid_request", "priority");
+	expect_order(site, wanted, 5, c);
+	expect_problem(ask(site, &owner, fmt("PATCH /api/v1/jobs/%s", a), "{\"priority\":1}"), 409, "conflict", NULL);
+}
+
+static void test_fair_turn(void **state)
+{
+	static const char *const wanted[] = { "other", "one", "other2", "two", "three" };
+	struct site *site = *state;
+	struct person other;
+	const char *last;
+
+	person_create(site, "Otto", ATL_ROLE_USER, &other);
+	submit(site, &owner, "gate");
+	reach_gate(1);
+	submit(site, &owner, "one");
+	submit(site, &owner, "two");
+	last = submit(site, &owner, "three");
+	submit(site, &other, "other");
+	submit(site, &other, "other2");
+	assert_int_equal(int_at(get(site, last), "position"), 5);
+	expect_order(site, wanted, 5, last);
+}
+
+static void test_depends(void **state)
+{
+	struct site *site = *state;
+	const char *first = submit(site, &owner, "gate"), *second, *third;
+	struct atl_errinfo info = { 0 };
+	struct atl_identity identity;
+	struct atl_arena arena;
+	struct atl_job job;
+	struct atl_job_new new = { .kind = "fake", .task = "upscale", .origin = "api", .model = "m", .provider_id = "p",
+				   .prompt = "x", .request = "{}", .depends_on = "job_none" };
+
+	atomic_store(&limit, 4);
+	reach_gate(1);
+	second = submit_more(site, &owner, "second", (struct atl_job_new){ .depends_on = first });
+	third = submit_more(site, &owner, "third", (struct atl_job_new){ .depends_on = second });
+	assert_string_equal(text_at(get(site, third), "state"), "queued");
+	open_gate(1);
+	assert_string_equal(end_of(site, third), "done");
+	assert_string_equal(text_at(get(site, second), "state"), "done");
+	atl_identity_internal(&identity, owner.id, "Olga", ATL_ROLE_OWNER);
+	atl_arena_init(&arena, 0);
+	assert_int_equal(atl_job_submit(&site->app, &identity, &arena, &new, &job, &info), ATL_ERR_NOT_FOUND);
+	assert_string_equal(info.field, "depends_on");
+	new.depends_on = submit(site, &owner, "fail");
+	assert_string_equal(end_of(site, new.depends_on), "failed");
+	assert_int_equal(atl_job_submit(&site->app, &identity, &arena, &new, &job, &info), ATL_ERR_CONFLICT);
+	atl_arena_finish(&arena);
+	first = submit_more(site, &owner, "fail", (struct atl_job_new){ .not_before = atl_now_ms() + 100 });
+	second = submit_more(site, &owner, "second", (struct atl_job_new){ .depends_on = first });
+	third = submit_more(site, &owner, "third", (struct atl_job_new){ .depends_on = second });
+	assert_string_equal(end_of(site, third), "failed");
+	assert_string_equal(text_at(get(site, third), "error_slug"), "dependency_failed");
+	assert_non_null(strstr(text_at(get(site, third), "error_detail"), "The service fell over."));
+}
+
+static void test_not_before(void **state)
+{
+	struct site *site = *state;
+	int64_t at = atl_now_ms() + 60000;
+	const char *later = submit_more(site, &owner, "later", (struct atl_job_new){ .not_before = at });
+	struct atl_req *req;
+
+	assert_string_equal(end_of(site, submit(site, &owner, "now")), "done");
+	assert_string_equal(text_at(get(site, later), "state"), "queued");
+	req = expect(ask(site, &owner, fmt("PATCH /api/v1/jobs/%s", later), "{\"not_before\":null}"), 200);
+	assert_true(is_null_at(req, "not_before"));
+	assert_string_equal(end_of(site, later), "done");
+}
+
+static void test_pause(void **state)
+{
+	struct site *site = *state;
+	struct person other;
+	const char *mine;
+	struct atl_req *req;
+
+	person_create(site, "Petra", ATL_ROLE_USER, &other);
+	req = expect(ask(site, &owner, "POST /api/v1/queue/pause", NULL), 200);
+	assert_int_equal(int_at(req, "paused"), 1);
+	mine = submit(site, &owner, "mine");
+	expect_problem(ask(site, &other, "POST /api/v1/queue/all/pause", NULL), 403, "forbidden", NULL);
+	ears_open(site, other.id);
+	submit(site, &other, "theirs");
+	ears_wait(site, "job.updated", "\"state\":\"done\"");
+	ears_close(site);
+	assert_string_equal(text_at(get(site, mine), "state"), "queued");
+	site_restart(site); /* a pause outlives the server */
+	req = expect(ask(site, &owner, "GET /api/v1/queue", NULL), 200);
+	assert_int_equal(int_at(req, "paused"), 1);
+	assert_int_equal(int_at(req, "queued"), 1);
+	expect(ask(site, &owner, "POST /api/v1/queue/all/pause", NULL), 200);
+	expect(ask(site, &owner, "POST /api/v1/queue/resume", NULL), 200);
+	assert_string_equal(text_at(get(site, mine), "state"), "queued");
+	expect(ask(site, &owner, "POST /api/v1/queue/all/resume", NULL), 200);
+	assert_string_equal(end_of(site, mine), "done");
+}
+
+static void test_retry(void **state)
+{
+	struct site *site = *state;
+	const char *id = submit(site, &owner, "fail"), *again;
+	struct atl_req *req;
+
+	assert_string_equal(end_of(site, id), "failed");
+	req = expect(ask(site, &owner, fmt("POST /api/v1/jobs/%s/retry", id), NULL), 202);
+	again = text_at(req, "id");
+	assert_string_not_equal(again, id);
+	assert_int_equal(int_at(req, "request.steps"), 4);
+	assert_string_equal(end_of(site, again), "failed");
+	expect_problem(ask(site, &owner, "POST /api/v1/jobs/job_none/retry", NULL), 404, "not_found", NULL);
+}
+
+/* A server that stops gives back what runs; that start does not count. What may have been charged for is not repeated. */
+static void test_stop(void **state)
+{
+	struct site *site = *state;
+	const char *id = submit(site, &owner, "gate");
+	struct atl_req *req;
+
+	reach_gate(1);
+	site_restart(site);
+	reach_gate(1);
+	req = get(site, id);
+	assert_string_equal(text_at(req, "state"), "running");
+	assert_int_equal(int_at(req, "attempt"), 1);
+	open_gate(1);
+	assert_string_equal(end_of(site, id), "done");
+	atomic_store(&may_repeat, false);
+	id = submit(site, &owner, "gate");
+	reach_gate(1);
+	site_restart(site);
+	req = get(site, id);
+	assert_string_equal(text_at(req, "state"), "failed");
+	assert_string_equal(text_at(req, "error_slug"), "interrupted");
+}
+
+struct stale {
+	const char *id, *state;
+	int64_t attempt;
+};
+
+static enum atl_err make_stale(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	const struct stale *s = arg;
+
+	return atl_exec(conn, info,
+			"UPDATE jobs SET state = ?, attempt = ?, lease_owner = 'own_dead', lease_until = 1 WHERE id = ?", "sis",
+			s->state, s->attempt, s->id);
+}
+
+/* Rows as a killed server leaves them. */
+static void test_recover(void **state)
+{
+	static const struct {
+		const char *state;
+		int64_t attempt;
+		bool repeat;
+		const char *end;
+	} cases[] = {
+		{ "leased", 0, false, "done" },	    { "running", 1, true, "done" },
+		{ "running", 1, false, "failed" }, { "running", 2, true, "failed" },
+	};
+	struct site *site = *state;
+	struct atl_errinfo info = { 0 };
+
+	for (size_t i = 0; i < ATL_COUNT(cases); i++) {
+		struct stale stale = { .state = cases[i].state, .attempt = cases[i].attempt };
+
+		atomic_store(&may_repeat, cases[i].repeat);
+		expect(ask(site, &owner, "POST /api/v1/queue/pause", NULL), 200);
+		stale.id = submit(site, &owner, "stale");
+		assert_ok(atl_db_tx(site->app.db, make_stale, &stale, &info), &info);
+		expect(ask(site, &owner, "POST /api/v1/queue/resume", NULL), 200);
+		site_restart(site);
+		assert_string_equal(end_of(site, stale.id), cases[i].end);
+		assert_int_equal(int_at(get(site, stale.id), "attempt"), cases[i].attempt + atl_str_eq(cases[i].end, "done"));
+		if (atl_str_eq(cases[i].end, "failed"))
+			assert_string_equal(text_at(get(site, stale.id), "error_slug"), "interrupted");
+	}
+}
+
+static void test_others_see_nothing(void **state)
+{
+	struct site *site = *state;
+	const char *id = submit(site, &owner, "noop");
+	struct person other;
+
+	person_create(site, "Quentin", ATL_ROLE_USER, &other);
+	assert_string_equal(end_of(site, id), "done");
+	expect_problem(ask(site, &other, fmt("GET /api/v1/jobs/%s", id), NULL), 404, "not_found", NULL);
+	expect_problem(ask(site, &other, fmt("POST /api/v1/jobs/%s/cancel", id), NULL), 404, "not_found", NULL);
+	expect_problem(ask(site, &other, fmt("POST /api/v1/jobs/%s/retry", id), NULL), 404, "not_found", NULL);
+	expect_problem(ask(site, &other, fmt("PATCH /api/v1/jobs/%s", id), "{\"priority\":1}"), 404, "not_found", NULL);
+	assert_int_equal(count_at(expect(ask(site, &other, "GET /api/v1/jobs", NULL), 200), "items"), 0);
+	expect_problem(ask(site, &other, "GET /api/v1/jobs?state=asleep", NULL), 400, "invalid_request", "state");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +519,15 @@ int main(void)
 		cmocka_unit_test_setup(test_failed, fresh),
 		cmocka_unit_test_setup(test_running, fresh),
 		cmocka_unit_test_setup(test_cancel, fresh),
+		cmocka_unit_test_setup(test_order, fresh),
+		cmocka_unit_test_setup(test_fair_turn, fresh),
+		cmocka_unit_test_setup(test_depends, fresh),
+		cmocka_unit_test_setup(test_not_before, fresh),
+		cmocka_unit_test_setup(test_pause, fresh),
+		cmocka_unit_test_setup(test_retry, fresh),
+		cmocka_unit_test_setup(test_stop, fresh),
+		cmocka_unit_test_setup(test_recover, fresh),
+		cmocka_unit_test_setup(test_others_see_nothing, fresh),
 	};
 
 	site_kinds = kinds;
