@@ -16,6 +16,11 @@
 #define STYLES_MAX 5
 #define NOTES_MAX 16
 
+/* Ours, and AUTOMATIC1111's. */
+static const char *const NAMES[] = { "init_asset", "init_images", "mask_asset", "mask", "count", "batch_size", "sampler",
+				     "sampler_name", "strength", "denoising_strength", "model", "override_settings",
+				     "upscale_factor", "upscaling_resize", "style", "styles", NULL };
+
 struct request {
 	const struct atl_json *body;
 	const char *notes[NOTES_MAX];
@@ -262,6 +267,7 @@ static void finish(struct atl_req *req, struct request *r, struct atl_picture_as
 	if (!err)
 		err = atl_picture_submit(atl_api_app(req), atl_api_identity(req), &req->arena, ATL_ENTRY_A1111, A1111_ORIGIN, ask, &job,
 					 info);
+	atl_api_name_field(info, NAMES);
 	if (err)
 		atl_api_fail(req, err, info);
 	else

@@ -18,6 +18,10 @@
 #define IMAGES_MAX 16
 #define PROMPT_MAX 32000
 
+/* Ours, and OpenAI's. */
+static const char *const NAMES[] = { "init_asset", "image", "reference_assets", "image", "mask_asset", "mask", "count", "n",
+				     "width", "size", "height", "size", "format", "output_format", NULL };
+
 struct images_in {
 	uint64_t present;
 	const char *prompt, *model, *size, *quality, *response_format, *style, *user, *background, *output_format, *moderation,
@@ -248,6 +252,7 @@ static void submit(struct atl_req *req, struct atl_picture_ask *ask, struct wish
 	forgive_model(req, ask);
 	err = atl_picture_submit(atl_api_app(req), atl_api_identity(req), &req->arena, ATL_ENTRY_OPENAI_PICTURE, "openai", ask, &job,
 				 &info);
+	atl_api_name_field(&info, NAMES);
 	if (err)
 		atl_api_fail(req, err, &info);
 	else

@@ -23,6 +23,14 @@ static const char *const MODES[] = { "free", "img2img", "inpaint", "edit", "upsc
 				     "face_swap", "nsfw_face", NULL };
 static const char *const REFUSED[] = { "clothes_removal", "face_swap", "nsfw_face" };
 
+/* Ours, and the contract's. */
+static const char *const NAMES[] = { "init_asset", "images", "reference_assets", "images", "mask_asset", "mask", "task", "mode",
+				     "steps", "extra_params.steps", "cfg_scale", "extra_params.cfg_scale", "seed",
+				     "extra_params.seed", "sampler", "extra_params.sampler", "scheduler", "extra_params.scheduler",
+				     "width", "extra_params.width", "height", "extra_params.height", "strength",
+				     "extra_params.strength", "upscale_factor", "extra_params.upscale_factor",
+				     "negative_prompt", "extra_params.negative_prompt", "model", "extra_params.model", NULL };
+
 struct params_in {
 	uint64_t present;
 	int64_t steps, seed, width, height, count;
@@ -208,6 +216,7 @@ static void handle_generate(struct atl_req *req)
 					 &info);
 	}
 	if (err) {
+		atl_api_name_field(&info, NAMES);
 		atl_api_fail(req, err, &info);
 		atl_api_idempotent_made(req);
 		return;

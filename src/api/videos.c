@@ -16,6 +16,10 @@
 #define CACHE "private, max-age=3600"
 #define THUMBNAIL_WIDTH 512
 
+/* Ours, and OpenAI's. */
+static const char *const NAMES[] = { "init_asset", "input_reference", "width", "size", "height", "size", "duration_s", "seconds",
+				     NULL };
+
 struct video_in {
 	const char *prompt, *model, *size, *seconds;
 	const struct atl_json *input_reference;
@@ -217,6 +221,7 @@ static void handle_create(struct atl_req *req)
 		ask.no_expand = true;
 		err = atl_picture_submit(app, atl_api_identity(req), &req->arena, ATL_ENTRY_OPENAI_PICTURE, "openai", &ask, &job, &info);
 	}
+	atl_api_name_field(&info, NAMES);
 	if (err)
 		atl_api_fail(req, err, &info);
 	else

@@ -49,10 +49,9 @@ static bool wait_slice(struct atl_api_waited *waited, unsigned timeout_ms)
 	return over;
 }
 
-/* In a thread of the room, in slices: neither a stopping server nor a client that has gone waits for a waiter. */
-static void wait_here(void *arg)
+/* In slices: neither a stopping server nor a client that has gone waits for a waiter. */
+static void wait_here(struct atl_api_waited *waited)
 {
-	struct atl_api_waited *waited = arg;
 	struct atl_app *app = atl_api_app(waited->req);
 
 	for (;;) {
@@ -63,6 +62,14 @@ static void wait_here(void *arg)
 		if (wait_slice(waited, waited->until_ms - now > SLICE_MS ? SLICE_MS : (unsigned)(waited->until_ms - now)))
 			break;
 	}
+}
+
+/* In a thread of the room. */
+static void wait_in_room(void *arg)
+{
+	struct atl_api_waited *waited = arg;
+
+	wait_here(waited);
 	if (!atl_loop_post(waited->req->loop, resume, waited)) {
 		/* the loop has ended, and the request with it */
 	}
@@ -81,10 +88,9 @@ static void look(struct atl_req *req)
 static void begin(struct atl_req *req)
 {
 	struct atl_api_waited *waited = req->state;
-	struct atl_app *app = atl_api_app(req);
 
 	atl_req_on_hangup(req, hung_up, waited);
-	if (!app->waiters || atl_pool_submit(app->waiters, wait_here, waited) != ATL_OK)
+	if (atl_pool_submit(atl_api_app(req)->waiters, wait_in_room, waited) != ATL_OK)
 		resume(waited);
 }
 
@@ -105,10 +111,12 @@ void atl_api_wait_job(struct atl_req *req, const char *job_id, unsigned timeout_
 	waited->arg = arg;
 	atomic_init(&waited->gone, false);
 	req->state = waited;
-	if (timeout_ms == 0)
-		look(req);
-	else
+	if (timeout_ms > 0 && atl_api_app(req)->waiters) {
 		atl_res_continue(req, begin);
+		return;
+	}
+	wait_here(waited);
+	look(req);
 }
 
 /* ---- pictures ---- */
@@ -163,6 +171,15 @@ enum atl_err atl_api_put_base64(struct atl_req *req, const struct atl_asset *ass
 	}
 	atl_arena_finish(&arena);
 	return err;
+}
+
+void atl_api_name_field(struct atl_errinfo *info, const char *const *names)
+{
+	for (; names[0]; names += 2)
+		if (atl_str_eq(info->field, names[0])) {
+			atl_str_copy(info->field, sizeof(info->field), names[1]);
+			return;
+		}
 }
 
 enum atl_err atl_api_job_error(const struct atl_job *job, struct atl_errinfo *info)

@@ -12,8 +12,8 @@
  * A client that hangs up frees its place within a second; its job goes on. A server that stops answers at once with the
  * job as it is.
  *
- * Threads:    the room's own threads wait (ATL_API_WAITERS_MAX). More requests wait for a place; when too many do, or
- *             there is no room, the answer is the job as it is.
+ * Threads:    the room's own threads wait (ATL_API_WAITERS_MAX). More requests wait for a place; when too many do, the
+ *             answer is the job as it is. Without a room (handler tests) the handler's thread waits.
  */
 #ifndef ATL_API_WAITING_H
 #define ATL_API_WAITING_H
@@ -50,6 +50,8 @@ enum atl_err atl_api_take_bytes(struct atl_req *req, const char *field, const vo
 /* Append a result's file to `out` as base64. */
 enum atl_err atl_api_put_base64(struct atl_req *req, const struct atl_asset *asset, struct atl_buf *out,
 				struct atl_errinfo *info) ATL_MUST_USE;
+/* A client knows its own field names: `names` are pairs of ours and its, NULL-terminated. */
+void atl_api_name_field(struct atl_errinfo *info, const char *const *names);
 /* The sentence of a job that did not succeed, as an error. */
 enum atl_err atl_api_job_error(const struct atl_job *job, struct atl_errinfo *info);
 

@@ -70,7 +70,7 @@ struct atl_app {
 	/* machinery */
 	struct atl_db *db;
 	struct atl_pool *pool;
-	struct atl_pool *waiters; /* threads of answers that wait for a job; NULL: they do not wait */
+	struct atl_pool *waiters; /* threads of answers that wait for a job; NULL: they wait where they are */
 	struct atl_loop *const *loops;
 	size_t loop_count;
 	struct atl_server *server;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "blob/blob.h"
@@ -16,6 +17,7 @@
 #include "core/generation.h"
 #include "core/idempotency.h"
 #include "core/picture.h"
+#include "core/provider.h"
 #include "core/message.h"
 #include "core/metrics.h"
 #include "core/session.h"
@@ -83,6 +85,8 @@ static void parts_up(struct site *site)
 	assert_ok(atl_idempotency_recover(app, &info), &info);
 	assert_ok(atl_generations_create(app, &app->generations), &info);
 	app->stop_message = stop_message;
+	assert_ok(atl_providers_create(app, &app->providers, &info), &info);
+	assert_ok(atl_picture_models_create(app, &app->picture_models, &info), &info);
 	assert_ok(atl_webhooks_create(app, &app->webhooks, &info), &info);
 	assert_ok(atl_jobs_create(app, site_kinds, &app->jobs, &info), &info);
 	app->metrics_more = atl_jobs_metrics;
@@ -115,6 +119,10 @@ static void parts_down(struct site *site)
 	app->jobs = NULL;
 	atl_webhooks_destroy(app->webhooks);
 	app->webhooks = NULL;
+	atl_picture_models_destroy(app->picture_models);
+	atl_providers_destroy(app->providers);
+	app->picture_models = NULL;
+	app->providers = NULL;
 	atl_pictures_destroy(app->pictures);
 	atl_blobs_destroy(app->blobs);
 	atl_pool_destroy(app->pool);
@@ -392,4 +400,22 @@ const char *make_asset(struct site *site, const struct person *who, const char *
 
 	atl_buf_finish(&data);
 	return text_at(req, "id");
+}
+
+const char *scripted_pictures(struct site *site)
+{
+	return text_at(expect(ask(site, &owner, "POST /api/v1/providers", "{\"preset\":\"fake\",\"base_url\":\"https://8.8.8.8/v1\"}"), 201), "id");
+}
+
+const char *base64_picture(const char *file)
+{
+	struct atl_buf data = load_picture(file), out;
+	const char *text;
+
+	atl_buf_init(&out, (size_t)64 << 20);
+	atl_base64_encode(&out, ATL_BASE64_STANDARD, data.data, data.length);
+	text = fmt("%s", out.data);
+	atl_buf_finish(&out);
+	atl_buf_finish(&data);
+	return text;
 }

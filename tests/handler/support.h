@@ -103,6 +103,10 @@ const char *add_message(struct site *site, const struct person *who, const char 
 const char *make_asset(struct site *site, const struct person *who, const char *file);
 struct atl_buf load_picture(const char *file); /* atl_buf_finish() it */
 
+/* The scripted picture service (provider/image_fake.c) as a provider; its models are <id>/picture, <id>/fail ... */
+const char *scripted_pictures(struct site *site);
+const char *base64_picture(const char *file); /* of ATELIER_PICTURES */
+
 /* ---- events of a user, as lines {"id":..,"event":..,"data":..} ---- */
 void ears_open(struct site *site, const char *user_id);
 /* Wait until an event with both texts has come since ears_open() or ears_clear(); fails the test when it does not. */
