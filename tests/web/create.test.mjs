@@ -64,6 +64,7 @@ test("what is shown survives a reload: the form, running, waiting and ended jobs
   mock.pictures.start(job); mock.pictures.step(job, 2); mock.pictures.picture(job);
   await page.locator(".tile-link").waitFor();
   assert.equal(await page.locator(".tile").count(), 4);
+  assert.equal(await page.locator(".tile").first().locator(".tile-link").count(), 1, "the first picture stands first");
   await page.reload();
   await page.locator(".tile-link").waitFor();
   assert.equal(await page.locator(".tile").count(), 4);

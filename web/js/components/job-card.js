@@ -8,6 +8,7 @@ import { duration } from "../format.js";
 import { fileOf, menuRows, nameOf, remix, star, thumbWidth, vary } from "../pictures/actions.js";
 import { longPress, menu } from "./ui.js";
 
+const PHASES = ["loading", "preparing", "queued", "sampling", "decoding", "upscaling", "downloading"];
 const RING = 2 * Math.PI * 15;
 export const isActive = (/** @type {any} */ job) => job.state === "queued" || job.state === "leased" || job.state === "running";
 
@@ -30,7 +31,7 @@ export function ring() {
 export function stateWords(job) {
   if (job.state === "queued") return [job.position ? t("job.position", { n: job.position }) : t("job.queued"), job.depends_on && t("job.waits_for"), job.wait_ms ? t("create.estimate.wait", { time: duration(job.wait_ms / 1000) }) : null].filter(Boolean).join(" · ");
   if (job.state === "running" || job.state === "leased") {
-    const what = job.steps ? t("job.step", { step: job.step, steps: job.steps }) : job.phase ? t(`job.phase.${job.phase}`) : t(`job.${job.state}`);
+    const what = job.steps && (!job.phase || job.phase === "sampling") ? t("job.step", { step: job.step, steps: job.steps }) : PHASES.includes(job.phase) ? t(`job.phase.${job.phase}`) : t(`job.${job.state}`);
     return [what, job.left_ms ? t("job.left", { time: duration(job.left_ms / 1000) }) : null].filter(Boolean).join(" · ");
   }
   return t(`job.${job.state}`);
@@ -81,7 +82,7 @@ export function jobCard(job, on) {
       node.style.aspectRatio = `${asset?.width || width} / ${asset?.height || height}`;
       if (entry?.img && asset && !asset.deleted_at) { node.style.backgroundImage = `url("${entry.img.src}")`; node.classList.add("from-preview"); }
       entry = { key, node, ring: running ? wait : null };
-      old?.replaceWith(node) ?? tiles.append(node);
+      if (old) old.replaceWith(node); else tiles.append(node);
       shown.set(index, entry);
     }
     if (!asset && running) {
