@@ -12,8 +12,9 @@ import pytest
 
 from harness import Client
 
-# Operations on what belongs to the server, not to a user: a user may not (403), or it holds no secrets.
-SHARED = ("/api/v1/providers", "/api/v1/engine", "/problems/", "/v1/models")
+# Operations on what belongs to the server, not to a user: a user may not (403), or it holds no secrets; and addresses
+# that are secrets themselves.
+SHARED = ("/api/v1/providers", "/api/v1/engine", "/problems/", "/v1/models", "/s/", "/f/")
 
 
 def png(width=8, height=8):
@@ -31,9 +32,13 @@ def make_ids(owner):
                          headers={"Content-Type": "image/png"})
     conversation = owner.conversation(character_id=character["id"])
     message = owner.say(conversation, "secret words", reply=False)["message"]
+    asset = owner.ok("POST", "/api/v1/assets", data=io.BytesIO(png()), headers={"Content-Type": "image/png"}, status=201)
     return {
         "/api/v1/characters": character["id"],
-        "/api/v1/assets": character["avatar"]["id"],
+        "/api/v1/assets": asset["id"],
+        "/api/v1/boards": owner.post("/api/v1/boards", {"name": "Wall"}, status=201)["id"],
+        "/api/v1/uploads": owner.post("/api/v1/uploads", {"size_bytes": 9}, status=201)["id"],
+        "/api/v1/shares": owner.post(f"/api/v1/assets/{asset['id']}/shares", {}, status=201)["key"],
         "/api/v1/conversations": conversation["id"],
         "/api/v1/messages": message["id"],
         "/api/v1/personas": owner.post("/api/v1/personas", {"name": "Me", "description": "x"}, status=201)["id"],
