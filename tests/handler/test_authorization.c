@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "core/auth.h"
+#include "core/job.h"
 #include "support.h"
 
 #define REACHED 299
@@ -224,6 +226,43 @@ struct object {
 	const char *id;
 };
 
+/* It waits for a day that does not come. */
+static const char *make_job(struct site *site)
+{
+	struct atl_job_new new = { .kind = "picture", .task = "txt2img", .origin = "api", .model = "m", .provider_id = "local",
+				   .prompt = "a boat", .request = "{}", .not_before = atl_now_ms() + 86400000 };
+	struct atl_errinfo info = { 0 };
+	struct atl_identity identity;
+	struct atl_arena arena;
+	struct atl_job job;
+	const char *id;
+
+	atl_identity_internal(&identity, owner.id, "Olga", ATL_ROLE_OWNER);
+	atl_arena_init(&arena, 0);
+	assert_ok(atl_job_submit(&site->app, &identity, &arena, &new, &job, &info), &info);
+	id = fmt("%s", job.id);
+	atl_arena_finish(&arena);
+	return id;
+}
+
+static enum atl_err insert_delivery(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	return atl_exec(conn, info,
+			"INSERT INTO webhook_deliveries (id, user_id, job_id, url, event, payload, state, attempt, response_status, "
+			"created_at, updated_at) VALUES (?, ?, 'job_x', 'https://192.0.2.1/', 'job.done', '{}', 'failed', 1, 500, 1, 1)",
+			"ss", (const char *)arg, owner.id);
+}
+
+static const char *make_delivery(struct site *site)
+{
+	struct atl_errinfo info = { 0 };
+	char id[ATL_ID_SIZE];
+
+	atl_id_new("whd", id);
+	assert_ok(atl_db_tx(site->app.db, insert_delivery, id, &info), &info);
+	return fmt("%s", id);
+}
+
 static size_t make_objects(struct site *site, struct object *objects)
 {
 	const char *character = make_character(site, &owner, "Ada");
@@ -249,6 +288,11 @@ static size_t make_objects(struct site *site, struct object *objects)
 	objects[n++] = (struct object){ "/api/v1/shares/{id}",
 					text_at(expect(ask(site, &owner, fmt("POST /api/v1/assets/%s/shares",
 									    make_asset(site, &owner, "good.jpg")), "{}"), 201), "key") };
+	objects[n++] = (struct object){ "/api/v1/jobs/{id}", make_job(site) };
+	objects[n++] = (struct object){ "/api/v1/webhooks/{id}",
+					text_at(expect(ask(site, &owner, "POST /api/v1/webhooks",
+							   "{\"url\":\"https://example.com/\"}"), 201), "id") };
+	objects[n++] = (struct object){ "/api/v1/webhooks/deliveries/{id}", make_delivery(site) };
 	return n;
 }
 
@@ -269,7 +313,7 @@ static void test_no_route_is_forgotten(void **state)
 		"/v1/models/{id*}",	     /* models and providers belong to the server */
 		"/api/v1/providers/{id}/",
 	};
-	struct object objects[16];
+	struct object objects[24];
 	size_t count = make_objects(*state, objects);
 
 	for (size_t t = 0; atl_api_tables[t]; t++) {
@@ -293,7 +337,7 @@ static void test_no_route_is_forgotten(void **state)
 static void test_other_peoples_objects(void **state)
 {
 	struct site *site = *state;
-	struct object objects[16];
+	struct object objects[24];
 	size_t count = make_objects(site, objects);
 	int asked = 0, wrong = 0;
 
