@@ -621,6 +621,9 @@ static enum atl_err ask_policy(struct prepare *p, enum atl_entry_point entry)
 	enum atl_err err;
 
 	p->request.safe_mode = !picture.mature;
+	/* below 1 the guidance turns towards what is not wanted: then it is a prompt like the other */
+	if ((!isnan(ask->cfg_scale) && ask->cfg_scale < 1) || (!isnan(ask->guidance) && ask->guidance < 1))
+		texts[3] = ATL_POLICY_TEXT(ask->negative_prompt);
 	/* what a workflow's inputs say is read as text too */
 	atl_buf_init(&inputs, ATL_JOB_REQUEST_MAX);
 	if (ask->inputs || ask->extra) {

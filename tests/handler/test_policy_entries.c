@@ -8,6 +8,9 @@
 #include "support.h"
 
 #define C ATL_POLICY_CANARY
+/* A body of multipart/form-data with one field. */
+#define BOUNDARY "--edge\r\n"
+#define FORM(name, text) BOUNDARY "Content-Disposition: form-data; name=\"" name "\"\r\n\r\n" text "\r\n--edge--\r\n"
 
 /* {chr}, {per}, {cnv}, {msg} in lines become ids of the owner's objects. */
 static const struct row {
@@ -49,6 +52,19 @@ static const struct row {
 	{ ATL_ENTRY_OPENAI_COMPLETION, "POST /v1/completions", "{\"prompt\":[\"x\",\"" C "\"]}" },
 	{ ATL_ENTRY_OPENAI_EMBEDDING, "POST /v1/embeddings", "{\"input\":\"" C "\"}" },
 	{ ATL_ENTRY_OPENAI_EMBEDDING, "POST /v1/embeddings", "{\"input\":[\"x\",\"" C "\"]}" },
+	{ ATL_ENTRY_PICTURE, "POST /api/v1/jobs", "{\"prompt\":\"a " C "\"}" },
+	{ ATL_ENTRY_PICTURE, "POST /api/v1/jobs", "{\"prompt\":\"{x|" C "}\",\"no_expand\":true}" },
+	{ ATL_ENTRY_PICTURE, "POST /api/v1/jobs", "{\"prompt\":\"x <lora:" C ":1>\",\"style\":\"anime\"}" },
+	{ ATL_ENTRY_PICTURE, "POST /api/v1/jobs", "{\"prompt\":\"x\",\"negative_prompt\":\"" C "\",\"model\":\"low\",\"cfg_scale\":0.5}" },
+	{ ATL_ENTRY_PICTURE, "POST /api/v1/conversations/{cnv}/pictures", "{\"what\":\"prompt\",\"prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_STUDIO, "POST /generate", "{\"mode\":\"free\",\"prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_STUDIO, "POST /generate", "{\"mode\":\"img2img\",\"prompt\":\"" C "\",\"images\":[\"AAAA\"]}" },
+	{ ATL_ENTRY_OPENAI_PICTURE, "POST /v1/images/generations", "{\"prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_OPENAI_PICTURE, "POST /v1/images/edits", FORM("prompt", C) },
+	{ ATL_ENTRY_OPENAI_PICTURE, "POST /v1/videos", "{\"prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_OPENAI_PICTURE, "POST /v1/videos", FORM("prompt", C) },
+	{ ATL_ENTRY_A1111, "POST /sdapi/v1/txt2img", "{\"prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_A1111, "POST /sdapi/v1/img2img", "{\"prompt\":\"" C "\",\"init_images\":[\"AAAA\"]}" },
 };
 
 static const char *character, *persona, *conversation, *message;
@@ -82,9 +98,10 @@ static void test_every_row(void **state)
 
 	for (size_t i = 0; i < ATL_COUNT(rows); i++) {
 		uint64_t before = refused(rows[i].entry);
-		struct atl_req *req;
+		static const char *const form[] = { "Content-Type: multipart/form-data; boundary=edge", NULL };
+		bool is_form = strncmp(rows[i].body, BOUNDARY, strlen(BOUNDARY)) == 0;
+		struct atl_req *req = ask_with(site, &owner, is_form ? form : NULL, fill(rows[i].line), rows[i].body);
 
-		req = ask(site, &owner, fill(rows[i].line), rows[i].body);
 		if (req->status == 403 && strstr(req->out.data, "refused_by_policy") && refused(rows[i].entry) == before + 1)
 			continue;
 		print_error("%s %s: %d, counted %d\n%.400s\n", rows[i].line, rows[i].body, req->status,
@@ -93,6 +110,9 @@ static void test_every_row(void **state)
 	}
 	assert_int_equal(wrong, 0);
 	/* nothing of it was stored */
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM jobs"), 0);
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM assets"), 0);
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM prompt_history"), 0);
 	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM messages WHERE content LIKE '%" C "%'"), 0);
 	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM characters WHERE card LIKE '%" C "%'"), 0);
 	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM personas WHERE description LIKE '%" C "%'"), 0);
@@ -140,6 +160,7 @@ static int setup(void **state)
 	persona = text_at(expect(ask(site, &owner, "POST /api/v1/personas", "{\"name\":\"Me\"}"), 201), "id");
 	conversation = make_conversation(site, &owner, character);
 	message = add_message(site, &owner, conversation, "hello");
+	scripted_pictures(site);
 	return 0;
 }
 
