@@ -134,7 +134,7 @@ static enum atl_err collect(struct atl_arena *arena, const struct atl_json *head
 	if (!file->tensors)
 		return atl_fail(info, ATL_ERR_NOMEM, "tensors");
 	for (const struct atl_json *entry = header->child; entry; entry = entry->next) {
-		uint64_t elements;
+		uint64_t elements = 0; /* set whenever read_tensor() succeeds; the compiler cannot see it */
 		enum atl_err err;
 
 		if (atl_str_eq(entry->key, "__metadata__"))
