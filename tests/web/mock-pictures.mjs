@@ -119,6 +119,7 @@ export function pictures({ emit, Problem, options }) {
   function answer(method, parts, body, url, raw, type) {
     const [area, one, verb] = parts, key = `${method} ${area}`;
     if (area === "picture-models") return { items: options.noPictureModel ? [] : MODELS };
+    if (area === "picture-engine") return { state: "healthy", why: null, model: "starter", version: "1", backend: "CPU", memory_bytes: 120e6, restarts: 0, threads: 1 };
     if (area === "loras") return { items: [{ name: "soft-light" }], next: null };
     if (area === "styles") return { items: styles, next: null };
     if (area === "prompts") return one === "enhance" ? { prompt: `${body.prompt}, dramatic light, fine detail`, by: "rules" } : { items: [{ prompt: "An earlier prompt", used_at: now() }, { prompt: "The first prompt", used_at: now() }], next: null };

@@ -16,7 +16,7 @@ const LCP_MS = 300, ROUNDS = 3;
 const noise = () => Math.max(1.5, (loadavg()[0] / cpus().length) * 1.5); // what a busy test machine may add to the bound
 const ASSETS_BYTES = 250000;
 const VIEWS = [["characters", ".character"], ["settings/appearance", ".field"], ["settings/keyboard", ".chip"], ["settings/models", ".card"], ["settings/providers", ".card"],
-  ["settings/personas", "main .stack"], ["settings/keys", ".card"], ["settings/account", ".card"], ["settings/about", "main p"], ["temporary", "#prompt"], ["search?q=evening", ".list .item mark"], ["", ".character"]];
+  ["settings/personas", "main .stack"], ["settings/keys", ".card"], ["settings/account", ".card"], ["settings/about", "main p"], ["temporary", "#prompt"], ["create", ".sample, .job"], ["library", ".library-head"], ["activity", ".chips"], ["search?q=evening", ".list .item mark"], ["", ".character"]];
 let browser, server, cookies, chat;
 
 before(async () => {
@@ -232,7 +232,7 @@ test("largest contentful paint of a cold page, and the weight of all assets", { 
       await page.locator(".message .text").first().waitFor();
       times.push(await page.evaluate(() => new Promise((done) => new PerformanceObserver((list) => done(list.getEntries().at(-1).startTime)).observe({ type: "largest-contentful-paint", buffered: true }))));
       bytes = await page.evaluate(async () => {
-        await Promise.all(["settings", "characters", "temporary"].map((view) => import(new URL(`views/${view}.js`, document.querySelector("script[type=module]").src).href)));
+        await Promise.all(["settings", "characters", "temporary", "create", "edit", "library", "activity"].map((view) => import(new URL(`views/${view}.js`, document.querySelector("script[type=module]").src).href)));
         return performance.getEntriesByType("resource").filter((one) => !one.name.includes("/api/")).reduce((sum, one) => sum + one.encodedBodySize, 0);
       });
     });

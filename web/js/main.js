@@ -130,6 +130,7 @@ async function begin() {
     api.setCsrf(status.csrf_token);
     store.dispatch({ type: "set", values: { status } });
     theme();
+    if (!status.signed_in) store.dispatch({ type: "set", values: { jobs: {}, queue: null, assetChange: null } });
     if (!status.signed_in) return accountGate(root, status, (session, fresh) => signedIn(session, fresh));
     await enter();
   } catch (error) { failed(root, error, begin); }

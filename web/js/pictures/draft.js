@@ -1,16 +1,19 @@
 /** draft.js - what stands in the form of Create, kept for this tab over reloads; other views hand pictures and parameters to it. */
 import * as api from "../api.js";
+import { store } from "../state.js";
 import { emptyDraft, recalled } from "./form.js";
 
 const KEY = "create";
 /** @type {any} */ let draft = null;
 /** @type {Set<(draft: any) => void>} */ const listeners = new Set();
 
-/** @returns {any} */
+const owner = () => store.get().status?.user?.id ?? null;
+
+/** Another person's form is not shown, in the same tab neither. @returns {any} */
 export function get() {
-  if (!draft) {
-    draft = emptyDraft();
-    try { Object.assign(draft, JSON.parse(sessionStorage.getItem(KEY) ?? "{}")); } catch { /* what cannot be read is not kept */ }
+  if (!draft || draft.owner !== owner()) {
+    draft = { ...emptyDraft(), owner: owner() };
+    try { const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "{}"); if (kept.owner === owner()) Object.assign(draft, kept); } catch { /* what cannot be read is not kept */ }
   }
   return draft;
 }
@@ -27,9 +30,6 @@ export function subscribe(listener) {
   listeners.add(listener);
   return () => { listeners.delete(listener); };
 }
-
-/** Forget it (signing out). */
-export function forget() { draft = null; }
 
 /** Put into the form what made a picture. @param {string} id @param {{seed?: boolean, prompt?: boolean, rest?: boolean, original?: boolean}} [what] */
 export async function recallAsset(id, what) {
