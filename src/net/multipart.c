@@ -13,29 +13,57 @@ static enum atl_err broken(struct atl_errinfo *info, const char *what)
 	return atl_fail(info, ATL_ERR_INVALID, "The multipart body %s.", what);
 }
 
-/* A parameter of a header value: name="text" or name=text; in the arena, NULL: not there. */
+/* The quoted text at *p (after the quote), without its backslashes; *p is then after the closing quote. NULL: there is
+ * none, or no memory. */
+static char *quoted(struct atl_arena *arena, const char **p)
+{
+	char *out = atl_arena_alloc(arena, strlen(*p) + 1);
+	size_t at = 0;
+
+	for (; out && **p && **p != '"'; (*p)++) {
+		if (**p == '\\' && ((*p)[1] == '"' || (*p)[1] == '\\'))
+			(*p)++;
+		out[at++] = **p;
+	}
+	if (!out || **p != '"')
+		return NULL;
+	(*p)++;
+	out[at] = '\0';
+	return out;
+}
+
+/* A parameter of a header value: name="text" or name=text; in the arena, NULL: not there, or broken before it. */
 static const char *parameter(struct atl_arena *arena, const char *value, const char *name)
 {
 	size_t length = strlen(name);
+	const char *p = value + strcspn(value, ";");
 
-	for (const char *p = strchr(value, ';'); p; p = strchr(p, ';')) {
-		p++;
-		while (*p == ' ' || *p == '\t')
+	while (*p == ';') {
+		const char *key, *text;
+		size_t key_length, text_length;
+
+		for (p++; *p == ' ' || *p == '\t';)
 			p++;
-		if (strncasecmp(p, name, length) != 0 || p[length] != '=')
+		key = p;
+		key_length = strcspn(p, "=;");
+		p += key_length;
+		if (*p != '=')
 			continue;
-		p += length + 1;
-		if (*p != '"')
-			return atl_arena_strndup(arena, p, strcspn(p, "; \t"));
-		char *out = atl_arena_alloc(arena, strlen(p));
-		size_t at = 0;
-
-		for (p++; out && *p && *p != '"'; p++) {
-			if (*p == '\\' && (p[1] == '"' || p[1] == '\\'))
-				p++;
-			out[at++] = *p;
+		p++;
+		if (*p == '"') {
+			p++;
+			text = quoted(arena, &p);
+			if (!text)
+				return NULL;
+			text_length = strlen(text);
+			p += strcspn(p, ";");
+		} else {
+			text = p;
+			text_length = strcspn(p, "; \t");
+			p += strcspn(p, ";");
 		}
-		return *p == '"' ? out : NULL;
+		if (key_length == length && strncasecmp(key, name, length) == 0)
+			return atl_arena_strndup(arena, text, text_length);
 	}
 	return NULL;
 }
@@ -44,7 +72,8 @@ static enum atl_err find_boundary(struct atl_arena *arena, const char *content_t
 {
 	const char *text;
 
-	if (!content_type || strncasecmp(content_type, "multipart/form-data", 19) != 0)
+	if (!content_type || strncasecmp(content_type, "multipart/form-data", 19) != 0 ||
+	    (content_type[19] && !strchr("; \t", content_type[19])))
 		return atl_fail(info, ATL_ERR_MEDIA_TYPE, "Send multipart/form-data.");
 	text = parameter(arena, content_type, "boundary");
 	if (atl_str_empty(text) || strlen(text) > BOUNDARY_MAX)
@@ -95,9 +124,13 @@ enum atl_err atl_multipart_parse(struct atl_arena *arena, const char *content_ty
 	if (!parts)
 		return atl_fail(info, ATL_ERR_NOMEM, "multipart");
 	size = strlen(boundary);
-	p = memmem(body, length, boundary, size);
-	if (!p || (p != body && (p < body + 2 || memcmp(p - 2, "\r\n", 2) != 0)))
-		return broken(info, "has no part");
+	for (p = body;; p++) { /* what stands before the first line of a boundary is no part */
+		p = memmem(p, (size_t)(end - p), boundary, size);
+		if (!p)
+			return broken(info, "has no part");
+		if (p == body || (p >= body + 2 && memcmp(p - 2, "\r\n", 2) == 0))
+			break;
+	}
 	for (p += size; !(end - p >= 2 && memcmp(p, "--", 2) == 0);) {
 		const char *head, *data, *next;
 
