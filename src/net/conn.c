@@ -304,11 +304,11 @@ static void on_close(void *arg)
 {
 	struct conn *conn = arg;
 
-	conn->sock = NULL;
 	conn->state = CONN_CLOSING;
 	if (conn->ws)
 		ws_gone(conn->ws);
-	drop_call(conn);
+	drop_call(conn); /* may end the request here and now; the socket keeps us until the next line */
+	conn->sock = NULL;
 	maybe_free(conn);
 }
 

@@ -132,7 +132,9 @@ static void on_written(uv_write_t *req, int status)
 	free(write);
 	if (closing(sock))
 		return;
-	if (status < 0)
+	if (status < 0 && sock->ended) /* it had only half closed, or so it seemed */
+		atl_sock_close(sock);
+	else if (status < 0)
 		end(sock, status);
 	else if (uv_stream_get_write_queue_size(&sock->uv.stream) == 0 && !sock->shutting && sock->ops &&
 		 sock->ops->on_drain)
