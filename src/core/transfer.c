@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/local_model.h"
+#include "core/picture_intake.h"
 #include "core/publish.h"
 #include "db/db.h"
 #include "os/file.h"
@@ -310,7 +311,10 @@ static void *run(void *arg)
 	enum atl_err err = atl_download_run(slot->download, app->loops[(size_t)(slot - self->slots) % app->loop_count],
 					    &request, &info);
 	if (!err) {
-		err = atl_local_model_take(app, &slot->arena, slot->row.file, path, &model, &info);
+		if (atl_picture_intake_wants(app, slot->row.file))
+			err = atl_picture_intake_take(app, &slot->arena, slot->row.file, path, &model.size_bytes, &info);
+		else
+			err = atl_local_model_take(app, &slot->arena, slot->row.file, path, &model, &info);
 		if (!err)
 			slot->row.received_bytes = slot->row.size_bytes = model.size_bytes;
 		if (err == ATL_ERR_UNPROCESSABLE)
@@ -430,10 +434,11 @@ static enum atl_err check(struct atl_app *app, struct atl_arena *arena, const st
 		return atl_fail_field(info, err, "url", "%s", atl_str_empty(info->detail) ? atl_err_sentence(err) : info->detail);
 	if (wish->sha256 && (strlen(wish->sha256) != 2 * sizeof digest || !atl_hex_decode(wish->sha256, digest, sizeof digest)))
 		return atl_fail_field(info, ATL_ERR_INVALID, "sha256", "A SHA-256 has 64 hexadecimal digits.");
-	err = atl_local_model_name_check(file, info);
+	bool picture = atl_picture_intake_wants(app, file);
+	err = picture ? atl_picture_intake_check(app, file, info) : atl_local_model_name_check(file, info);
 	if (err)
 		return err;
-	if (atl_local_model_get(app, arena, file, &model, NULL) == ATL_OK)
+	if (!picture && atl_local_model_get(app, arena, file, &model, NULL) == ATL_OK)
 		return atl_fail_field(info, ATL_ERR_CONFLICT, "file", "There is a model file of this name already.");
 	err = atl_transfer_list(app, arena, &items, &count, info);
 	for (size_t i = 0; !err && i < count; i++)

@@ -15,7 +15,7 @@
 #include "base/json.h"
 #include "core/app.h"
 
-#define ATL_TRANSFERS_RUNNING_MAX 2
+#define ATL_TRANSFERS_RUNNING_MAX 6
 #define ATL_TRANSFERS_KEPT_MAX 200
 #define ATL_TRANSFER_EVENTS_PER_S 4
 #define ATL_TRANSFER_URL_MAX 2000

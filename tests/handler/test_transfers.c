@@ -131,6 +131,35 @@ static void test_whole(void **state)
 	free_reply(&r);
 }
 
+/* Files of picture models come in as well; what is no safetensors file does not. */
+static void test_picture_file(void **state)
+{
+	static const char header[] = "{\"a.weight\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}";
+	struct site *site = *state;
+	size_t length = sizeof header - 1;
+	struct scripted server;
+	model_length = 0;
+	add(length, 8);
+	memcpy(model + model_length, header, length);
+	model_length += length;
+	add(0, 4);
+	struct scripted_reply r[] = {
+		reply(fmt("HTTP/1.1 200 OK\r\nContent-Length: %zu", model_length), 0, model_length),
+		reply(fmt("HTTP/1.1 200 OK\r\nContent-Length: %zu", model_length - 9), 9, model_length),
+	};
+	scripted_start(&server, site->loop, r, 2);
+	begin(site, server.port, "picture.safetensors");
+	ears_wait(site, "transfer.progress", "\"state\":\"done\"");
+	assert_true(has_model(site, "picture.safetensors"));
+	const char *id = begin(site, server.port, "broken.safetensors");
+	ears_wait(site, "transfer.progress", "\"state\":\"failed\"");
+	assert_string_equal(text_at(get(site, id), "error.slug"), "unprocessable");
+	assert_false(has_model(site, "broken.safetensors"));
+	scripted_stop(&server);
+	free_reply(&r[0]);
+	free_reply(&r[1]);
+}
+
 /* Cut, then a restart, then the rest. */
 static void test_cut_resume(void **state)
 {
@@ -233,7 +262,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_catalogue), cmocka_unit_test(test_whole), cmocka_unit_test(test_cut_resume),
-		cmocka_unit_test(test_restart_cancel), cmocka_unit_test(test_bad_content), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_restart_cancel), cmocka_unit_test(test_bad_content), cmocka_unit_test(test_refused), cmocka_unit_test(test_picture_file),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
