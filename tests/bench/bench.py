@@ -228,6 +228,38 @@ end
              + (f" ({bad.group(1)} refused)" if bad else ""), "-", "", ">= 2,500/s")]
 
 
+def measure_jobs():
+    """Submitting over HTTP while the queue is paused, then the whole queue of jobs that do nothing."""
+    server = Atelier("--outbound-private", "127.0.0.1", pin=False).setup()
+    fake = server.session.post(server.url + "/api/v1/providers", json={"preset": "fake"}).json()["id"]
+    server.session.post(server.url + "/api/v1/queue/pause")
+    script = pathlib.Path(server.folder, "jobs.lua")
+    script.write_text("""
+wrk.method = "POST"
+wrk.body = [[%s]]
+wrk.headers["content-type"] = "application/json"
+wrk.headers["x-api-key"] = "%s"
+""" % (json.dumps({"prompt": "a boat", "model": f"{fake}/noop"}), server.key))
+    output = subprocess.run(["wrk", "-t1", "-c64", "-d2s", "-s", str(script), server.url + "/api/v1/jobs"],
+                            capture_output=True, text=True, check=True).stdout
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1))
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    queue = server.url + "/api/v1/queue"
+    count = server.session.get(queue).json()["queued"]
+    begun = time.monotonic()
+    server.session.post(queue + "/resume")
+    while True:
+        now = server.session.get(queue).json()
+        if now["queued"] + now["running"] == 0:
+            break
+        time.sleep(0.02)
+    done = count / (time.monotonic() - begun)
+    server.remove()
+    return [("jobs submitted, durable, 64 clients, SQLite", f"{rate:.0f}/s" + (f" ({bad.group(1)} refused)" if bad else ""),
+             "-", "", ">= 2,500/s"),
+            ("jobs that do nothing, from the queue to their end", f"{done:.0f}/s", "-", "", ">= 2,000/s")]
+
+
 def measure_start():
     first = Atelier(pin=False).setup()
     folder = first.folder
@@ -328,7 +360,7 @@ def measure_thumbs():
              f"sharp {peer:.0f}, {quality[1]:.1f} dB", f"{ratio:.2f} x", ">= 1.0")]
 
 
-MEASURES = {"http": measure_http, "idle": measure_idle, "writes": measure_writes, "start": measure_start,
+MEASURES = {"http": measure_http, "idle": measure_idle, "writes": measure_writes, "jobs": measure_jobs, "start": measure_start,
             "chat": measure_chat, "png": measure_png, "thumbs": measure_thumbs, "gateway": measure_gateway}
 HEAD = ("what", "Atelier", "peer, same run", "ratio", "bar")
 
