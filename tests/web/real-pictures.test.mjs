@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { DESKTOP, SHOTS, SMALL_PHONE, axe, launch, sideways, still, watch } from "./browser.mjs";
-import { startReal, unavailable } from "./real-server.mjs";
+import { pictureEngine, startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable;
 const MODELS = ["picture", "slow", "hang", "fail"];
@@ -93,6 +93,26 @@ test("a slow one counts its steps, survives a reload, and Cancel ends it; a fail
   await prompt(page).fill("This one fails");
   await page.keyboard.press("Control+Enter");
   await page.getByText(/The scripted service failed/).waitFor();
+}));
+
+test("the local engine: the picture grows, step by step, and Cancel stops a running one", { skip: skip || (pictureEngine ? false : "the picture engine is not built") }, () => open(async (page) => {
+  await page.goto(`${server.url}/create`);
+  await page.getByRole("button", { name: /Change model/ }).click();
+  await page.getByRole("radio", { name: /Starter/ }).click();
+  await page.getByRole("button", { name: "More", exact: true }).click();
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("12");
+  await prompt(page).fill("A paper boat");
+  await page.evaluate(() => { globalThis.seen = new Set(); new MutationObserver(() => { const src = document.querySelector(".tile .preview")?.getAttribute("src"); if (src) globalThis.seen.add(src); }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["src"] }); });
+  await page.keyboard.press("Control+Enter");
+  await page.getByText(/Step \d+ of 12/).waitFor({ timeout: 60000 });
+  await page.getByRole("link", { name: /Open: A paper boat/ }).waitFor({ timeout: 120000 });
+  assert.ok(await page.evaluate(() => globalThis.seen.size) >= 2, "more than one preview was shown");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("150");
+  await prompt(page).fill("Never finished");
+  await page.keyboard.press("Control+Enter");
+  await page.locator(".job.running", { hasText: "Never finished" }).getByText(/Step \d+ of 150/).waitFor({ timeout: 60000 });
+  await page.locator(".job", { hasText: "Never finished" }).getByRole("button", { name: "Cancel" }).click();
+  await page.locator(".job.cancelled", { hasText: "Never finished" }).waitFor();
 }));
 
 test("what waits can be moved, paused and cancelled", { skip }, () => open(async (page) => {

@@ -12,6 +12,11 @@ import { basename, dirname, join } from "node:path";
 const BIN = [process.env.ATELIER_BIN_RELEASE, process.env.ATELIER_BIN].find((one) => one && existsSync(one));
 const { ATELIER_LLAMA_SERVER: ENGINE, ATELIER_MODEL: MODEL } = process.env;
 
+/** The picture engine beside the server, and the starter beside the model; null where they are not built. */
+const image = process.env.ATELIER_PICTURE_PROGRAM ?? (BIN ? join(dirname(BIN), "../worker/atelier-image") : "");
+const STARTER = MODEL ? ["atelier-starter.safetensors", "atelier-starter-taef1.safetensors"].map((name) => join(dirname(MODEL), name)) : [];
+export const pictureEngine = BIN && existsSync(image) && STARTER.every((one) => existsSync(one)) ? { program: image, files: STARTER } : null;
+
 /** Why the tests on the real server cannot run; false when they can. */
 export const unavailable = !BIN ? "ATELIER_BIN is not set" : !ENGINE || !MODEL ? "ATELIER_LLAMA_SERVER or ATELIER_MODEL is not set" : false;
 
@@ -19,11 +24,13 @@ export const unavailable = !BIN ? "ATELIER_BIN is not set" : !ENGINE || !MODEL ?
 export async function startReal(more = []) {
   const data = mkdtempSync(join(tmpdir(), "atelier-web-"));
   mkdirSync(join(data, "models"), { mode: 0o700 });
-  const model = join(data, "models", basename(MODEL));
-  try { linkSync(MODEL, model); } catch { copyFileSync(MODEL, model); }
+  for (const file of [MODEL, ...(pictureEngine?.files ?? [])]) {
+    const model = join(data, "models", basename(file));
+    try { linkSync(file, model); } catch { copyFileSync(file, model); }
+  }
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ATELIER_")));
   const decode = join(dirname(BIN), "../worker/atelier-decode");
-  const child = spawn(BIN, ["serve", "--data", data, "--port", "0", "--engine-program", ENGINE, ...(existsSync(decode) ? ["--decode-program", decode] : []), ...more], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(BIN, ["serve", "--data", data, "--port", "0", "--engine-program", ENGINE, ...(existsSync(decode) ? ["--decode-program", decode] : []), ...(pictureEngine ? ["--picture-program", pictureEngine.program] : []), ...more], { env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   const ended = new Promise((done) => child.once("exit", done));
   const close = async () => {

@@ -16,7 +16,7 @@ export const TABLE = [
   { action: "edit_last", keys: "ArrowUp", text: "keys.edit_last", scope: "prompt" },
   { action: "swipe_previous", keys: "ArrowLeft", text: "keys.swipe_previous", scope: "prompt" },
   { action: "swipe_next", keys: "ArrowRight", text: "keys.swipe_next", scope: "prompt" },
-  { action: "go_create", keys: "Mod+Shift+P", text: "keys.go_create", scope: "any" },
+  { action: "go_create", keys: "Mod+Shift+G", text: "keys.go_create", scope: "any" },
   { action: "go_library", keys: "Mod+Shift+L", text: "keys.go_library", scope: "any" },
   { action: "generate", keys: "Mod+Enter", text: "keys.generate", scope: "any" },
   { action: "generate_front", keys: "Mod+Shift+Enter", text: "keys.generate_front", scope: "any" },

@@ -112,6 +112,7 @@ export function jobCard(job, on) {
     const key = `${now.state}${now.notes?.length}${errorOf(now)}`;
     if (key === footKey) return;
     footKey = key;
+    const had = foot.contains(document.activeElement);
     replace(foot, now.state === "failed" && h("p", { class: "notice bad grow", role: "alert" }, t("job.failed.text", { why: errorOf(now) })),
       now.notes?.length > 0 && h("ul", { class: "job-notes muted small" }, now.notes.map((/** @type {string} */ note) => h("li", {}, note))),
       h("div", { class: "row" },
@@ -119,6 +120,7 @@ export function jobCard(job, on) {
         (now.state === "failed" || now.state === "cancelled") && h("button", { type: "button", class: "button small", onclick: () => on.retry(job) }, icon("again"), t("job.retry")),
         h("button", { type: "button", class: "button small quiet", onclick: () => on.remix(job) }, t("job.remix")),
         now.prompt && h("button", { type: "button", class: "button small quiet", onclick: () => on.copy(job) }, t("job.copy_prompt"))));
+    if (had) foot.querySelector("button")?.focus(); // the pressed button may be gone
   }
   update(job);
   return Object.assign(element, { update });
