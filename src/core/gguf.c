@@ -234,8 +234,24 @@ static enum atl_err read_keys(struct cursor *c, uint64_t count, struct found *f)
 	return ATL_OK;
 }
 
+struct listener { /* of atl_gguf_names() */
+	void (*tensor)(void *arg, const char *name);
+	void *arg;
+};
+
+static void tell(const struct listener *listener, const struct text *name)
+{
+	char plain[ATL_GGUF_TEXT_SIZE];
+	size_t length = name->length < sizeof plain ? (size_t)name->length : sizeof plain - 1;
+	if (!listener)
+		return;
+	memcpy(plain, name->data, length);
+	plain[length] = '\0';
+	listener->tensor(listener->arg, plain);
+}
+
 /* One tensor's description; *end becomes the largest end of a tensor within the data part. */
-static enum atl_err read_tensor(struct cursor *c, uint64_t *elements_total, uint64_t *end)
+static enum atl_err read_tensor(struct cursor *c, const struct listener *listener, uint64_t *elements_total, uint64_t *end)
 {
 	struct text name;
 	uint64_t dimensions, type, offset, elements = 1;
@@ -246,6 +262,7 @@ static enum atl_err read_tensor(struct cursor *c, uint64_t *elements_total, uint
 		return err;
 	if (dimensions > DIMENSIONS_MAX)
 		return bad(c, "a tensor has too many dimensions");
+	tell(listener, &name);
 	for (uint64_t i = 0; i < dimensions; i++) {
 		uint64_t size;
 		err = read_le(c, 8, &size);
@@ -298,8 +315,8 @@ static enum atl_err read_header(struct cursor *c, uint64_t *ret_tensors, uint64_
 	return ATL_OK;
 }
 
-enum atl_err atl_gguf_parse(const void *data, size_t length, struct atl_gguf *ret, bool *ret_truncated,
-			    struct atl_errinfo *info)
+static enum atl_err parse(const void *data, size_t length, const struct listener *listener, struct atl_gguf *ret,
+			  bool *ret_truncated, struct atl_errinfo *info)
 {
 	struct cursor c = {.data = data, .length = length, .info = info};
 	struct atl_gguf gguf = {0};
@@ -309,11 +326,11 @@ enum atl_err atl_gguf_parse(const void *data, size_t length, struct atl_gguf *re
 	if (!err)
 		err = read_keys(&c, keys, &found);
 	for (uint64_t i = 0; !err && i < gguf.tensor_count; i++)
-		err = read_tensor(&c, &elements, &end);
+		err = read_tensor(&c, listener, &elements, &end);
 	if (!err && (found.alignment < 1 || found.alignment > ALIGNMENT_MAX ||
 		     (found.alignment & (found.alignment - 1)) != 0))
 		err = bad(&c, "its alignment is not a power of two");
-	if (!err && !gguf.architecture[0])
+	if (!err && !gguf.architecture[0] && !listener)
 		err = bad(&c, "it does not name its architecture");
 	if (ret_truncated)
 		*ret_truncated = c.truncated;
@@ -331,8 +348,15 @@ enum atl_err atl_gguf_parse(const void *data, size_t length, struct atl_gguf *re
 	return ATL_OK;
 }
 
+enum atl_err atl_gguf_parse(const void *data, size_t length, struct atl_gguf *ret, bool *ret_truncated,
+			    struct atl_errinfo *info)
+{
+	return parse(data, length, NULL, ret, ret_truncated, info);
+}
+
 /* Headers differ from kilobytes to tens of megabytes: read more only when asked for it. */
-static enum atl_err parse_growing(int fd, uint64_t file_bytes, struct atl_gguf *ret, struct atl_errinfo *info)
+static enum atl_err parse_growing(int fd, uint64_t file_bytes, const struct listener *listener, struct atl_gguf *ret,
+				  struct atl_errinfo *info)
 {
 	struct atl_buf buf;
 	enum atl_err err = ATL_OK;
@@ -354,7 +378,7 @@ static enum atl_err parse_growing(int fd, uint64_t file_bytes, struct atl_gguf *
 			buf.length += (size_t)got;
 		}
 		bool truncated = false;
-		err = atl_gguf_parse(buf.data, buf.length, ret, &truncated, info);
+		err = parse(buf.data, buf.length, listener, ret, &truncated, info);
 		if (!err || !truncated || buf.length < want || want == ATL_GGUF_HEADER_MAX)
 			break;
 		*info = (struct atl_errinfo){0};
@@ -364,7 +388,8 @@ out:
 	return err;
 }
 
-enum atl_err atl_gguf_read(const char *path, struct atl_gguf *ret, struct atl_errinfo *info)
+static enum atl_err read_file(const char *path, const struct listener *listener, struct atl_gguf *ret,
+			      struct atl_errinfo *info)
 {
 	struct atl_errinfo own = {0};
 	struct atl_gguf gguf;
@@ -377,7 +402,7 @@ enum atl_err atl_gguf_read(const char *path, struct atl_gguf *ret, struct atl_er
 		err = atl_file_open(path, O_RDONLY, 0, &fd, info);
 	if (err)
 		return err;
-	err = parse_growing(fd, bytes, &gguf, info);
+	err = parse_growing(fd, bytes, listener, &gguf, info);
 	close(fd);
 	if (err)
 		return err;
@@ -387,6 +412,18 @@ enum atl_err atl_gguf_read(const char *path, struct atl_gguf *ret, struct atl_er
 				(unsigned long long)bytes, (unsigned long long)gguf.file_bytes_min);
 	*ret = gguf;
 	return ATL_OK;
+}
+
+enum atl_err atl_gguf_read(const char *path, struct atl_gguf *ret, struct atl_errinfo *info)
+{
+	return read_file(path, NULL, ret, info);
+}
+
+enum atl_err atl_gguf_names(const char *path, void (*tensor)(void *arg, const char *name), void *arg, struct atl_gguf *ret,
+			    struct atl_errinfo *info)
+{
+	struct listener listener = {tensor, arg};
+	return read_file(path, &listener, ret, info);
 }
 
 enum atl_err atl_gguf_usable(const struct atl_gguf *gguf, struct atl_errinfo *info)

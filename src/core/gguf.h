@@ -18,7 +18,7 @@
 
 struct atl_gguf {
 	uint32_t version;
-	char architecture[ATL_GGUF_TEXT_SIZE]; /* "llama"; never "" */
+	char architecture[ATL_GGUF_TEXT_SIZE]; /* "llama"; never "" but from atl_gguf_names() */
 	char name[ATL_GGUF_TEXT_SIZE];	       /* "" when the file has none */
 	char type[32];			       /* "model", "adapter", "mmproj"; "" when not told */
 	const char *quantization;	       /* "Q4_K_M"; NULL: unknown or not told */
@@ -36,6 +36,10 @@ enum atl_err atl_gguf_parse(const void *data, size_t length, struct atl_gguf *re
 			    struct atl_errinfo *info) ATL_MUST_USE;
 /* As above from a file, which must be complete. Errors also: NOT_FOUND, IO, NOMEM. */
 enum atl_err atl_gguf_read(const char *path, struct atl_gguf *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* As atl_gguf_read(), and tells each tensor's name, perhaps more than once. Picture models need not name their
+ * architecture. `name` is only valid inside the call; longer ones are cut. */
+enum atl_err atl_gguf_names(const char *path, void (*tensor)(void *arg, const char *name), void *arg, struct atl_gguf *ret,
+			    struct atl_errinfo *info) ATL_MUST_USE;
 /* May the chat engine load it? UNPROCESSABLE says why not: an adapter, a vision part, a later part of a split model. */
 enum atl_err atl_gguf_usable(const struct atl_gguf *gguf, struct atl_errinfo *info) ATL_MUST_USE;
 

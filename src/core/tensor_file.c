@@ -12,7 +12,6 @@
 #include "base/str.h"
 #include "os/file.h"
 
-
 static const struct {
 	const char *name;
 	unsigned bits;
@@ -40,11 +39,13 @@ static const struct {
 	{ "cond_stage_model.transformer", "sd1" },
 	{ "text_encoders.llm", "ovis" },
 	{ "double_blocks.0", "flux" },
+	{ "joint_blocks.0", "sd3" },
 	{ "input_blocks.0", "sd1" },
 	{ "RRDB_trunk", "esrgan" },
 	{ "rdb1.conv1", "esrgan" },
 	{ "RDB1.conv1", "esrgan" },
 	{ "decoder.layers.0", "taesd" },
+	{ "model.diffusion_model.", "unknown" }, /* with an autoencoder inside */
 	{ "decoder.conv_in", "vae" },
 };
 
@@ -109,20 +110,29 @@ static int by_place(const void *a, const void *b)
 	return x->end < y->end ? -1 : x->end > y->end;
 }
 
-static bool has(const struct atl_tensor_file *file, const char *part)
+void atl_tensor_traits_note(struct atl_tensor_traits *traits, const char *name)
 {
-	for (size_t i = 0; i < file->count; i++)
-		if (strstr(file->tensors[i].name, part))
-			return true;
-	return false;
+	size_t end = traits->row ? traits->row : ATL_COUNT(FAMILIES) + 1;
+
+	for (size_t row = 1; row < end; row++)
+		if (strstr(name, FAMILIES[row - 1].part)) {
+			traits->row = row;
+			break;
+		}
+	traits->text |= atl_str_starts(name, "cond_stage_model.") || atl_str_starts(name, "conditioner.") ||
+			atl_str_starts(name, "text_encoders.");
+	traits->picture |= atl_str_starts(name, "model.diffusion_model.");
+	traits->autoencoder |= atl_str_starts(name, "first_stage_model.");
 }
 
-static const char *family_of(const struct atl_tensor_file *file)
+const char *atl_tensor_family(const struct atl_tensor_traits *traits)
 {
-	for (size_t i = 0; i < ATL_COUNT(FAMILIES); i++)
-		if (has(file, FAMILIES[i].part))
-			return FAMILIES[i].family;
-	return "unknown";
+	return traits->row ? FAMILIES[traits->row - 1].family : "unknown";
+}
+
+bool atl_tensor_complete(const struct atl_tensor_traits *traits)
+{
+	return traits->text && traits->picture && traits->autoencoder;
 }
 
 static enum atl_err collect(struct atl_arena *arena, const struct atl_json *header, uint64_t data_size,
@@ -157,6 +167,7 @@ enum atl_err atl_tensor_parse(struct atl_arena *arena, const void *data, size_t 
 {
 	const unsigned char *bytes = data;
 	struct atl_tensor_file file = { 0 };
+	struct atl_tensor_traits traits = { 0 };
 	struct atl_json *header;
 	uint64_t header_size = 0;
 	enum atl_err err = check_magic(bytes, length, info);
@@ -172,7 +183,10 @@ enum atl_err atl_tensor_parse(struct atl_arena *arena, const void *data, size_t 
 	err = collect(arena, header, file_size - 8 - header_size, &file, info);
 	if (err)
 		return err;
-	file.family = family_of(&file);
+	for (size_t i = 0; i < file.count; i++)
+		atl_tensor_traits_note(&traits, file.tensors[i].name);
+	file.family = atl_tensor_family(&traits);
+	file.complete = atl_tensor_complete(&traits);
 	*ret = file;
 	return ATL_OK;
 }

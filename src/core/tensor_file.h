@@ -28,8 +28,18 @@ struct atl_tensor_file {
 	struct atl_tensor *tensors; /* by place */
 	size_t count;
 	const char *family; /* "sd1", "sd2", "sdxl", "flux", "ovis", "lora", "controlnet", "esrgan", "taesd", "vae", "unknown" */
+	bool complete;	    /* picture model, its text encoder and its autoencoder in one */
 	int64_t parameters; /* elements of all tensors */
 };
+
+/* What the names of a file's tensors tell; {0} first. For files of other forms with the same names (gguf.h). */
+struct atl_tensor_traits {
+	size_t row; /* of FAMILIES, from 1; 0: none yet */
+	bool text, picture, autoencoder;
+};
+void atl_tensor_traits_note(struct atl_tensor_traits *traits, const char *name);
+const char *atl_tensor_family(const struct atl_tensor_traits *traits);
+bool atl_tensor_complete(const struct atl_tensor_traits *traits);
 
 /* `data` is the file's beginning, at least its header; `file_size` how long it is. Results are in the arena.
  * Errors: UNPROCESSABLE with a sentence, NOMEM. */
