@@ -3,9 +3,12 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "core/asset.h"
 #include "os/pool.h"
@@ -121,6 +124,17 @@ void atl_api_wait_job(struct atl_req *req, const char *job_id, unsigned timeout_
 
 /* ---- pictures ---- */
 
+/* A picture that was sent is kept in the library by now: while its request waits for the job, its bytes in the body need
+ * no memory. Only whole pages of it are given back; what is read there afterwards is zero. */
+static void forget(const void *data, size_t length)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = ((uintptr_t)data + page - 1) & ~(page - 1),
+		  end = ((uintptr_t)data + length) & ~(page - 1);
+
+	if (begin < end && madvise((void *)begin, end - begin, MADV_DONTNEED) != 0)
+		atl_debug("api", "memory of %zu bytes stays", length);
+}
+
 enum atl_err atl_api_take_bytes(struct atl_req *req, const char *field, const void *data, size_t length,
 				const char **ret_id, struct atl_errinfo *info)
 {
@@ -137,6 +151,7 @@ enum atl_err atl_api_take_bytes(struct atl_req *req, const char *field, const vo
 		err = *ret_id ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "picture");
 	}
 	atl_arena_finish(&arena);
+	forget(data, length);
 	return err;
 }
 
@@ -144,14 +159,16 @@ enum atl_err atl_api_take_picture(struct atl_req *req, const char *field, const 
 				  struct atl_errinfo *info)
 {
 	char *base64 = (char *)(uintptr_t)text;
-	size_t length;
+	size_t length, size;
 
 	if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
 		return atl_fail_field(info, ATL_ERR_INVALID, field, "Send the picture itself as base64: addresses are not fetched.");
 	if (strncmp(text, "data:", 5) == 0 && strchr(text, ','))
 		base64 = strchr(base64, ',') + 1;
-	if (!*base64 || !atl_base64_decode_in_place(ATL_BASE64_STANDARD, base64, strlen(base64), &length))
+	size = strlen(base64);
+	if (!size || !atl_base64_decode_in_place(ATL_BASE64_STANDARD, base64, size, &length))
 		return atl_fail_field(info, ATL_ERR_INVALID, field, "is not base64");
+	forget(base64 + length, size - length);
 	return atl_api_take_bytes(req, field, base64, length, ret_id, info);
 }
 

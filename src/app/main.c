@@ -1,4 +1,5 @@
 /* main.c - the program `atelier`: a table of subcommands. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,10 +37,14 @@ static int cmd_help(int argc, char **argv)
 	return 0;
 }
 
+/* Pictures come and go by megabytes: pieces of this size are given back to the system when they are freed. */
+#define LARGE_PIECE (1 << 20)
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "help";
 
+	mallopt(M_MMAP_THRESHOLD, LARGE_PIECE);
 	if (atl_crypto_init() != ATL_OK) {
 		fprintf(stderr, "atelier: the system's random source is missing\n");
 		return 1;

@@ -13,6 +13,7 @@ struct atl_arena_block {
 	struct atl_arena_block *next;
 	size_t size;
 	size_t used;
+	void *owned; /* memory of others that is freed with the block; NULL */
 	_Alignas(16) unsigned char data[];
 };
 
@@ -28,6 +29,7 @@ void atl_arena_finish(struct atl_arena *arena)
 	while (arena->head) {
 		struct atl_arena_block *next = arena->head->next;
 
+		free(arena->head->owned);
 		free(arena->head);
 		arena->head = next;
 	}
@@ -63,6 +65,7 @@ static struct atl_arena_block *block_add(struct atl_arena *arena, size_t need)
 		return NULL;
 	block->size = size;
 	block->used = 0;
+	block->owned = NULL;
 	/* A large piece gets a block of its own behind the head, whose free room stays in use. */
 	if (head && need > BLOCK_LARGEST / 4) {
 		block->next = head->next;
@@ -94,6 +97,26 @@ void *atl_arena_alloc(struct atl_arena *arena, size_t size)
 	block->used += need;
 	arena->used_bytes += need;
 	memset(data, 0, need);
+	return data;
+}
+
+void *atl_arena_own(struct atl_arena *arena, void *data, size_t size)
+{
+	struct atl_arena_block *block;
+
+	if (size > arena->max_bytes - arena->used_bytes || (!arena->head && !block_add(arena, ALIGN))) {
+		free(data);
+		return NULL;
+	}
+	block = calloc(1, sizeof(*block));
+	if (!block) {
+		free(data);
+		return NULL;
+	}
+	block->owned = data;
+	block->next = arena->head->next;
+	arena->head->next = block;
+	arena->used_bytes += size;
 	return data;
 }
 

@@ -23,6 +23,9 @@ void atl_arena_init(struct atl_arena *arena, size_t max_bytes); /* 0: ATL_ARENA_
 void atl_arena_finish(struct atl_arena *arena);
 void atl_arena_reset(struct atl_arena *arena); /* as finish and init, but keeps a block of ordinary size */
 
+/* Memory of malloc() that is freed with the arena and counts as `size` bytes of it. Taken in any case; NULL: it does not
+ * fit, and is gone. */
+void *atl_arena_own(struct atl_arena *arena, void *data, size_t size);
 void *atl_arena_alloc(struct atl_arena *arena, size_t size); /* zeroed, aligned to 16; NULL when full */
 void *atl_arena_array(struct atl_arena *arena, size_t size, size_t count); /* as alloc; NULL too when size * count overflows */
 char *atl_arena_strdup(struct atl_arena *arena, const char *text); /* NULL in, NULL out */

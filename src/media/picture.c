@@ -19,6 +19,7 @@ const char *atl_picture_form_type(enum atl_picture_form form)
 	return form == ATL_PICTURE_AS_PNG ? "image/png" : "image/webp";
 }
 
+#define OWN_MIN ((size_t)256 << 10)
 /* One request and everything its answer must fit. */
 struct request {
 	struct atl_arena *arena;
@@ -63,7 +64,22 @@ static enum atl_err keep_text(struct request *r, const void *data, size_t length
 	return ATL_OK;
 }
 
-static enum atl_err keep_out(struct request *r, const struct atl_buf *payload, struct atl_errinfo *info)
+/* What came, after its head. A large picture stays where it was received: it is never twice in memory. */
+static void *keep_payload(struct request *r, struct atl_buf *payload)
+{
+	size_t length = payload->length - ATL_DECODE_ITEM_SIZE;
+	char *data;
+	if (length >= OWN_MIN) {
+		data = atl_arena_own(r->arena, atl_buf_take(payload), length);
+		return data ? data + ATL_DECODE_ITEM_SIZE : NULL;
+	}
+	data = atl_arena_alloc(r->arena, length ? length : 1);
+	if (data)
+		memcpy(data, payload->data + ATL_DECODE_ITEM_SIZE, length);
+	return data;
+}
+
+static enum atl_err keep_out(struct request *r, struct atl_buf *payload, struct atl_errinfo *info)
 {
 	struct atl_decode_item item;
 	enum atl_err err =
@@ -82,10 +98,9 @@ static enum atl_err keep_out(struct request *r, const struct atl_buf *payload, s
 	    (item.form != ATL_DECODE_WEBP && item.form != ATL_DECODE_PNG) ||
 	    item.asked_width != (kept ? 0 : r->ask.widths[at - (r->ask.keep ? 1 : 0)]))
 		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "the decoder sent other pictures than asked");
-	void *data = atl_arena_alloc(r->arena, length ? length : 1);
+	void *data = keep_payload(r, payload);
 	if (!data)
 		return atl_fail(info, ATL_ERR_NOMEM, "picture of %zu bytes", length);
-	memcpy(data, from, length);
 	r->picture.outs[r->picture.out_count++] = (struct atl_picture_out){.asked_width = item.asked_width,
 									    .width = item.width,
 									    .height = item.height,

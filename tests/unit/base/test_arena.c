@@ -107,11 +107,30 @@ static void test_text(void **state)
 	atl_arena_finish(&arena);
 }
 
+static void test_owned(void **state)
+{
+	struct atl_arena arena;
+	char *first = malloc(100), *second = malloc(100);
+
+	(void)state;
+	atl_arena_init(&arena, 1000);
+	assert_ptr_equal(atl_arena_own(&arena, first, 600), first); /* also in an empty one */
+	assert_int_equal(arena.used_bytes, 600);
+	assert_non_null(atl_arena_strdup(&arena, "x"));
+	assert_null(atl_arena_own(&arena, second, 600)); /* does not fit: freed at once */
+	assert_null(atl_arena_alloc(&arena, 400));
+	atl_arena_reset(&arena);
+	assert_int_equal(arena.used_bytes, 0);
+	assert_non_null(atl_arena_own(&arena, malloc(1), 1));
+	atl_arena_finish(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_alloc), cmocka_unit_test(test_zeroed_again_after_reset),
 					    cmocka_unit_test(test_limit), cmocka_unit_test(test_large_keeps_head),
-					    cmocka_unit_test(test_text) };
+					    cmocka_unit_test(test_text),
+					    cmocka_unit_test(test_owned) };
 
 	return cmocka_run_group_tests_name("base/arena", tests, NULL, NULL);
 }

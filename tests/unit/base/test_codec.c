@@ -144,11 +144,37 @@ static void test_percent(void **state)
 	atl_arena_finish(&arena);
 }
 
+static void test_base64_in_place(void **state)
+{
+	static const struct {
+		const char *text, *data;
+	} rows[] = { { "", "" }, { "Zg==", "f" }, { "Zm8=", "fo" }, { "Zm9v", "foo" }, { "Zm9vYmFy", "foobar" } };
+	static const char *const refused[] = { "Z", "Zg", "Zg=", "Zh==", "Zm9vY", "Zm9!", "====", "Z===" };
+	size_t length;
+
+	(void)state;
+	for (size_t i = 0; i < ATL_COUNT(rows); i++) {
+		char text[16];
+
+		strcpy(text, rows[i].text);
+		assert_true(atl_base64_decode_in_place(ATL_BASE64_STANDARD, text, strlen(text), &length));
+		assert_int_equal(length, strlen(rows[i].data));
+		assert_memory_equal(text, rows[i].data, length);
+	}
+	for (size_t i = 0; i < ATL_COUNT(refused); i++) {
+		char text[16];
+
+		strcpy(text, refused[i]);
+		assert_false(atl_base64_decode_in_place(ATL_BASE64_STANDARD, text, strlen(text), &length));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_hex), cmocka_unit_test(test_base64_vectors),
 					    cmocka_unit_test(test_base64_refused),
-					    cmocka_unit_test(test_base64_round_trip), cmocka_unit_test(test_percent) };
+					    cmocka_unit_test(test_base64_round_trip), cmocka_unit_test(test_percent),
+					    cmocka_unit_test(test_base64_in_place) };
 
 	return cmocka_run_group_tests_name("base/codec", tests, NULL, NULL);
 }

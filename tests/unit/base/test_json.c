@@ -426,11 +426,34 @@ static void test_writer_numbers(void **state)
 
 #define ONE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
+/* The same tree as from a copy; its strings lie in the text. */
+static void test_in_place(void **state)
+{
+	static const char text[] = "{\"a\":\"x\\ty\\u00e9\",\"b\":[1,\"z\"]}", broken[] = "{\"a\":tru}";
+	struct atl_errinfo info = { 0 };
+	struct atl_arena own;
+	struct atl_json *tree;
+	char copy[64];
+
+	(void)state;
+	atl_arena_init(&own, 0);
+	memcpy(copy, text, sizeof(text));
+	assert_int_equal(atl_json_parse_in_place(&own, copy, sizeof(text) - 1, &tree, &info), ATL_OK);
+	assert_string_equal(atl_json_str(tree, "a", ""), "x\ty\xc3\xa9");
+	assert_true(atl_json_str(tree, "a", "") > copy && atl_json_str(tree, "a", "") < copy + sizeof(copy));
+	assert_string_equal(atl_json_path(tree, "b.1")->string, "z");
+	memcpy(copy, broken, sizeof(broken));
+	assert_int_equal(atl_json_parse_in_place(&own, copy, sizeof(broken) - 1, &tree, &info), ATL_ERR_JSON);
+	assert_string_equal(info.detail, "Byte 6: a value is missing.");
+	atl_arena_finish(&own);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { ONE(test_accepted), ONE(test_refused), ONE(test_nul),  ONE(test_truncated),
 					    ONE(test_depth),	ONE(test_arena_full), ONE(test_numbers), ONE(test_readers),
-					    ONE(test_writer),	ONE(test_writer_depth), ONE(test_writer_numbers) };
+					    ONE(test_writer),	ONE(test_writer_depth), ONE(test_writer_numbers),
+					    ONE(test_in_place) };
 
 	return cmocka_run_group_tests_name("base/json", tests, NULL, NULL);
 }
