@@ -108,6 +108,22 @@ test("the form is what the model takes", () => open({}, async (page, mock) => {
   assert.deepEqual([mock.pictures.jobs[0].model, mock.pictures.jobs[0].request.style, mock.pictures.jobs[0].request.steps], ["prv_1/gpt-image-1", "anime", undefined]);
 }));
 
+test("a style of one's own: made, chosen, sent", () => open({}, async (page, mock) => {
+  await prompt(page).fill("ink drawing");
+  await page.getByRole("button", { name: "Styles: more" }).click();
+  await page.getByRole("menuitem", { name: "New style" }).click();
+  await page.keyboard.type("Ink");
+  await axe(page, "create, style");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Ink" }).click();
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 1);
+  assert.match(mock.pictures.jobs[0].request.style, /^sty_/);
+  await page.getByRole("button", { name: "Styles: more" }).click();
+  await page.getByRole("menuitem", { name: "Edit this style" }).click();
+  assert.equal(await page.getByRole("dialog").getByLabel("Prompt").inputValue(), "{prompt}, ink drawing");
+}));
+
 test("prompt keys: history and weights", () => open({}, async (page) => {
   await prompt(page).fill("a red cat");
   await page.waitForFunction(() => true);

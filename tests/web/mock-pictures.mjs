@@ -121,6 +121,8 @@ export function pictures({ emit, Problem, options }) {
     if (area === "picture-models") return { items: options.noPictureModel ? [] : MODELS };
     if (area === "picture-engine") return { state: "healthy", why: null, model: "starter", version: "1", backend: "CPU", memory_bytes: 120e6, restarts: 0, threads: 1 };
     if (area === "loras") return { items: [{ name: "soft-light" }], next: null };
+    if (area === "styles" && method === "POST" && !one) { const made = { id: id("sty"), model: null, params: {}, builtin: false, version: 1, ...body }; styles.push(made); return made; }
+    if (area === "styles" && method === "PATCH") return Object.assign(find(styles, one), body);
     if (area === "styles") return { items: styles, next: null };
     if (area === "prompts") return one === "enhance" ? { prompt: `${body.prompt}, dramatic light, fine detail`, by: "rules" } : { items: [{ prompt: "An earlier prompt", used_at: now() }, { prompt: "The first prompt", used_at: now() }], next: null };
     if (area === "queue") { if (one === "pause" || one === "resume") { queue.paused = one === "pause"; places(); } return { ...queue }; }

@@ -11,6 +11,7 @@ import { SEED_MAX, aspects, askOf, controls, nearestAspect, param, ratio, taskOf
 import * as draft from "../pictures/draft.js";
 import { fileOf } from "../pictures/actions.js";
 import { attempt, toast } from "./ui.js";
+import { stylesMenu } from "./styles.js";
 import { modelPicker } from "./model-picker.js";
 import { price } from "./job-card.js";
 
@@ -65,8 +66,8 @@ export function createPanel(generate) {
   const drawFold = () => replace(fold, icon(more ? "up" : "fold"), t(more ? "create.less" : "create.more"));
   function drawStyles() {
     const { style } = draft.get();
-    replace(styles, store.get().styles.map((one) => h("button", { type: "button", class: "chip", "aria-pressed": String(style === one.id), title: one.prompt, onclick: (/** @type {any} */ event) => { const on = draft.get().style === one.id; set({ style: on ? null : one.id }); for (const chip of styles.children) chip.setAttribute("aria-pressed", String(!on && chip === event.currentTarget)); } }, one.name)));
-    styles.hidden = store.get().styles.length === 0;
+    replace(styles, store.get().styles.map((one) => h("button", { type: "button", class: "chip", "aria-pressed": String(style === one.id), title: one.prompt, onclick: (/** @type {any} */ event) => { const on = draft.get().style === one.id; set({ style: on ? null : one.id }); for (const chip of styles.querySelectorAll("[aria-pressed]")) chip.setAttribute("aria-pressed", String(!on && chip === event.currentTarget)); } }, one.name)),
+      h("button", { type: "button", class: "chip", "aria-label": t("styles.menu"), title: t("styles.menu"), onclick: (/** @type {any} */ event) => stylesMenu(event.currentTarget, store.get().styles.find((one) => one.id === draft.get().style) ?? null, draft.get()) }, icon("more")));
   }
 
   function drawShapes(/** @type {any} */ model) {
