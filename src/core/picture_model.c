@@ -1,7 +1,7 @@
 /* picture_model.c - see picture_model.h.
  *
  * The built-in entries are parsed once and never change; what providers list and the operator's own entries are read
- * for each call.
+ * for each call, from memory. A name with a service's id before it is looked for at that service alone.
  */
 #include "core/picture_model.h"
 
@@ -15,9 +15,12 @@
 #include "base/str.h"
 #include "core/picture_engine.h"
 #include "core/picture_entry.h"
+#include "core/picture_file.h"
+#include "core/picture_texts.h"
 #include "core/provider.h"
 #include "core/setting.h"
 #include "db/db.h"
+#include "os/file.h"
 
 #define MODULE "picture models"
 #define LOCAL "local"
@@ -29,6 +32,8 @@ struct atl_picture_models {
 	struct atl_app *app;
 	struct atl_arena arena; /* set at create; read-only afterwards */
 	struct atl_picture_entries builtin;
+	struct atl_picture_files *files; /* its own lock */
+	struct atl_picture_texts *own;	 /* its own lock */
 };
 
 enum atl_err atl_picture_models_create(struct atl_app *app, struct atl_picture_models **ret, struct atl_errinfo *info)
@@ -40,7 +45,11 @@ enum atl_err atl_picture_models_create(struct atl_app *app, struct atl_picture_m
 		return atl_fail(info, ATL_ERR_NOMEM, "model registry");
 	self->app = app;
 	atl_arena_init(&self->arena, 0);
-	err = atl_picture_entries_load(&self->arena, atl_picture_registry_texts, &self->builtin, info);
+	err = atl_picture_files_create(&self->files, info);
+	if (!err)
+		err = atl_picture_texts_create(app->db, &self->own, info);
+	if (!err)
+		err = atl_picture_entries_load(&self->arena, atl_picture_registry_texts, &self->builtin, info);
 	if (err) {
 		atl_picture_models_destroy(self);
 		return err;
@@ -54,7 +63,14 @@ void atl_picture_models_destroy(struct atl_picture_models *models)
 	if (!models)
 		return;
 	atl_arena_finish(&models->arena);
+	atl_picture_files_destroy(models->files);
+	atl_picture_texts_destroy(models->own);
 	free(models);
+}
+
+void atl_picture_models_changed(struct atl_picture_models *models)
+{
+	atl_picture_texts_forget(models->own);
 }
 
 /* ---- the list ---- */
@@ -62,8 +78,10 @@ void atl_picture_models_destroy(struct atl_picture_models *models)
 struct list {
 	struct atl_app *app;
 	struct atl_arena *arena;
+	const char *only; /* this id alone; NULL: all */
 	struct atl_picture_model *items;
-	size_t count;
+	size_t count, capacity;
+	bool full; /* out of memory */
 	struct atl_picture_entries own; /* the operator's */
 };
 
@@ -77,38 +95,51 @@ static bool is_known(const struct list *list, const char *id)
 
 static void add(struct list *list, const struct atl_picture_model *model)
 {
-	if (list->count < ATL_PICTURE_MODELS_MAX && model->id && !is_known(list, model->id))
-		list->items[list->count++] = *model;
+	if (list->count == ATL_PICTURE_MODELS_MAX || !model->id || is_known(list, model->id))
+		return;
+	if (list->count == list->capacity) {
+		size_t capacity = list->capacity ? list->capacity * 4 : list->only ? 1 : 64;
+		struct atl_picture_model *more = ATL_ARENA_ARRAY(list->arena, struct atl_picture_model, capacity);
+
+		list->full = list->full || !more;
+		if (!more)
+			return;
+		if (list->count)
+			memcpy(more, list->items, list->count * sizeof(*more));
+		list->items = more;
+		list->capacity = capacity;
+	}
+	list->items[list->count++] = *model;
 }
 
-/* Which of its files are not in the models folder? */
-static const char *missing_file(struct list *list, const struct atl_picture_model *model)
+/* NULL, or which of its files is missing or no good, in words. */
+static const char *misfit(struct list *list, const struct atl_picture_model *model)
 {
 	char path[PATH_SIZE];
+	const char *why = NULL;
 
-	for (const struct atl_json *f = model->files ? model->files->child : NULL; f; f = f->next) {
+	for (const struct atl_json *f = model->files ? model->files->child : NULL; f && !why; f = f->next) {
 		const char *file = atl_json_str(f, "file", "");
 
 		snprintf(path, sizeof(path), "%s/%s", list->app->models_dir, file);
 		if (access(path, R_OK) != 0)
-			return file;
+			why = atl_arena_printf(list->arena, "%s is not in the models folder. Download it in Settings, Models.", file);
+		else
+			why = atl_picture_file_misfit(list->app->picture_models->files, list->arena, path, f->key);
 	}
-	return NULL;
+	return why;
 }
 
 static void add_local(struct list *list, const struct atl_picture_model *entry)
 {
 	struct atl_picture_model model = *entry;
-	const char *missing = missing_file(list, entry);
 
 	model.provider_id = LOCAL;
 	model.provider_name = LOCAL_NAME;
-	model.ready = !missing && list->app->picture_engine;
-	if (missing)
-		model.why = atl_arena_printf(list->arena, "%s is not in the models folder. Download it in Settings, Models.",
-					     missing);
-	else if (!list->app->picture_engine)
+	model.why = misfit(list, entry);
+	if (!model.why && !list->app->picture_engine)
 		model.why = "The local picture engine is not installed. Run script/setup.";
+	model.ready = !model.why;
 	add(list, &model);
 }
 
@@ -117,6 +148,8 @@ static void add_remote(struct list *list, const struct atl_picture_model *entry,
 {
 	struct atl_picture_model model = *entry;
 
+	if (list->only && !atl_str_eq(list->only + strlen(p->id) + 1, remote_id))
+		return;
 	model.id = atl_arena_printf(list->arena, "%s/%s", p->id, remote_id);
 	model.remote_id = remote_id;
 	model.name = name;
@@ -153,6 +186,80 @@ static const struct atl_picture_model *entry_for(const struct list *list, const 
 	return NULL;
 }
 
+/* ---- files that a person put there ---- */
+
+static bool is_named(const struct list *list, const char *file)
+{
+	for (size_t i = 0; i < list->count; i++)
+		for (const struct atl_json *f = list->items[i].files ? list->items[i].files->child : NULL; f; f = f->next)
+			if (atl_str_eq(atl_json_str(f, "file", NULL), file))
+				return true;
+	return false;
+}
+
+/* Which local entry describes it? NULL: it is no picture model by itself. */
+static const char *template_of(struct list *list, const char *file)
+{
+	struct atl_picture_file found;
+	char path[PATH_SIZE];
+
+	if (atl_picture_file_is_pickle(file))
+		return "*sd1"; /* shown, with the reason why it is not used */
+	if (!atl_str_ends(file, ".safetensors") && !atl_str_ends(file, ".gguf"))
+		return NULL;
+	snprintf(path, sizeof(path), "%s/%s", list->app->models_dir, file);
+	if (!atl_picture_file_look(list->app->picture_models->files, path, &found) || !found.family || !found.complete)
+		return NULL;
+	return atl_arena_printf(list->arena, "*%s", found.family);
+}
+
+static const struct atl_json *files_of(struct list *list, const char *file)
+{
+	struct atl_json *tree = NULL;
+	struct atl_buf buf;
+	struct atl_jw w;
+
+	atl_buf_init(&buf, 8192);
+	atl_jw_init(&w, &buf);
+	atl_jw_object(&w, NULL);
+	atl_jw_object(&w, "model");
+	atl_jw_str(&w, "file", file);
+	atl_jw_end_object(&w);
+	atl_jw_end_object(&w);
+	if (atl_buf_err(&buf, NULL) != ATL_OK || atl_json_parse(list->arena, buf.data, buf.length, &tree, NULL) != ATL_OK)
+		tree = NULL;
+	atl_buf_finish(&buf);
+	return tree;
+}
+
+static void add_file(struct list *list, const char *file)
+{
+	const char *remote_id = template_of(list, file), *dot = strrchr(file, '.');
+	const struct atl_picture_model *entry = remote_id ? entry_for(list, LOCAL, remote_id) : NULL;
+	struct atl_picture_model model;
+
+	if (!entry)
+		return;
+	model = *entry;
+	model.name = model.remote_id = atl_arena_strndup(list->arena, file, (size_t)(dot - file));
+	model.id = atl_arena_printf(list->arena, LOCAL_PREFIX "%s", model.name);
+	model.files = files_of(list, file);
+	if (model.files)
+		add_local(list, &model);
+}
+
+static void add_files(struct list *list)
+{
+	const char **names;
+	size_t count;
+
+	if (atl_dir_list(list->arena, list->app->models_dir, &names, &count, NULL) != ATL_OK)
+		return; /* no folder, no files */
+	for (size_t i = 0; i < count; i++)
+		if (names[i][0] != '.' && atl_utf8_valid(names[i], strlen(names[i])) && !is_named(list, names[i]))
+			add_file(list, names[i]);
+}
+
 static void add_provider(struct list *list, const struct atl_provider *p, const char *kind)
 {
 	const struct atl_picture_entries *sets[] = { &list->own, &list->app->picture_models->builtin };
@@ -173,30 +280,39 @@ static void add_provider(struct list *list, const struct atl_provider *p, const 
 		}
 }
 
-static enum atl_err own_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+/* The operator's entries. */
+static enum atl_err read_own(struct list *list, struct atl_errinfo *info)
 {
-	struct list *list = arg;
-	struct atl_rows *rows;
-	enum atl_err err = atl_query(conn, &rows, info, "SELECT id, entry FROM picture_models ORDER BY id LIMIT ?", "i",
-				     (int64_t)ATL_PICTURE_MODELS_MAX);
+	struct atl_picture_text *texts;
+	size_t count;
+	enum atl_err err = atl_picture_texts_get(list->app->picture_models->own, list->arena, &texts, &count, info);
 
-	list->own.count = 0;
-	while (!err && atl_rows_next(rows, &err, info)) {
-		const char *id = atl_col_text(rows, 0, list->arena), *text = atl_col_text(rows, 1, list->arena);
-		struct atl_json *tree;
+	if (err || !count)
+		return err;
+	list->own.models = ATL_ARENA_ARRAY(list->arena, struct atl_picture_model, count);
+	if (!list->own.models)
+		return atl_fail(info, ATL_ERR_NOMEM, "model registry");
+	for (size_t i = 0; i < count; i++) {
 		struct atl_errinfo why = { 0 };
-		struct atl_picture_model *model = &list->own.models[list->own.count];
+		struct atl_json *tree;
 
-		if (!id || !text)
-			continue;
-		if (atl_json_parse(list->arena, text, strlen(text), &tree, &why) != ATL_OK ||
-		    atl_picture_entry_read(list->arena, &list->app->picture_models->builtin, tree, model, &why) != ATL_OK) {
-			atl_warn(MODULE, "the entry %s cannot be read: %s", id, why.detail);
-			continue;
-		}
-		list->own.count++;
+		if (atl_json_parse(list->arena, texts[i].text, strlen(texts[i].text), &tree, &why) != ATL_OK ||
+		    atl_picture_entry_read(list->arena, &list->app->picture_models->builtin, tree,
+					   &list->own.models[list->own.count], &why) != ATL_OK)
+			atl_warn(MODULE, "the entry %s cannot be read: %s", texts[i].id, why.detail);
+		else
+			list->own.count++;
 	}
-	return err;
+	return ATL_OK;
+}
+
+/* What a service makes, if it is on and makes pictures. */
+static void add_service(struct list *list, const struct atl_provider *p)
+{
+	const struct atl_chat_preset *preset = atl_chat_preset_find(p->preset);
+
+	if (p->enabled && preset && preset->picture_kind && atl_image_ops_find(preset->picture_kind))
+		add_provider(list, p, preset->picture_kind);
 }
 
 enum atl_err atl_picture_model_list(struct atl_app *app, struct atl_arena *arena, struct atl_picture_model **ret,
@@ -208,25 +324,20 @@ enum atl_err atl_picture_model_list(struct atl_app *app, struct atl_arena *arena
 	size_t provider_count = 0;
 	enum atl_err err;
 
-	list.items = ATL_ARENA_ARRAY(arena, struct atl_picture_model, ATL_PICTURE_MODELS_MAX);
-	list.own.models = ATL_ARENA_ARRAY(arena, struct atl_picture_model, ATL_PICTURE_MODELS_MAX);
-	if (!list.items || !list.own.models)
-		return atl_fail(info, ATL_ERR_NOMEM, "model registry");
-	err = atl_db_read(app->db, own_fn, &list, info);
+	err = read_own(&list, info);
 	if (!err && app->providers)
 		err = atl_provider_list(app, arena, &providers, &provider_count, info);
 	if (err)
 		return err;
 	for (size_t s = 0; s < ATL_COUNT(sets); s++)
 		for (size_t i = 0; i < sets[s]->count; i++)
-			if (atl_str_eq(sets[s]->models[i].provider_kind, LOCAL))
+			if (atl_str_eq(sets[s]->models[i].provider_kind, LOCAL) && sets[s]->models[i].remote_id[0] != '*')
 				add_local(&list, &sets[s]->models[i]);
-	for (size_t i = 0; i < provider_count; i++) {
-		const struct atl_chat_preset *preset = atl_chat_preset_find(providers[i].preset);
-
-		if (providers[i].enabled && preset && preset->picture_kind && atl_image_ops_find(preset->picture_kind))
-			add_provider(&list, &providers[i], preset->picture_kind);
-	}
+	add_files(&list);
+	for (size_t i = 0; i < provider_count; i++)
+		add_service(&list, &providers[i]);
+	if (list.full)
+		return atl_fail(info, ATL_ERR_NOMEM, "model registry");
 	*ret = list.items;
 	*ret_count = list.count;
 	return ATL_OK;
@@ -245,14 +356,36 @@ static const struct atl_picture_model *choose(const struct atl_picture_model *it
 	return NULL;
 }
 
+/* "service/name": without a look at all the others. False: look at all. */
+static bool find_at_service(struct atl_app *app, struct atl_arena *arena, const char *id, struct atl_picture_model *ret)
+{
+	struct list list = { .app = app, .arena = arena, .only = id };
+	const char *slash = id ? strchr(id, '/') : NULL;
+	struct atl_provider provider;
+	const char *name;
+
+	if (!slash || !app->providers || atl_str_starts(id, LOCAL_PREFIX))
+		return false;
+	name = atl_arena_strndup(arena, id, (size_t)(slash - id));
+	if (!name || atl_provider_get(app, arena, name, &provider, NULL) != ATL_OK || read_own(&list, NULL) != ATL_OK)
+		return false;
+	add_service(&list, &provider);
+	if (list.count)
+		*ret = list.items[0];
+	return list.count > 0;
+}
+
 enum atl_err atl_picture_model_find(struct atl_app *app, struct atl_arena *arena, const char *id,
 				    struct atl_picture_model *ret, struct atl_errinfo *info)
 {
 	struct atl_picture_model *items;
 	const struct atl_picture_model *found = NULL;
 	size_t count;
-	enum atl_err err = atl_picture_model_list(app, arena, &items, &count, info);
+	enum atl_err err;
 
+	if (find_at_service(app, arena, id, ret))
+		return ATL_OK;
+	err = atl_picture_model_list(app, arena, &items, &count, info);
 	if (err)
 		return err;
 	if (!atl_str_empty(id)) {
@@ -362,4 +495,18 @@ enum atl_err atl_picture_lora_list(struct atl_app *app, struct atl_arena *arena,
 	qsort(items, count, sizeof(*items), by_name);
 	*ret = (struct atl_strs){ items, count };
 	return ATL_OK;
+}
+
+const char *atl_picture_lora_misfit(struct atl_app *app, struct atl_arena *arena, const char *name)
+{
+	static const char *const OTHERS[] = { ".ckpt", ".pt", ".pth", ".bin" };
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s/loras/%s" LORA_END, app->models_dir, name);
+	for (size_t i = 0; i < ATL_COUNT(OTHERS) && access(path, R_OK) != 0; i++)
+		snprintf(path, sizeof(path), "%s/loras/%s%s", app->models_dir, name, OTHERS[i]);
+	if (access(path, R_OK) != 0)
+		return atl_arena_printf(arena, "There is no LoRA %s. Put %s" LORA_END " into the folder loras of the models folder.",
+					name, name);
+	return atl_picture_file_misfit(app->picture_models->files, arena, path, "lora");
 }

@@ -1,7 +1,8 @@
 /* picture_model.h - the model registry: one table of picture and video models over all services.
  *
  * Entries are data: share/models/pictures/<name>.json (built in), the operator's own (table picture_models), and what
- * services list about themselves, described by the best matching `template` entry of their kind. The form, validation,
+ * services list about themselves, described by the best matching `template` entry of their kind. A complete checkpoint in
+ * the models folder that no entry names is a model by itself, described by the local entry "*<family>". The form, validation,
  * OpenAPI and estimates are made from it. Ids: "local/<name>", "<provider id>/<remote id>".
  *
  * Life cycle: atl_picture_models_create() .. atl_picture_models_destroy(). Threads: blocking (SQL): pool threads.
@@ -52,6 +53,8 @@ struct atl_picture_models;
 enum atl_err atl_picture_models_create(struct atl_app *app, struct atl_picture_models **ret,
 				       struct atl_errinfo *info) ATL_MUST_USE;
 void atl_picture_models_destroy(struct atl_picture_models *models);
+/* The operator's entries were changed, and the change is committed. */
+void atl_picture_models_changed(struct atl_picture_models *models);
 
 enum atl_err atl_picture_model_list(struct atl_app *app, struct atl_arena *arena, struct atl_picture_model **ret,
 				    size_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;
@@ -69,6 +72,8 @@ const char *atl_picture_model_remote(struct atl_app *app, struct atl_arena *aren
 /* LoRA files in the folder loras of the models folder, without ending, sorted. */
 enum atl_err atl_picture_lora_list(struct atl_app *app, struct atl_arena *arena, struct atl_strs *ret,
 				   struct atl_errinfo *info) ATL_MUST_USE;
+/* NULL: the LoRA is there and is one. Otherwise a sentence, in the arena. */
+const char *atl_picture_lora_misfit(struct atl_app *app, struct atl_arena *arena, const char *name);
 /* micro-USD for a request; 0: free or unknown. */
 int64_t atl_picture_model_price(const struct atl_picture_model *model, int64_t width, int64_t height, int64_t count,
 				int64_t seconds);

@@ -318,16 +318,13 @@ static enum atl_err expand_prompts(struct prepare *p)
 
 static enum atl_err check_local_loras(struct prepare *p)
 {
-	char path[4400];
-
 	for (size_t i = 0; atl_str_eq(p->model.provider_id, "local") && i < p->ask->loras.count; i++) {
 		if (strchr(p->loras[i].name, '/') || p->loras[i].name[0] == '.')
 			return refuse(p, "loras", "A LoRA's name is a plain file name.");
-		snprintf(path, sizeof(path), "%s/loras/%s.safetensors", p->app->models_dir, p->loras[i].name);
-		if (access(path, R_OK) != 0)
-			return refuse(p, "loras", atl_arena_printf(p->arena, "There is no LoRA %s. Put %s.safetensors into the folder "
-										 "loras of the models folder.",
-								   p->loras[i].name, p->loras[i].name));
+		const char *why = atl_picture_lora_misfit(p->app, p->arena, p->loras[i].name);
+
+		if (why)
+			return refuse(p, "loras", why);
 	}
 	return ATL_OK;
 }

@@ -1,0 +1,169 @@
+/* Files that a person put into the models folder: what becomes a model, what is refused and in which words. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/str.h"
+#include "os/file.h"
+#include "support.h"
+
+#define CHECKPOINT "model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.decoder.conv_in.weight"
+
+static void put(struct site *site, const char *name, const void *data, size_t length)
+{
+	char path[300];
+	struct atl_errinfo info = { 0 };
+
+	snprintf(path, sizeof(path), "%s/loras", site->models_dir);
+	assert_int_equal(atl_dir_make(path, 0700, &info), ATL_OK);
+	snprintf(path, sizeof(path), "%s/%s", site->models_dir, name);
+	assert_int_equal(atl_file_write_atomic(path, data, length, 0600, &info), ATL_OK);
+}
+
+/* A safetensors file of three tensors of four bytes each; `kept` bytes of them are there. */
+static void put_tensors(struct site *site, const char *name, const char *a, const char *b, const char *c, size_t kept)
+{
+	const char *names[] = { a, b, c };
+	unsigned char file[2000] = { 0 };
+	char header[1000] = "";
+	size_t length = 0;
+
+	for (size_t i = 0; i < 3; i++)
+		length += (size_t)snprintf(header + length, sizeof(header) - length,
+					   "%c\"%s\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[%zu,%zu]}", i ? ',' : '{',
+					   names[i], 4 * i, 4 * i + 4);
+	header[length++] = '}';
+	file[0] = (unsigned char)length;
+	file[1] = (unsigned char)(length >> 8);
+	memcpy(file + 8, header, length);
+	put(site, name, file, 8 + length + kept);
+}
+
+/* A GGUF without keys, as the picture library writes it, of three tensors of one F32 each. */
+static void put_gguf(struct site *site, const char *name, const char *a, const char *b, const char *c)
+{
+	const char *names[] = { a, b, c };
+	unsigned char file[1000] = "GGUF\3\0\0\0\3";
+	size_t length = 24;
+
+	for (size_t i = 0; i < 3; i++) {
+		file[length] = (unsigned char)strlen(names[i]);
+		memcpy(file + length + 8, names[i], strlen(names[i]));
+		length += 8 + strlen(names[i]);
+		file[length] = file[length + 4] = 1; /* one dimension, of 1; then type F32 */
+		file[length + 16] = (unsigned char)(32 * i);
+		length += 24;
+	}
+	put(site, name, file, (length + 31) / 32 * 32 + 68);
+}
+
+/* The member `what` of the model's entry as text; NULL: it is not listed. */
+static const char *told(struct site *site, const char *id, const char *what)
+{
+	struct atl_req *req = expect(ask(site, &owner, "GET /api/v1/picture-models", NULL), 200);
+
+	for (const struct atl_json *m = atl_json_get(json_of(req), "items")->child; m; m = m->next)
+		if (atl_str_eq(atl_json_str(m, "id", ""), id))
+			return fmt("%s", atl_json_str(m, what, "(not a text)"));
+	return NULL;
+}
+
+static void expect_why(struct site *site, const char *id, const char *words)
+{
+	const char *why = told(site, id, "why");
+
+	if (!why || !strstr(why, words))
+		fail_msg("%s: %s", id, why ? why : "is not listed");
+}
+
+static void test_a_checkpoint_is_a_model_by_itself(void **state)
+{
+	struct site *site = *state;
+
+	assert_null(told(site, "local/old", "name"));
+	put_tensors(site, "old.safetensors", CHECKPOINT, "cond_stage_model.transformer.x", 12);
+	put_tensors(site, "new one.v2.safetensors", CHECKPOINT, "conditioner.embedders.1.x", 12);
+	put_gguf(site, "small.gguf", CHECKPOINT, "cond_stage_model.model.transformer.x");
+	put_tensors(site, "half.safetensors", CHECKPOINT, "something", 12);
+	put(site, "notes.txt", "hello", 5);
+	/* nothing is wrong with them; the test has no engine */
+	expect_why(site, "local/old", "engine is not installed");
+	expect_why(site, "local/new one.v2", "engine is not installed");
+	expect_why(site, "local/small", "engine is not installed");
+	assert_string_equal(told(site, "local/old", "name"), "old");
+	assert_non_null(strstr(told(site, "local/old", "description"), "Diffusion 1"));
+	assert_non_null(strstr(told(site, "local/new one.v2", "description"), "XL"));
+	assert_non_null(strstr(told(site, "local/small", "description"), "Diffusion 2"));
+	assert_null(told(site, "local/half", "name")); /* no text encoder */
+	assert_null(told(site, "local/notes", "name"));
+	assert_null(told(site, "local/*sd1", "name"));
+}
+
+static void test_pickles_are_named_with_the_way_out(void **state)
+{
+	struct site *site = *state;
+
+	put(site, "tempting.ckpt", "PK\3\4", 4);
+	expect_why(site, "local/tempting", "tempting.ckpt is a pickle file");
+	expect_why(site, "local/tempting", "Convert it to safetensors");
+}
+
+static void test_a_file_of_the_wrong_kind_is_told(void **state)
+{
+	struct site *site = *state;
+
+	expect_why(site, "local/sd-turbo", "is not in the models folder");
+	put_tensors(site, "sd_turbo.safetensors", "lora_unet_a.lora_up.weight", "lora_unet_a.lora_down.weight", "x", 12);
+	expect_why(site, "local/sd-turbo", "sd_turbo.safetensors is a LoRA, not a picture model");
+	put(site, "sd_turbo.safetensors", "<html>404</html>", 16);
+	expect_why(site, "local/sd-turbo", "not a complete safetensors file");
+	put(site, "sd_turbo.safetensors", "PK\3\4aaaaaaaaaa", 14);
+	expect_why(site, "local/sd-turbo", "pickle");
+	put_tensors(site, "sd_turbo.safetensors", CHECKPOINT, "cond_stage_model.model.transformer.x", 8);
+	expect_why(site, "local/sd-turbo", "outside");
+	/* mended: the answer that was kept is not used */
+	put_tensors(site, "sd_turbo.safetensors", CHECKPOINT, "cond_stage_model.model.transformer.x", 12);
+	expect_why(site, "local/sd-turbo", "engine is not installed");
+	assert_null(told(site, "local/sd_turbo", "name")); /* not a second time */
+	put(site, "flux1-schnell-q4_0.gguf", "GGUF\3\0\0\0", 8);
+	put_tensors(site, "flux1-ae.safetensors", "control_model.input_hint_block.0.weight", "a", "b", 12);
+	expect_why(site, "local/flux-schnell", "flux1-schnell-q4_0.gguf cannot be used");
+	put_gguf(site, "flux1-schnell-q4_0.gguf", "double_blocks.0.a", "double_blocks.1.a", "x");
+	expect_why(site, "local/flux-schnell", "flux1-ae.safetensors is a ControlNet, not an autoencoder");
+}
+
+static void expect_lora(struct site *site, const char *name, const char *words)
+{
+	struct atl_req *req = ask(site, &owner, "POST /api/v1/jobs",
+				  fmt("{\"model\":\"local/starter\",\"prompt\":\"a\",\"loras\":[{\"name\":\"%s\",\"weight\":1}]}", name));
+
+	if (!strstr(text_at(req, "detail"), words))
+		fail_msg("%s: %s", name, text_at(req, "detail"));
+}
+
+static void test_a_lora_that_is_none_is_refused_by_name(void **state)
+{
+	struct site *site = *state;
+
+	put_tensors(site, "loras/wrong.safetensors", CHECKPOINT, "cond_stage_model.transformer.x", 12);
+	put(site, "loras/torn.safetensors", "\1\0", 2);
+	put(site, "loras/old.pt", "PK\3\4", 4);
+	put_tensors(site, "loras/right.safetensors", "lora_unet_a.lora_up.weight", "lora_unet_a.lora_down.weight", "x", 12);
+	expect_lora(site, "absent", "There is no LoRA absent");
+	expect_lora(site, "wrong", "wrong.safetensors is a picture model, not a LoRA");
+	expect_lora(site, "torn", "torn.safetensors cannot be used");
+	expect_lora(site, "old", "old.pt is a pickle file");
+	expect_lora(site, "right", "starter"); /* its own files are missing here: the LoRA was not what is wrong */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_checkpoint_is_a_model_by_itself),
+		cmocka_unit_test(test_pickles_are_named_with_the_way_out),
+		cmocka_unit_test(test_a_file_of_the_wrong_kind_is_told),
+		cmocka_unit_test(test_a_lora_that_is_none_is_refused_by_name),
+	};
+
+	return cmocka_run_group_tests_name("local models", tests, site_setup, site_teardown);
+}
