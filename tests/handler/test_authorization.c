@@ -227,9 +227,9 @@ struct object {
 };
 
 /* It waits for a day that does not come. */
-static const char *make_job(struct site *site)
+static const char *make_job(struct site *site, const char *task)
 {
-	struct atl_job_new new = { .kind = "picture", .task = "txt2img", .origin = "api", .model = "m", .provider_id = "local",
+	struct atl_job_new new = { .kind = "picture", .task = task, .origin = "api", .model = "m", .provider_id = "local",
 				   .prompt = "a boat", .request = "{}", .not_before = atl_now_ms() + 86400000 };
 	struct atl_errinfo info = { 0 };
 	struct atl_identity identity;
@@ -268,6 +268,7 @@ static size_t make_objects(struct site *site, struct object *objects)
 	const char *character = make_character(site, &owner, "Ada");
 	const char *conversation = make_conversation(site, &owner, character);
 	static struct person key;
+	static size_t styles_made;
 	size_t n = 0;
 
 	person_key(site, &owner, "chat", &key);
@@ -288,11 +289,25 @@ static size_t make_objects(struct site *site, struct object *objects)
 	objects[n++] = (struct object){ "/api/v1/shares/{id}",
 					text_at(expect(ask(site, &owner, fmt("POST /api/v1/assets/%s/shares",
 									    make_asset(site, &owner, "good.jpg")), "{}"), 201), "key") };
-	objects[n++] = (struct object){ "/api/v1/jobs/{id}", make_job(site) };
+	objects[n++] = (struct object){ "/api/v1/jobs/{id}", make_job(site, "txt2img") };
 	objects[n++] = (struct object){ "/api/v1/webhooks/{id}",
 					text_at(expect(ask(site, &owner, "POST /api/v1/webhooks",
 							   "{\"url\":\"https://example.com/\"}"), 201), "id") };
 	objects[n++] = (struct object){ "/api/v1/webhooks/deliveries/{id}", make_delivery(site) };
+	objects[n++] = (struct object){ "/generate/{task_id}", make_job(site, "txt2img") };
+	objects[n++] = (struct object){ "/v1/videos/{id}", make_job(site, "txt2vid") };
+	objects[n++] = (struct object){ "/api/v1/styles/{id}",
+					text_at(expect(ask(site, &owner, "POST /api/v1/styles",
+							   fmt("{\"name\":\"Ink %zu\",\"prompt\":\"ink\",\"shared\":true}", styles_made++)),
+						       201), "id") };
+	objects[n++] = (struct object){ "/api/v1/workflows/{id}",
+					text_at(expect(ask(site, &owner, "POST /api/v1/workflows",
+							   "{\"name\":\"Flow\",\"graph\":{\"1\":{\"class_type\":\"SaveImage\",\"inputs\":"
+							   "{\"images\":[\"2\",0]}},\"2\":{\"class_type\":\"LoadImage\",\"inputs\":"
+							   "{\"image\":\"a.png\"}}}}"), 201), "id") };
+	objects[n++] = (struct object){ "/api/v1/wildcards/{id}",
+					text_at(expect(ask(site, &owner, "POST /api/v1/wildcards",
+							   "{\"name\":\"tree\",\"entries\":\"oak\"}"), 200), "id") };
 	return n;
 }
 
@@ -301,6 +316,8 @@ static const char *body_for(const struct atl_route *route)
 {
 	if (!route->in)
 		return NULL;
+	if (strstr(route->path, "/pictures"))
+		return "{\"what\":\"scene\"}";
 	if (strstr(route->path, "/messages") || strstr(route->path, "/edit"))
 		return strstr(route->path, "/regenerate") || strstr(route->path, "/continue") ? "{}" : "{\"content\":\"x\"}";
 	return strstr(route->path, "folders") || strstr(route->path, "personas") || strstr(route->path, "boards") ? "{\"name\":\"x\"}" : "{}";
@@ -344,13 +361,13 @@ static void test_other_peoples_objects(void **state)
 	for (size_t t = 0; atl_api_tables[t]; t++) {
 		for (const struct atl_route *route = atl_api_tables[t]; route->path; route++) {
 			for (size_t i = 0; i < count; i++) {
-				size_t length = strlen(objects[i].prefix);
+				size_t length = strlen(objects[i].prefix), front = strcspn(objects[i].prefix, "{");
 				struct atl_req *req;
 
 				if (strncmp(route->path, objects[i].prefix, length) != 0)
 					continue;
 				req = ask(site, &user,
-					  fmt("%s %.*s%s%s", atl_method_name(route->method), (int)length - 4, route->path,
+					  fmt("%s %.*s%s%s", atl_method_name(route->method), (int)front, route->path,
 					      objects[i].id, route->path + length), body_for(route));
 				asked++;
 				if (req->status == 404)
