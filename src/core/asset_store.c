@@ -253,7 +253,9 @@ static enum atl_err upload_picture(struct atl_app *app, struct atl_arena *arena,
 				   struct atl_asset_new *asset, struct atl_asset *ret, struct atl_errinfo *info)
 {
 	struct atl_picture picture;
-	enum atl_err err = look(app, arena, asset->user_id, data, length, ATL_PICTURE_AS_AUTO, &picture, info);
+	/* a mask or another input stays what it is, pixel for pixel */
+	enum atl_picture_form form = asset->library ? ATL_PICTURE_AS_AUTO : ATL_PICTURE_AS_PNG;
+	enum atl_err err = look(app, arena, asset->user_id, data, length, form, &picture, info);
 	if (err)
 		return err;
 	const struct atl_picture_out *kept = &picture.outs[0];
