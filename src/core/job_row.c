@@ -55,19 +55,29 @@ const struct atl_json_desc atl_job_desc = { "Job", "One durable unit of work.", 
 	"j.error_detail, j.notes, j.cost_micro_usd, j.character_id, j.conversation_id, j.message_id, j.board_id, "    \
 	"j.webhook_url, j.version, j.created_at, j.started_at, j.finished_at, j.updated_at, j.place, j.lease_owner"
 
-/* The notes of a row, as texts. What is not an array of texts is no note. */
-static struct atl_strs notes_of(const char *text, struct atl_arena *arena)
+static void add_notes(struct atl_strs *notes, const struct atl_json *list)
 {
-	struct atl_strs notes = { NULL, 0 };
-	struct atl_json *tree;
-
-	if (atl_str_empty(text) || atl_str_eq(text, "[]") ||
-	    atl_json_parse(arena, text, strlen(text), &tree, NULL) != ATL_OK || tree->kind != ATL_JSON_ARRAY)
-		return notes;
-	notes.items = ATL_ARENA_ARRAY(arena, const char *, tree->count);
-	for (const struct atl_json *note = tree->child; notes.items && note; note = note->next)
+	for (const struct atl_json *note = list && list->kind == ATL_JSON_ARRAY ? list->child : NULL; note; note = note->next)
 		if (note->kind == ATL_JSON_STRING)
-			notes.items[notes.count++] = note->string;
+			notes->items[notes->count++] = note->string;
+}
+
+/* What was noted when the request was prepared, then what the run said. What is not an array of texts is no note. */
+static struct atl_strs notes_of(const struct atl_json *request, const char *text, struct atl_arena *arena)
+{
+	const struct atl_json *prepared = atl_json_get(request, "notes");
+	struct atl_strs notes = { NULL, 0 };
+	struct atl_json *said = NULL;
+
+	if (!atl_str_empty(text) && !atl_str_eq(text, "[]") && atl_json_parse(arena, text, strlen(text), &said, NULL) != ATL_OK)
+		said = NULL;
+	if (!prepared && !said)
+		return notes;
+	notes.items = ATL_ARENA_ARRAY(arena, const char *, (prepared ? prepared->count : 0) + (said ? said->count : 0) + 1);
+	if (notes.items) {
+		add_notes(&notes, prepared);
+		add_notes(&notes, said);
+	}
 	return notes;
 }
 
@@ -87,7 +97,7 @@ void atl_job_row_read(struct atl_rows *rows, struct atl_arena *arena, struct atl
 		.count = atl_col_int(rows, 11), .done_count = atl_col_int(rows, 12), .attempt = atl_col_int(rows, 13),
 		.not_before = atl_col_int(rows, 14), .depends_on = atl_col_text(rows, 15, arena),
 		.remote_id = atl_col_text(rows, 16, arena), .error_slug = atl_col_text(rows, 17, arena),
-		.error_detail = atl_col_text(rows, 18, arena), .notes = notes_of(atl_col_text(rows, 19, arena), arena),
+		.error_detail = atl_col_text(rows, 18, arena), .notes = notes_of(tree, atl_col_text(rows, 19, arena), arena),
 		.cost_micro_usd = atl_col_int(rows, 20), .character_id = atl_col_text(rows, 21, arena),
 		.conversation_id = atl_col_text(rows, 22, arena), .message_id = atl_col_text(rows, 23, arena),
 		.board_id = atl_col_text(rows, 24, arena), .webhook_url = atl_col_text(rows, 25, arena),
