@@ -361,6 +361,16 @@ void atl_events_publish(struct atl_events *events, const char *user_id, const ch
 	pthread_mutex_unlock(&events->lock);
 }
 
+bool atl_events_wanted(struct atl_events *events, const char *user_id)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&events->lock);
+	wanted = !events->closed && user_of(events, user_id, false);
+	pthread_mutex_unlock(&events->lock);
+	return wanted;
+}
+
 struct publish_all {
 	struct atl_events *events;
 	const char *event, *json;

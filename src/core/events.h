@@ -45,6 +45,8 @@ void atl_events_destroy(struct atl_events *events); /* NULL is allowed */
 /* `json`: the event's data, a JSON object on one line. Out of memory: logged, and subscribers get `reset`. */
 void atl_events_publish(struct atl_events *events, const char *user_id, const char *event, const char *json,
 			size_t length);
+/* False: nobody of this user has subscribed since the start, and an event would be dropped; it need not be made. */
+bool atl_events_wanted(struct atl_events *events, const char *user_id);
 /* To every user that has a ring (has subscribed since the start). */
 void atl_events_publish_all(struct atl_events *events, const char *event, const char *json, size_t length);
 

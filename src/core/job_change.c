@@ -221,7 +221,7 @@ void atl_jobs_publish_queue(struct atl_jobs *jobs, const char *user_id)
 	struct atl_queue_status status;
 	struct atl_buf out;
 
-	if (!jobs->app->events)
+	if (!jobs->app->events || !atl_events_wanted(jobs->app->events, user_id))
 		return;
 	pthread_mutex_lock(&jobs->lock);
 	count(jobs, user_id, &status);

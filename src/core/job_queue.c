@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/events.h"
 #include "core/job_int.h"
 #include "core/publish.h"
 
@@ -153,6 +154,8 @@ void atl_job_publish(struct atl_jobs *jobs, const struct atl_job *job)
 {
 	struct atl_job shown = *job;
 
+	if (!jobs->app->events || !atl_events_wanted(jobs->app->events, job->user_id))
+		return;
 	atl_jobs_overlay(jobs, &shown);
 	atl_publish(jobs->app, job->user_id, "job.updated", "job", &atl_job_desc, &shown);
 }

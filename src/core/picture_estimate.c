@@ -1,11 +1,8 @@
-/* picture_estimate.c - how long and how dear: from what earlier jobs of the same model took, and the price table. */
+/* picture_estimate.c - how long and how dear: from what earlier jobs of the same model took (picture_times.h), and the price table. */
 #include <string.h>
 
-#include "base/str.h"
 #include "core/picture_request.h"
-#include "db/db.h"
-
-#define HISTORY 20
+#include "core/picture_times.h"
 
 #define OFF(member) offsetof(struct atl_picture_estimate, member)
 static const struct atl_json_field FIELDS[] = {
@@ -17,52 +14,12 @@ static const struct atl_json_field FIELDS[] = {
 const struct atl_json_desc atl_picture_estimate_desc = { "PictureEstimate", "Time and price of a job before it is asked for.",
 	FIELDS, ATL_COUNT(FIELDS), sizeof(struct atl_picture_estimate), ATL_JSON_NO_PRESENT, false };
 
-struct past {
-	struct atl_arena *arena;
-	const char *model;
-	double ms_per_unit; /* unit: a step of a megapixel */
-};
-
-static double units_of(int64_t width, int64_t height, int64_t steps, int64_t count)
-{
-	return (double)width * (double)height / 1e6 * (double)(steps > 0 ? steps : 1) * (double)(count > 0 ? count : 1);
-}
-
-static enum atl_err past_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
-{
-	struct past *p = arg;
-	struct atl_rows *rows;
-	double units = 0, ms = 0;
-	enum atl_err err = atl_query(conn, &rows, info,
-				     "SELECT request, count, finished_at - started_at FROM jobs WHERE model = ? AND state = 'done' AND "
-				     "started_at IS NOT NULL ORDER BY id DESC LIMIT ?",
-				     "si", p->model, (int64_t)HISTORY);
-
-	while (!err && atl_rows_next(rows, &err, info)) {
-		const char *text = atl_col_text(rows, 0, p->arena);
-		struct atl_json *request;
-
-		if (!text || atl_json_parse(p->arena, text, strlen(text), &request, NULL) != ATL_OK)
-			continue;
-		units += units_of(atl_json_int(request, "width", 512), atl_json_int(request, "height", 512),
-				  atl_json_int(request, "steps", 20), atl_col_int(rows, 1));
-		ms += (double)atl_col_int(rows, 2);
-	}
-	p->ms_per_unit = units > 0 ? ms / units : 0;
-	return err;
-}
-
 int64_t atl_picture_time_guess(struct atl_app *app, const char *model, int64_t width, int64_t height, int64_t steps,
 			       int64_t count)
 {
-	struct atl_arena arena;
-	struct past p = { .arena = &arena, .model = model };
-	enum atl_err err;
+	double ms = atl_picture_times_ms(atl_picture_models_times(app->picture_models), model);
 
-	atl_arena_init(&arena, 0);
-	err = atl_db_read(app->db, past_fn, &p, NULL);
-	atl_arena_finish(&arena);
-	return err ? 0 : (int64_t)(p.ms_per_unit * units_of(width, height, steps, count));
+	return (int64_t)(ms * atl_picture_times_units(width, height, steps, count));
 }
 
 enum atl_err atl_picture_estimate(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,

@@ -17,6 +17,7 @@
 #include "core/picture_entry.h"
 #include "core/picture_file.h"
 #include "core/picture_texts.h"
+#include "core/picture_times.h"
 #include "core/provider.h"
 #include "core/setting.h"
 #include "db/db.h"
@@ -26,6 +27,7 @@
 #define LOCAL "local"
 #define LOCAL_PREFIX "local/"
 #define LOCAL_NAME "This computer"
+#define UPSCALER "esrgan" /* the family that is complete without parts */
 #define PATH_SIZE 4200
 
 struct atl_picture_models {
@@ -34,6 +36,7 @@ struct atl_picture_models {
 	struct atl_picture_entries builtin;
 	struct atl_picture_files *files; /* its own lock */
 	struct atl_picture_texts *own;	 /* its own lock */
+	struct atl_picture_times *times; /* its own lock */
 };
 
 enum atl_err atl_picture_models_create(struct atl_app *app, struct atl_picture_models **ret, struct atl_errinfo *info)
@@ -48,6 +51,8 @@ enum atl_err atl_picture_models_create(struct atl_app *app, struct atl_picture_m
 	err = atl_picture_files_create(&self->files, info);
 	if (!err)
 		err = atl_picture_texts_create(app->db, &self->own, info);
+	if (!err)
+		err = atl_picture_times_create(app->db, &self->times, info);
 	if (!err)
 		err = atl_picture_entries_load(&self->arena, atl_picture_registry_texts, &self->builtin, info);
 	if (err) {
@@ -65,12 +70,18 @@ void atl_picture_models_destroy(struct atl_picture_models *models)
 	atl_arena_finish(&models->arena);
 	atl_picture_files_destroy(models->files);
 	atl_picture_texts_destroy(models->own);
+	atl_picture_times_destroy(models->times);
 	free(models);
 }
 
 void atl_picture_models_changed(struct atl_picture_models *models)
 {
 	atl_picture_texts_forget(models->own);
+}
+
+struct atl_picture_times *atl_picture_models_times(struct atl_picture_models *models)
+{
+	return models->times;
 }
 
 /* ---- the list ---- */
@@ -208,12 +219,14 @@ static const char *template_of(struct list *list, const char *file)
 	if (!atl_str_ends(file, ".safetensors") && !atl_str_ends(file, ".gguf"))
 		return NULL;
 	snprintf(path, sizeof(path), "%s/%s", list->app->models_dir, file);
-	if (!atl_picture_file_look(list->app->picture_models->files, path, &found) || !found.family || !found.complete)
+	if (!atl_picture_file_look(list->app->picture_models->files, path, &found) || !found.family)
+		return NULL;
+	if (!found.complete && !atl_str_eq(found.family, UPSCALER))
 		return NULL;
 	return atl_arena_printf(list->arena, "*%s", found.family);
 }
 
-static const struct atl_json *files_of(struct list *list, const char *file)
+static const struct atl_json *files_of(struct list *list, const char *part, const char *file)
 {
 	struct atl_json *tree = NULL;
 	struct atl_buf buf;
@@ -222,7 +235,7 @@ static const struct atl_json *files_of(struct list *list, const char *file)
 	atl_buf_init(&buf, 8192);
 	atl_jw_init(&w, &buf);
 	atl_jw_object(&w, NULL);
-	atl_jw_object(&w, "model");
+	atl_jw_object(&w, part);
 	atl_jw_str(&w, "file", file);
 	atl_jw_end_object(&w);
 	atl_jw_end_object(&w);
@@ -243,7 +256,7 @@ static void add_file(struct list *list, const char *file)
 	model = *entry;
 	model.name = model.remote_id = atl_arena_strndup(list->arena, file, (size_t)(dot - file));
 	model.id = atl_arena_printf(list->arena, LOCAL_PREFIX "%s", model.name);
-	model.files = files_of(list, file);
+	model.files = files_of(list, atl_str_eq(remote_id, "*" UPSCALER) ? "upscaler" : "model", file);
 	if (model.files)
 		add_local(list, &model);
 }

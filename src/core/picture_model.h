@@ -55,6 +55,7 @@ enum atl_err atl_picture_models_create(struct atl_app *app, struct atl_picture_m
 void atl_picture_models_destroy(struct atl_picture_models *models);
 /* The operator's entries were changed, and the change is committed. */
 void atl_picture_models_changed(struct atl_picture_models *models);
+struct atl_picture_times *atl_picture_models_times(struct atl_picture_models *models); /* picture_times.h */
 
 enum atl_err atl_picture_model_list(struct atl_app *app, struct atl_arena *arena, struct atl_picture_model **ret,
 				    size_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;

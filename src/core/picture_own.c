@@ -92,6 +92,8 @@ static enum atl_err save_fn(struct atl_conn *conn, void *arg, struct atl_errinfo
 
 static void changed(struct atl_app *app)
 {
+	if (app->picture_models)
+		atl_picture_models_changed(app->picture_models);
 	if (app->events)
 		atl_events_publish_all(app->events, "picture_models.changed", "{}", 2);
 }

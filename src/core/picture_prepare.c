@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/crypto.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "core/dynamic_prompt.h"
 #include "core/look.h"
@@ -722,14 +721,9 @@ enum atl_err atl_picture_prepare(struct atl_app *app, const struct atl_identity 
 /* What a person typed is offered again; clients' prompts are not theirs to remember. Never a reason to fail. */
 static void remember(struct atl_app *app, const struct atl_identity *who, const char *origin, const struct atl_picture_ask *ask)
 {
-	struct atl_errinfo info = { 0 };
-	enum atl_err err;
-
 	if ((!atl_str_eq(origin, "web") && !atl_str_eq(origin, "api")) || atl_str_empty(ask->prompt))
 		return;
-	err = atl_prompt_history_add(app, who->user_id, ask->prompt, ask->negative_prompt ? ask->negative_prompt : "", &info);
-	if (err)
-		atl_warn("picture", "remember a prompt: %s %s", atl_err_name(err), info.detail);
+	atl_prompt_history_add(app, who->user_id, ask->prompt, ask->negative_prompt ? ask->negative_prompt : "");
 }
 
 enum atl_err atl_picture_submit(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
@@ -741,9 +735,9 @@ enum atl_err atl_picture_submit(struct atl_app *app, const struct atl_identity *
 
 	if (!err) /* what is missing at the service is told now, by name */
 		err = atl_picture_check_service(app, arena, who->user_id, &job, info);
-	if (!err)
-		err = atl_job_submit(app, who, arena, &job, ret, info);
-	if (!err)
-		remember(app, who, origin, ask);
-	return err;
+	if (err)
+		return err;
+	if (!who->once_made)
+		remember(app, who, origin, ask); /* before: it is written with the job, not after it */
+	return atl_job_submit(app, who, arena, &job, ret, info);
 }

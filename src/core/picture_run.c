@@ -1,9 +1,11 @@
 /* picture_run.c - the job kind "picture": runs a stored request at its service and stores what comes; see picture.h. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "core/picture_entry.h"
 #include "core/picture_inputs.h"
+#include "core/picture_times.h"
 #include "core/provider.h"
 #include "core/workflow.h"
 #include "media/encode.h"
@@ -310,13 +312,13 @@ enum atl_err atl_picture_check_service(struct atl_app *app, struct atl_arena *ar
 
 	if (atl_str_eq(new->provider_id, "local"))
 		return ATL_OK; /* prepare has looked at the files */
-	err = atl_picture_model_find(app, arena, new->model, &r.model, info);
-	if (!err)
-		err = atl_picture_model_endpoint(app, arena, &r.model, &endpoint, info);
+	err = atl_provider_image_endpoint(app, arena, new->provider_id, &endpoint, info);
 	ops = err ? NULL : atl_image_ops_find(endpoint.kind);
 	if (err || !ops || !ops->check)
 		return err;
-	err = atl_json_parse(arena, new->request, strlen(new->request), &request, info);
+	err = atl_picture_model_find(app, arena, new->model, &r.model, info);
+	if (!err)
+		err = atl_json_parse(arena, new->request, strlen(new->request), &request, info);
 	if (!err)
 		err = atl_picture_request_read(arena, request, &r.request, info);
 	if (!err)
@@ -324,6 +326,13 @@ enum atl_err atl_picture_check_service(struct atl_app *app, struct atl_arena *ar
 	if (!err)
 		err = add_workflow(&r, &image, info);
 	return err ? err : ops->check(&endpoint, &image, arena, info);
+}
+
+/* What its request comes to, as the estimates count. */
+static double units_of(const struct atl_job *job)
+{
+	return atl_picture_times_units(atl_json_int(job->request, "width", 512), atl_json_int(job->request, "height", 512),
+				       atl_json_int(job->request, "steps", 20), job->count);
 }
 
 static enum atl_err run_picture(struct atl_job_run *run, struct atl_errinfo *info)
@@ -334,6 +343,7 @@ static enum atl_err run_picture(struct atl_job_run *run, struct atl_errinfo *inf
 	struct atl_image_run call = { .endpoint = &endpoint, .request = &image, .events = &EVENTS, .arg = &r,
 				      .remote_id = run->remote_id, .cancelled = run->cancelled,
 				      .max_result_bytes = ATL_IMAGE_RESULT_MAX };
+	uint64_t began = atl_monotonic_ms();
 	int64_t price;
 	enum atl_err err = atl_picture_request_read(run->arena, run->job->request, &r.request, info);
 
@@ -362,6 +372,9 @@ static enum atl_err run_picture(struct atl_job_run *run, struct atl_errinfo *inf
 	err = atl_image_run(&call, run->arena, info);
 	if (!atl_str_eq(r.model.provider_id, "local"))
 		atl_provider_outcome(run->app, r.model.provider_id, err, info);
+	if (!err)
+		atl_picture_times_add(atl_picture_models_times(run->app->picture_models), run->job->model, units_of(run->job),
+				      (double)(atl_monotonic_ms() - began));
 	return err;
 }
 

@@ -1,10 +1,12 @@
 /* prompt_history.c - see prompt_history.h. */
 #include "core/prompt_history.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "core/card.h"
 #include "db/db.h"
@@ -54,12 +56,35 @@ static enum atl_err add_fn(struct atl_conn *conn, void *arg, struct atl_errinfo 
 	return err;
 }
 
-enum atl_err atl_prompt_history_add(struct atl_app *app, const char *user_id, const char *prompt,
-				    const char *negative_prompt, struct atl_errinfo *info)
+/* One block: the struct, then its strings. */
+static struct work *copy_of(const char *user_id, const char *prompt, const char *negative_prompt)
 {
-	struct work w = { .user_id = user_id, .prompt = prompt, .negative_prompt = negative_prompt };
+	size_t user = strlen(user_id) + 1, words = strlen(prompt) + 1, negative = strlen(negative_prompt) + 1;
+	struct work *w = calloc(1, sizeof(*w) + user + words + negative);
+	char *text = (char *)(w + 1);
 
-	return atl_db_tx(app->db, add_fn, &w, info);
+	if (!w)
+		return NULL;
+	w->user_id = memcpy(text, user_id, user);
+	w->prompt = memcpy(text + user, prompt, words);
+	w->negative_prompt = memcpy(text + user + words, negative_prompt, negative);
+	return w;
+}
+
+static void add_done(void *arg, enum atl_err err)
+{
+	if (err)
+		atl_warn("prompts", "remember a prompt: %s", atl_err_name(err));
+	free(arg);
+}
+
+void atl_prompt_history_add(struct atl_app *app, const char *user_id, const char *prompt, const char *negative_prompt)
+{
+	struct work *w = copy_of(user_id, prompt, negative_prompt);
+	enum atl_err err = w ? atl_db_tx_async(app->db, add_fn, w, add_done) : ATL_ERR_NOMEM;
+
+	if (err)
+		add_done(w, err);
 }
 
 static enum atl_err list_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)

@@ -17,8 +17,8 @@ struct atl_past_prompt { /* the API's PastPrompt */
 };
 extern const struct atl_json_desc atl_past_prompt_desc;
 
-enum atl_err atl_prompt_history_add(struct atl_app *app, const char *user_id, const char *prompt,
-				    const char *negative_prompt, struct atl_errinfo *info) ATL_MUST_USE;
+/* Queued, and written with the next commit; a failure is logged. */
+void atl_prompt_history_add(struct atl_app *app, const char *user_id, const char *prompt, const char *negative_prompt);
 /* `words`: a part of the prompt, without case; NULL or "": all. */
 enum atl_err atl_prompt_history_list(struct atl_app *app, struct atl_arena *arena, const char *user_id,
 				     const char *words, int64_t limit, struct atl_past_prompt **ret, size_t *ret_count,

@@ -17,6 +17,8 @@ void atl_publish(struct atl_app *app, const char *user_id, const char *event, co
 {
 	struct atl_buf out;
 	struct atl_jw w;
+	if (!app->events || !atl_events_wanted(app->events, user_id))
+		return;
 	atl_buf_init(&out, EVENT_MAX);
 	atl_jw_init(&w, &out);
 	atl_jw_object(&w, NULL);
