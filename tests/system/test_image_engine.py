@@ -1,0 +1,189 @@
+"""Pictures by the local engine, through the real server: progress, previews, cancel, kills of the engine, upscaling.
+
+The model is the test kit's: random weights in the layout of the starter, so it runs in about a second.
+"""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness import Events, wait_until
+
+KIT = Path(__file__).resolve().parents[1] / "kit"
+PROGRAM = harness.release_binary() or harness.binary()
+ENGINE = Path(PROGRAM).parent.parent / "worker" / "atelier-image"
+KILLS = int(os.environ.get("ENGINE_KILLS") or 100)
+JOB = {"model": "local/starter", "prompt": "a boat", "width": 64, "height": 64, "steps": 2, "seed": 1}
+LONG = JOB | {"steps": 150, "width": 256, "height": 256}
+ENDED = ("done", "failed", "cancelled")
+
+pytestmark = pytest.mark.skipif(not ENGINE.exists(), reason="the picture engine was not built")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    subprocess.run([sys.executable, str(KIT / "random_checkpoint.py"), str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture
+def site(make_server, tmp_path, checkpoint):
+    models = tmp_path / "models"
+    models.mkdir()
+    shutil.copy(checkpoint / "tiny.safetensors", models / "atelier-starter.safetensors")
+    shutil.copy(checkpoint / "taef1.safetensors", models / "atelier-starter-taef1.safetensors")
+    server = make_server(program=PROGRAM, args=["--models-dir", str(models)])
+    server.models = models
+    return server.start()
+
+
+def job(owner, id_):
+    return owner.get(f"/api/v1/jobs/{id_}")
+
+
+def ended(owner, id_, timeout=120):
+    return wait_until(lambda: (found := job(owner, id_))["state"] in ENDED and found, timeout, "the job's end")
+
+
+def engine_pid(server):
+    """The picture engine's process: a child of the server by that name."""
+    for pid in server.children():
+        try:
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "atelier-image":
+                return pid
+        except OSError:
+            continue
+    return None
+
+
+def of_job(id_, *names):
+    return lambda event: event["event"] in names and id_ in (event["data"].get("id"), event["data"].get("job", {}).get("id"))
+
+
+def test_a_picture_with_progress_and_a_preview(site):
+    owner = site.setup()
+    events = Events(owner)
+    made = owner.post("/api/v1/jobs", JOB | {"steps": 8}, status=202)
+    done = ended(owner, made["id"])
+    assert done["state"] == "done" and len(done["assets"]) == 1, done
+    assert (done["assets"][0]["width"], done["assets"][0]["height"]) == (64, 64)
+    events.wait(of_job(made["id"], "job.asset"), what="the picture's event")
+    steps = [told["step"] for told in events.of("job.progress") if told["id"] == made["id"] and told["phase"] == "sampling"]
+    assert steps == sorted(steps) and steps[-1] == 8, steps
+    events.wait(of_job(made["id"], "job.preview"), what="a preview")
+    file = owner.request("GET", f"/api/v1/assets/{done['assets'][0]['id']}/file")
+    assert file.status_code == 200 and file.content[:4] == b"\x89PNG"
+    again = ended(owner, owner.post("/api/v1/jobs", JOB | {"steps": 8}, status=202)["id"])
+    same = owner.request("GET", f"/api/v1/assets/{again['assets'][0]['id']}/file?metadata=strip").content
+    assert same == owner.request("GET", f"/api/v1/assets/{done['assets'][0]['id']}/file?metadata=strip").content
+    events.close()
+
+
+def test_cancel_frees_the_engine_within_a_step(site, capsys):
+    owner = site.setup()
+    events = Events(owner)
+    ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])  # loaded: what is measured is the cancel
+    first = owner.post("/api/v1/jobs", LONG, status=202)["id"]
+    second = owner.post("/api/v1/jobs", JOB, status=202)["id"]
+    step = events.wait(lambda e: of_job(first, "job.progress")(e) and e["data"]["step"] >= 2, what="its second step")
+    assert job(owner, second)["state"] == "queued"
+    asked_at = time.monotonic()
+    owner.post(f"/api/v1/jobs/{first}/cancel")
+    started = events.wait(of_job(second, "job.progress"), what="the next job's start")
+    waited_ms = (started["at"] - asked_at) * 1000
+    step_ms = step["data"]["step_ms"]
+    assert job(owner, first)["state"] == "cancelled"
+    assert ended(owner, second)["state"] == "done"
+    events.close()
+    with capsys.disabled():
+        print(f"\n  cancelled: the next job ran {waited_ms:.0f} ms after, a step takes {step_ms:.0f} ms")
+    assert waited_ms <= step_ms + 200
+
+
+def test_a_restart_in_the_middle(site):
+    owner = site.setup().new_key()
+    events = Events(owner)
+    made = owner.post("/api/v1/jobs", LONG, status=202)["id"]
+    events.wait(of_job(made, "job.progress"), what="its first step")
+    events.close()
+    left = engine_pid(site)
+    site.kill()
+    site.start()
+    owner.http.close()
+    done = ended(owner, made)
+    assert done["state"] == "done" and len(done["assets"]) == 1 and done["attempt"] == 2, done
+    assert left and not harness.alive(left)
+
+
+def test_kills_of_the_engine_under_load(site, capsys):
+    owner = site.setup().new_key()
+    dice = random.Random(int(os.environ.get("KILL_SEED", "1")))
+    acknowledged, over, problems = {}, threading.Event(), []
+
+    def submit(number):
+        client = owner.again()
+        try:
+            while not over.is_set():
+                prompt = f"a boat {number} {len(acknowledged)} {dice.random()}"
+                acknowledged[client.post("/api/v1/jobs", JOB | {"prompt": prompt}, status=202)["id"]] = prompt
+                if client.get("/api/v1/queue")["queued"] > 8:
+                    wait_until(lambda: over.is_set() or client.get("/api/v1/queue")["queued"] < 4, 300, "a shorter line")
+        except Exception as problem:  # told by the test's thread
+            problems.append(problem)
+
+    threads = [threading.Thread(target=submit, args=(i,), daemon=True) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    kills = last = 0
+    while kills < KILLS and not problems:
+        pid = wait_until(lambda: (found := engine_pid(site)) != last and found, 60, "a new engine")
+        threading.Event().wait(dice.uniform(0, 0.6))  # killed somewhere in its work, or while it loads
+        os.kill(pid, signal.SIGKILL)
+        kills, last = kills + 1, pid
+    over.set()
+    for thread in threads:
+        thread.join(60)
+    assert not problems, problems
+    wait_until(lambda: not owner.get("/api/v1/jobs?state=active&limit=1")["items"], 300, "every job's end")
+    states = {}
+    for id_, prompt in acknowledged.items():
+        found = job(owner, id_)
+        assert found["prompt"] == prompt and found["state"] in ("done", "failed"), found
+        assert len(found["assets"]) == (1 if found["state"] == "done" else 0), found
+        assert found["state"] == "done" or len(found["error_detail"]) > 20, found
+        states[found["state"]] = states.get(found["state"], 0) + 1
+    assert ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])["state"] == "done"
+    with capsys.disabled():
+        print(f"\n  {kills} kills of the engine, {len(acknowledged)} jobs {states}")
+
+
+def test_an_upscaler_that_is_none_is_told(site):
+    """A header that says ESRGAN with tensors of no use: the engine says a sentence and lives on."""
+    header = b'{"body.0.rdb1.conv1.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (site.models / "large.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    owner = site.setup()
+    source = ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])["assets"][0]["id"]
+    asked = {"model": "local/large", "task": "upscale", "init_asset": source}
+    failed = ended(owner, owner.post("/api/v1/jobs", asked, status=202)["id"])
+    assert failed["state"] == "failed" and "upscaler" in failed["error_detail"], failed
+    assert ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])["state"] == "done"
+
+
+@pytest.mark.skipif("ATELIER_UPSCALER" not in os.environ, reason="ATELIER_UPSCALER names no ESRGAN file")
+def test_upscaling_by_a_real_file(site):
+    shutil.copy(os.environ["ATELIER_UPSCALER"], site.models / "anime.safetensors")
+    owner = site.setup()
+    source = ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])["assets"][0]["id"]
+    asked = {"model": "local/anime", "task": "upscale", "init_asset": source}
+    done = ended(owner, owner.post("/api/v1/jobs", asked, status=202)["id"], 300)
+    assert done["state"] == "done", done
+    assert (done["assets"][0]["width"], done["assets"][0]["height"]) == (256, 256)
