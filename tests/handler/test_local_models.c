@@ -85,6 +85,7 @@ static void test_a_checkpoint_is_a_model_by_itself(void **state)
 	put_tensors(site, "new one.v2.safetensors", CHECKPOINT, "conditioner.embedders.1.x", 12);
 	put_gguf(site, "small.gguf", CHECKPOINT, "cond_stage_model.model.transformer.x");
 	put_tensors(site, "half.safetensors", CHECKPOINT, "something", 12);
+	put_tensors(site, "large4.safetensors", "body.0.rdb1.conv1.weight", "conv_first.weight", "x", 12);
 	put(site, "notes.txt", "hello", 5);
 	/* nothing is wrong with them; the test has no engine */
 	expect_why(site, "local/old", "engine is not installed");
@@ -94,6 +95,8 @@ static void test_a_checkpoint_is_a_model_by_itself(void **state)
 	assert_non_null(strstr(told(site, "local/old", "description"), "Diffusion 1"));
 	assert_non_null(strstr(told(site, "local/new one.v2", "description"), "XL"));
 	assert_non_null(strstr(told(site, "local/small", "description"), "Diffusion 2"));
+	expect_why(site, "local/large4", "engine is not installed");
+	assert_non_null(strstr(told(site, "local/large4", "description"), "upscaler"));
 	assert_null(told(site, "local/half", "name")); /* no text encoder */
 	assert_null(told(site, "local/notes", "name"));
 	assert_null(told(site, "local/*sd1", "name"));
