@@ -56,6 +56,9 @@ static enum atl_err bad(struct atl_errinfo *info, const char *what)
 
 static enum atl_err check_magic(const unsigned char *data, size_t length, struct atl_errinfo *info)
 {
+	/* a header may be as long as a pickle's first bytes read as a number */
+	if (length >= 9 && memcmp(data + 4, "\0\0\0\0{", 5) == 0)
+		return ATL_OK;
 	if (length >= 2 && (memcmp(data, "PK", 2) == 0 || (data[0] == 0x80 && data[1] >= 2 && data[1] <= 5)))
 		return atl_fail(info, ATL_ERR_UNPROCESSABLE,
 				"This is a pickle file, which may run programs when it is opened. Convert it to safetensors.");

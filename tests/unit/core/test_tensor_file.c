@@ -121,6 +121,21 @@ static void test_pickles_and_cuts(void **state)
 	assert_int_equal(atl_tensor_read(&arena, "/dev/null", &file, NULL), ATL_ERR_UNPROCESSABLE);
 }
 
+/* 0x280 bytes of header: the file begins as a pickle does. Writers pad headers with spaces. */
+static void test_a_length_like_a_pickle(void **state)
+{
+	static const char start[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}";
+	struct atl_tensor_file file;
+	struct atl_errinfo info = { 0 };
+	char header[0x281];
+
+	memset(header, ' ', 0x280);
+	memcpy(header, start, sizeof(start) - 1);
+	header[0x280] = '\0';
+	if (parse(header, 4, &file, &info) != ATL_OK)
+		fail_msg("%s", info.detail);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +143,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_families, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pickles_and_cuts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_length_like_a_pickle, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("tensor_file", tests, NULL, NULL);
