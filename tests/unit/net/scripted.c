@@ -174,9 +174,26 @@ static void stop_on_loop(void *arg)
 	hang_up_on_loop(server);
 }
 
+struct look {
+	const struct scripted *server;
+	bool open;
+};
+
 static void look(void *arg)
 {
-	(void)arg;
+	struct look *look = arg;
+
+	look->open = look->server->first != NULL;
+}
+
+/* The list is the loop's own: it is looked at there, one turn after the other. */
+static void wait_until_closed(struct scripted *server)
+{
+	struct look at = {.server = server};
+
+	do
+		on_loop(server->loop, look, &at);
+	while (at.open);
 }
 
 void scripted_start(struct scripted *server, struct atl_loop *loop, const struct scripted_reply *replies, size_t count)
@@ -188,15 +205,13 @@ void scripted_start(struct scripted *server, struct atl_loop *loop, const struct
 void scripted_hang_up(struct scripted *server)
 {
 	on_loop(server->loop, hang_up_on_loop, server);
-	while (__atomic_load_n(&server->first, __ATOMIC_ACQUIRE))
-		on_loop(server->loop, look, NULL);
+	wait_until_closed(server);
 }
 
 void scripted_stop(struct scripted *server)
 {
 	on_loop(server->loop, stop_on_loop, server);
-	while (__atomic_load_n(&server->first, __ATOMIC_ACQUIRE))
-		on_loop(server->loop, look, NULL);
+	wait_until_closed(server);
 	for (size_t i = 0; i < SCRIPTED_REQUESTS_MAX; i++)
 		free(server->seen[i]);
 }
