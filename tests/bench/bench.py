@@ -20,6 +20,8 @@ import time
 
 import requests
 
+import image_engine
+
 BIN = os.environ["ATELIER_BIN"]
 LLAMA = os.environ["ATELIER_LLAMA_SERVER"]
 MODEL = os.environ["ATELIER_MODEL"]
@@ -360,8 +362,13 @@ def measure_thumbs():
              f"sharp {peer:.0f}, {quality[1]:.1f} dB", f"{ratio:.2f} x", ">= 1.0")]
 
 
+def measure_image():
+    return image_engine.measure(lambda *options: Atelier(*options, pin=False).setup())
+
+
 MEASURES = {"http": measure_http, "idle": measure_idle, "writes": measure_writes, "jobs": measure_jobs, "start": measure_start,
-            "chat": measure_chat, "png": measure_png, "thumbs": measure_thumbs, "gateway": measure_gateway}
+            "chat": measure_chat, "png": measure_png, "thumbs": measure_thumbs, "image": measure_image,
+            "gateway": measure_gateway}
 HEAD = ("what", "Atelier", "peer, same run", "ratio", "bar")
 
 
