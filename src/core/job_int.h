@@ -22,12 +22,14 @@
 #define ATL_JOB_PREVIEW_MS 250
 #define ATL_JOB_PROGRESS_MS 100
 #define ATL_JOB_PREVIEW_MAX ((size_t)4 << 20)
+#define ATL_JOB_ENDING_MAX 512 /* ends on their way; beyond, a runner waits for its own */
 #define ATL_JOB_ATTEMPTS_MAX 2 /* starts of a job whose runner died */
 
 /* A kind at a provider: how many run, how long they take. Made once, kept until the end. */
 struct atl_job_slot {
 	int64_t running, limit;
-	double mean_ms; /* of the last ones; 0: none yet */
+	double mean_ms; /* of the last ones; 0: none yet, or no time at all */
+	uint64_t runs, over_at_ms; /* that have ended; when the last one did, monotonic */
 	struct atl_list link; /* jobs->slot_list */
 	const struct atl_job_kind *kind;
 	char provider_id[64];
@@ -55,6 +57,7 @@ struct atl_running {
 	bool lost;	/* the row is no longer ours, or ended otherwise */
 	bool give_back; /* the server is stopping */
 	bool over;	/* its end is written */
+	bool placed;	/* it counts in slot->running; false: its run is over */
 	int64_t began_at; /* 0: not yet */
 	int64_t step, steps, left_ms, preview;
 	struct atl_job_preview previews[ATL_IMAGE_COUNT_MAX];
@@ -66,6 +69,11 @@ struct atl_running {
 	char phase[24];
 	int64_t progress_index;
 	double step_ms;
+	uint64_t taken_at_ms; /* monotonic: when the runner took it */
+	/* its end, from the runner to the ender */
+	struct atl_job_end *end; /* NULL: it has none to write */
+	enum atl_err end_err;
+	struct atl_list end_link; /* jobs->written; guarded by lock */
 };
 
 /* Who waits for the end of a job. */
@@ -88,15 +96,17 @@ struct atl_jobs {
 	pthread_cond_t wanted; /* dispatcher: something to do */
 	pthread_cond_t filled; /* runners: something is ready */
 	pthread_cond_t idle;   /* drain: a runner let go */
+	pthread_cond_t ends;   /* ender: an end is written */
 	struct atl_waiting *waiting;
 	struct atl_map slots; /* "kind provider" -> struct atl_job_slot */
-	struct atl_list slot_list, ready, running, waiters;
-	size_t free_runners, running_count;
+	struct atl_list slot_list, ready, running, waiters, written;
+	size_t ending_count;  /* of running_count: the run is over, the end on its way to the row */
+	size_t running_count; /* leased here, until told */
 	bool wake, reload;
 	bool draining; /* nothing is leased any more */
 	bool stopping, closing; /* the dispatcher ends; then the runners */
-	pthread_t dispatcher, runners[ATL_JOB_RUNNERS_MAX];
-	bool dispatcher_up;
+	pthread_t dispatcher, ender, runners[ATL_JOB_RUNNERS_MAX];
+	bool dispatcher_up, ender_up, no_more_ends;
 	size_t runners_up;
 	double last_place;
 	uint64_t leases; /* number of the last one whose row is written */
@@ -179,9 +189,14 @@ enum atl_err atl_jobs_requeue(struct atl_jobs *jobs, const char *id, const char 
 enum atl_err atl_jobs_check_held(struct atl_jobs *jobs, struct atl_errinfo *info) ATL_MUST_USE;
 
 /* ---- job_run.c ---- */
-/* On a runner's thread: the whole life of a leased job, until its row has its end. */
 struct atl_running *atl_running_create(struct atl_jobs *jobs); /* NULL: out of memory */
-void atl_running_run(struct atl_running *running);
+/* On a runner's thread: the run of a leased job. True: its end is on its way to the row, and the ender has it from here
+ * (the runner may not touch it any more); false: its row is as it should be. */
+bool atl_running_run(struct atl_running *running);
+/* On the ender's thread: tell of an end that is in its row; write it again when it could not be. */
+void atl_running_ended(struct atl_running *running);
+/* The run is over: its place is free for the next one. Under lock. */
+void atl_jobs_free_place(struct atl_running *running);
 void atl_running_destroy(struct atl_running *running);
 
 #endif

@@ -1,8 +1,9 @@
-/* job_queue.c - the dispatcher and the runners.
+/* job_queue.c - the dispatcher, the runners and the ender.
  *
  * The dispatcher's thread is the only one that leases: it takes as many jobs from the waiting ones as runners are free,
  * leases them in one transaction and hands them over. Between that it renews leases, takes over what ran out, and on a
  * shared database looks at what others have queued. It sleeps on a condition; what changes the queue wakes it.
+ * A runner hands the end of its job to the database and takes the next one; the ender tells of it once it is durable.
  */
 #include <errno.h>
 #include <math.h>
@@ -19,7 +20,10 @@
 #include "core/publish.h"
 
 #define MODULE "jobs"
-#define BATCH_MAX 16
+#define BATCH_MAX 64
+#define AHEAD_MAX 64 /* short jobs leased for runners that will be free in a moment */
+#define SHORT_MS 20
+#define FLOW_MS 100
 #define SHARED_LOOK_MS 1000
 #define LIMITS_LOOK_MS 1000
 #define RETRY_MS 500 /* after the database refused */
@@ -194,14 +198,37 @@ void atl_jobs_metrics(struct atl_app *app, struct atl_buf *out)
 
 /* ---- runners ---- */
 
+/* With the lock. */
+static void learn(struct atl_running *running, double took)
+{
+	struct atl_job_slot *slot = running->slot;
+
+	slot->over_at_ms = atl_monotonic_ms();
+	slot->mean_ms = slot->runs++ ? slot->mean_ms + MEAN_WEIGHT * (took - slot->mean_ms) : took;
+}
+
+void atl_jobs_free_place(struct atl_running *running)
+{
+	uint64_t took = atl_monotonic_ms() - running->taken_at_ms;
+
+	learn(running, (double)took);
+	running->placed = false;
+	running->slot->running--;
+	running->jobs->ending_count++;
+	atl_jobs_wake(running->jobs);
+}
+
+/* With the lock. */
 static void let_go(struct atl_running *running)
 {
 	struct atl_jobs *jobs = running->jobs;
 
 	atl_list_remove(&running->link);
-	running->slot->running--;
+	if (running->placed)
+		running->slot->running--;
+	else
+		jobs->ending_count--;
 	jobs->running_count--;
-	jobs->free_runners++;
 	atl_jobs_wake(jobs);
 	pthread_cond_broadcast(&jobs->idle);
 }
@@ -213,7 +240,6 @@ static void *runner_main(void *arg)
 	pthread_mutex_lock(&jobs->lock);
 	for (;;) {
 		struct atl_running *running;
-		uint64_t began;
 
 		while (atl_list_empty(&jobs->ready) && !jobs->closing)
 			pthread_cond_wait(&jobs->filled, &jobs->lock);
@@ -223,14 +249,39 @@ static void *runner_main(void *arg)
 		atl_list_remove(&running->link);
 		atl_list_append(&jobs->running, &running->link);
 		pthread_mutex_unlock(&jobs->lock);
-		began = atl_monotonic_ms();
-		atl_running_run(running);
-		pthread_mutex_lock(&jobs->lock);
-		if (!running->lost && !running->give_back) {
-			double took = (double)(atl_monotonic_ms() - began), mean = running->slot->mean_ms;
-
-			running->slot->mean_ms = mean > 0 ? mean + MEAN_WEIGHT * (took - mean) : took;
+		running->taken_at_ms = atl_monotonic_ms();
+		if (atl_running_run(running)) { /* the ender has it */
+			pthread_mutex_lock(&jobs->lock);
+			continue;
 		}
+		pthread_mutex_lock(&jobs->lock);
+		let_go(running);
+		pthread_mutex_unlock(&jobs->lock);
+		atl_running_destroy(running);
+		pthread_mutex_lock(&jobs->lock);
+	}
+	pthread_mutex_unlock(&jobs->lock);
+	return NULL;
+}
+
+/* Tells of what is durable, in the order it became so. */
+static void *ender_main(void *arg)
+{
+	struct atl_jobs *jobs = arg;
+
+	pthread_mutex_lock(&jobs->lock);
+	for (;;) {
+		struct atl_running *running;
+
+		while (atl_list_empty(&jobs->written) && !jobs->no_more_ends)
+			pthread_cond_wait(&jobs->ends, &jobs->lock);
+		if (atl_list_empty(&jobs->written))
+			break;
+		running = ATL_LIST_ITEM(jobs->written.next, struct atl_running, end_link);
+		atl_list_remove(&running->end_link);
+		pthread_mutex_unlock(&jobs->lock);
+		atl_running_ended(running);
+		pthread_mutex_lock(&jobs->lock);
 		let_go(running);
 		pthread_mutex_unlock(&jobs->lock);
 		atl_running_destroy(running);
@@ -244,9 +295,16 @@ static void *runner_main(void *arg)
 
 static bool has_room(void *arg, const char *kind, const char *provider_id)
 {
-	struct atl_job_slot *slot = atl_jobs_slot(arg, kind, provider_id);
+	const struct atl_jobs *jobs = arg;
+	const struct atl_job_slot *slot = atl_jobs_slot(arg, kind, provider_id);
+	size_t held = jobs->running_count - jobs->ending_count, room = jobs->runners_up;
 
-	return slot && slot->running < slot->limit;
+	if (!slot || slot->running >= slot->limit)
+		return false;
+	/* a lease costs a commit: while short jobs go through, the next ones wait ready for a runner */
+	if (slot->runs && slot->mean_ms < SHORT_MS && atl_monotonic_ms() - slot->over_at_ms < FLOW_MS)
+		room += AHEAD_MAX;
+	return held < room;
 }
 
 static void fail_hopeless(struct atl_jobs *jobs, const struct atl_lease_item *item)
@@ -291,6 +349,7 @@ static bool lease_batch(struct atl_jobs *jobs, struct atl_lease_item *items, siz
 		if (!err && items[i].outcome == ATL_LEASE_HELD) {
 			running->kind = atl_jobs_kind(jobs, items[i].taken.kind);
 			running->slot = atl_jobs_slot(jobs, items[i].taken.kind, items[i].taken.provider_id);
+			running->placed = true;
 			running->number = ++jobs->leases;
 			if (jobs->draining) {
 				running->give_back = true;
@@ -302,7 +361,6 @@ static bool lease_batch(struct atl_jobs *jobs, struct atl_lease_item *items, siz
 		}
 		atl_jobs_slot(jobs, items[i].taken.kind, items[i].taken.provider_id)->running--;
 		jobs->running_count--;
-		jobs->free_runners++;
 		if (running)
 			atl_running_destroy(running);
 	}
@@ -316,11 +374,10 @@ static size_t take_batch(struct atl_jobs *jobs, struct atl_lease_item *items)
 {
 	size_t count = 0;
 
-	while (count < BATCH_MAX && jobs->free_runners > 0 && !jobs->draining &&
+	while (count < BATCH_MAX && !jobs->draining &&
 	       atl_waiting_take(jobs->waiting, atl_now_ms(), has_room, jobs, &items[count].taken)) {
 		items[count].running = NULL;
 		atl_jobs_slot(jobs, items[count].taken.kind, items[count].taken.provider_id)->running++;
-		jobs->free_runners--;
 		jobs->running_count++;
 		count++;
 	}
@@ -469,12 +526,14 @@ enum atl_err atl_jobs_create(struct atl_app *app, const struct atl_job_kind *con
 	pthread_cond_init(&jobs->wanted, &attr);
 	pthread_cond_init(&jobs->filled, &attr);
 	pthread_cond_init(&jobs->idle, &attr);
+	pthread_cond_init(&jobs->ends, &attr);
 	pthread_condattr_destroy(&attr);
 	atl_map_init(&jobs->slots);
 	atl_list_init(&jobs->slot_list);
 	atl_list_init(&jobs->ready);
 	atl_list_init(&jobs->running);
 	atl_list_init(&jobs->waiters);
+	atl_list_init(&jobs->written);
 	*ret = jobs;
 	return ATL_OK;
 }
@@ -491,8 +550,8 @@ enum atl_err atl_jobs_start(struct atl_jobs *jobs, struct atl_errinfo *info)
 	while (jobs->runners_up < jobs->runner_count &&
 	       pthread_create(&jobs->runners[jobs->runners_up], NULL, runner_main, jobs) == 0)
 		jobs->runners_up++;
-	jobs->free_runners = jobs->runners_up;
-	jobs->dispatcher_up = pthread_create(&jobs->dispatcher, NULL, dispatcher_main, jobs) == 0;
+	jobs->ender_up = pthread_create(&jobs->ender, NULL, ender_main, jobs) == 0;
+	jobs->dispatcher_up = jobs->ender_up && pthread_create(&jobs->dispatcher, NULL, dispatcher_main, jobs) == 0;
 	if (!jobs->dispatcher_up || jobs->runners_up == 0)
 		return atl_fail(info, ATL_ERR_NOMEM, "start the threads of the queue");
 	return ATL_OK;
@@ -550,12 +609,21 @@ void atl_jobs_destroy(struct atl_jobs *jobs)
 	pthread_mutex_unlock(&jobs->lock);
 	for (size_t i = 0; i < jobs->runners_up; i++)
 		pthread_join(jobs->runners[i], NULL);
+	pthread_mutex_lock(&jobs->lock); /* the ends that are on their way come first */
+	while (jobs->ender_up && jobs->ending_count)
+		pthread_cond_wait(&jobs->idle, &jobs->lock);
+	jobs->no_more_ends = true;
+	pthread_cond_signal(&jobs->ends);
+	pthread_mutex_unlock(&jobs->lock);
+	if (jobs->ender_up)
+		pthread_join(jobs->ender, NULL);
 	atl_waiting_destroy(jobs->waiting);
 	atl_map_each(&jobs->slots, free_slot, NULL);
 	atl_map_finish(&jobs->slots);
 	pthread_cond_destroy(&jobs->wanted);
 	pthread_cond_destroy(&jobs->filled);
 	pthread_cond_destroy(&jobs->idle);
+	pthread_cond_destroy(&jobs->ends);
 	pthread_mutex_destroy(&jobs->lock);
 	free(jobs);
 }

@@ -27,6 +27,7 @@ struct atl_running *atl_running_create(struct atl_jobs *jobs)
 	atl_arena_init(&running->arena, 0);
 	atl_buf_init(&running->notes, (ATL_JOB_NOTE_MAX * 6 + 4) * ATL_JOB_NOTES_MAX);
 	atl_list_init(&running->link);
+	atl_list_init(&running->end_link);
 	return running;
 }
 
@@ -137,30 +138,97 @@ static const char *notes_text(struct atl_running *running)
 	return atl_arena_printf(&running->arena, "[%.*s]", (int)running->notes.length, running->notes.data);
 }
 
-static void write_end(struct atl_running *running, enum atl_err result, const struct atl_errinfo *why)
+static struct atl_job_end *make_end(struct atl_running *running, enum atl_err result, const struct atl_errinfo *why)
 {
-	struct atl_errinfo info = { 0 };
-	struct atl_job_end end = { .arena = &running->arena, .id = running->job.id, .owner = running->jobs->owner,
-				   .event = ATL_JOB_FINISH, .notes = notes_text(running), .cost_micro_usd = -1 };
-	enum atl_err err;
+	struct atl_job_end *end = ATL_ARENA_NEW(&running->arena, struct atl_job_end);
 
+	if (!end)
+		return NULL;
+	*end = (struct atl_job_end){ .arena = &running->arena, .id = running->job.id, .owner = running->jobs->owner,
+				     .event = ATL_JOB_FINISH, .notes = notes_text(running), .cost_micro_usd = -1 };
 	if (!result && running->cost_micro_usd > 0) /* nothing is charged for what fails */
-		end.cost_micro_usd = running->cost_micro_usd;
+		end->cost_micro_usd = running->cost_micro_usd;
 	if (result == ATL_ERR_CANCELLED) {
-		end.event = ATL_JOB_CANCEL;
+		end->event = ATL_JOB_CANCEL;
 	} else if (result) {
-		end.event = ATL_JOB_FAIL;
-		end.error_slug = atl_err_slug(result);
-		end.error_detail = why->detail[0] ? why->detail : atl_err_sentence(result);
+		end->event = ATL_JOB_FAIL;
+		end->error_slug = atl_err_slug(result);
+		end->error_detail = atl_arena_strdup(&running->arena, why->detail[0] ? why->detail : atl_err_sentence(result));
 	}
-	do {
-		err = atl_db_tx(running->jobs->app->db, atl_job_end_fn, &end, &info);
-	} while (err && err != ATL_ERR_CONFLICT && err != ATL_ERR_NOT_FOUND && wait_to_write_again(running, err, &info));
-	if (!err)
-		atl_job_end_tell(running->jobs, &end);
+	return end;
 }
 
-void atl_running_run(struct atl_running *running)
+/* In the row, or ended otherwise, or left to the next start. */
+static bool is_settled(enum atl_err err)
+{
+	return !err || err == ATL_ERR_CONFLICT || err == ATL_ERR_NOT_FOUND;
+}
+
+static void write_now(struct atl_running *running, struct atl_job_end *end)
+{
+	struct atl_errinfo info = { 0 };
+	enum atl_err err;
+
+	do {
+		err = atl_db_tx(running->jobs->app->db, atl_job_end_fn, end, &info);
+	} while (!is_settled(err) && wait_to_write_again(running, err, &info));
+	if (!err)
+		atl_job_end_tell(running->jobs, end);
+}
+
+static enum atl_err end_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	return atl_job_end_fn(conn, ((struct atl_running *)arg)->end, info);
+}
+
+/* On a database thread: the ender does the rest. */
+static void end_written(void *arg, enum atl_err err)
+{
+	struct atl_running *running = arg;
+	struct atl_jobs *jobs = running->jobs;
+
+	running->end_err = err;
+	pthread_mutex_lock(&jobs->lock);
+	atl_list_append(&jobs->written, &running->end_link);
+	pthread_cond_signal(&jobs->ends);
+	pthread_mutex_unlock(&jobs->lock);
+}
+
+void atl_running_ended(struct atl_running *running)
+{
+	if (!running->end_err)
+		atl_job_end_tell(running->jobs, running->end);
+	else if (!is_settled(running->end_err))
+		write_now(running, running->end);
+}
+
+/* True: the ender has it. The runner takes its next job while this one's end is written; nobody is told before. */
+static bool write_end(struct atl_running *running, enum atl_err result, const struct atl_errinfo *why)
+{
+	struct atl_job_end *end = make_end(running, result, why), small;
+	struct atl_jobs *jobs = running->jobs;
+	bool room;
+
+	if (!end) { /* out of memory: what fits is said */
+		small = (struct atl_job_end){ .arena = &running->arena, .id = running->job.id, .owner = jobs->owner,
+					      .event = ATL_JOB_FAIL, .error_slug = atl_err_slug(ATL_ERR_NOMEM),
+					      .error_detail = atl_err_sentence(ATL_ERR_NOMEM), .cost_micro_usd = -1 };
+		write_now(running, &small);
+		return false;
+	}
+	running->end = end;
+	pthread_mutex_lock(&jobs->lock);
+	room = jobs->ending_count < ATL_JOB_ENDING_MAX;
+	if (room)
+		atl_jobs_free_place(running);
+	pthread_mutex_unlock(&jobs->lock);
+	if (room && atl_db_tx_async(jobs->app->db, end_fn, running, end_written) == ATL_OK)
+		return true;
+	write_now(running, end);
+	return false;
+}
+
+bool atl_running_run(struct atl_running *running)
 {
 	struct atl_jobs *jobs = running->jobs;
 	struct atl_errinfo info = { 0 };
@@ -173,10 +241,10 @@ void atl_running_run(struct atl_running *running)
 	if (!atomic_load(&running->cancelled)) {
 		err = write_start(running, &info);
 		if (err == ATL_ERR_CONFLICT)
-			return;
+			return false;
 		if (err) {
 			give_back(running);
-			return;
+			return false;
 		}
 		pthread_mutex_lock(&jobs->lock);
 		running->began_at = running->job.started_at;
@@ -191,19 +259,17 @@ void atl_running_run(struct atl_running *running)
 	back = running->give_back && err == ATL_ERR_CANCELLED;
 	pthread_mutex_unlock(&jobs->lock);
 	if (lost)
-		return; /* its end is written */
+		return false; /* its end is written */
 	if (back) {
 		if (atl_str_eq(running->job.state, "leased") || running->kind->repeatable(jobs->app, &running->job)) {
 			give_back(running);
-		} else {
-			err = atl_fail(&info, ATL_ERR_INTERRUPTED,
-				       "The server was stopped while this job ran. It was not run again, because the service may "
-				       "have charged for it already.");
-			write_end(running, err, &info);
+			return false;
 		}
-	} else {
-		write_end(running, err, &info);
+		err = atl_fail(&info, ATL_ERR_INTERRUPTED,
+			       "The server was stopped while this job ran. It was not run again, because the service may "
+			       "have charged for it already.");
 	}
+	return write_end(running, err, &info);
 }
 
 /* ---- what a kind tells ---- */
