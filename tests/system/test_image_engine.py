@@ -165,12 +165,13 @@ def test_an_upscaler_that_is_none_is_told(site):
     assert ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])["state"] == "done"
 
 
-@pytest.mark.skipif("ATELIER_UPSCALER" not in os.environ, reason="ATELIER_UPSCALER names no ESRGAN file")
-def test_upscaling_by_a_real_file(site):
-    shutil.copy(os.environ["ATELIER_UPSCALER"], site.models / "anime.safetensors")
-    owner = site.setup()
-    source = ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])["assets"][0]["id"]
-    asked = {"model": "local/anime", "task": "upscale", "init_asset": source}
-    done = ended(owner, owner.post("/api/v1/jobs", asked, status=202)["id"], 300)
-    assert done["state"] == "done", done
-    assert (done["assets"][0]["width"], done["assets"][0]["height"]) == (256, 256)
+# A real file is 33 MB and comes from no package in this form: the test exists where ATELIER_UPSCALER names one.
+if "ATELIER_UPSCALER" in os.environ:
+    def test_upscaling_by_a_real_file(site):
+        shutil.copy(os.environ["ATELIER_UPSCALER"], site.models / "anime.safetensors")
+        owner = site.setup()
+        source = ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])["assets"][0]["id"]
+        asked = {"model": "local/anime", "task": "upscale", "init_asset": source}
+        done = ended(owner, owner.post("/api/v1/jobs", asked, status=202)["id"], 300)
+        assert done["state"] == "done", done
+        assert (done["assets"][0]["width"], done["assets"][0]["height"]) == (256, 256)
