@@ -298,6 +298,28 @@ static enum atl_err add_workflow(struct running *r, struct atl_image_request *im
 	return err;
 }
 
+/* For looking at a service: that there are pictures counts, not what is in them. */
+static enum atl_err stand_in_inputs(struct running *r, struct atl_image_request *image, struct atl_errinfo *info)
+{
+	static const struct atl_image_file some = { .data = "", .length = 1, .media_type = "image/png", .width = 64, .height = 64 };
+	const struct atl_picture_ask *ask = &r->request.ask;
+	struct atl_image_file *references = ATL_ARENA_ARRAY(r->run->arena, struct atl_image_file, ask->reference_assets.count + 1);
+
+	if (!references)
+		return atl_fail(info, ATL_ERR_NOMEM, "inputs");
+	for (size_t i = 0; i < ask->reference_assets.count; i++)
+		references[i] = some;
+	image->references = references;
+	image->reference_count = ask->reference_assets.count;
+	if (ask->init_asset || ask->depends_on)
+		image->init = some;
+	if (ask->mask_asset)
+		image->mask = image->mask_alpha = some;
+	if (ask->control_asset)
+		image->control = some;
+	return ATL_OK;
+}
+
 enum atl_err atl_picture_check_service(struct atl_app *app, struct atl_arena *arena, const char *user_id,
 				       const struct atl_job_new *new, struct atl_errinfo *info)
 {
@@ -325,6 +347,8 @@ enum atl_err atl_picture_check_service(struct atl_app *app, struct atl_arena *ar
 		err = make_request(&r, &image, info);
 	if (!err)
 		err = add_workflow(&r, &image, info);
+	if (!err)
+		err = stand_in_inputs(&r, &image, info);
 	return err ? err : ops->check(&endpoint, &image, arena, info);
 }
 
