@@ -20,7 +20,7 @@ from harness import Events, wait_until
 KIT = Path(__file__).resolve().parents[1] / "kit"
 PROGRAM = harness.release_binary() or harness.binary()
 ENGINE = Path(PROGRAM).parent.parent / "worker" / "atelier-image"
-KILLS = int(os.environ.get("ENGINE_KILLS") or 100)
+KILLS = int(os.environ.get("ENGINE_KILLS") or 30)
 JOB = {"model": "local/starter", "prompt": "a boat", "width": 64, "height": 64, "steps": 2, "seed": 1}
 LONG = JOB | {"steps": 150, "width": 256, "height": 256}
 ENDED = ("done", "failed", "cancelled")
