@@ -15,17 +15,7 @@ static int setup(void **state)
 	site = *state;
 	atl_guard_finish(&site->guard);
 	assert_int_equal(atl_guard_init(&site->guard, ALLOW, NULL), ATL_OK);
-	assert_int_equal(atl_providers_create(&site->app, &site->app.providers, NULL), ATL_OK);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct site *site = *state;
-	struct atl_providers *providers = site->app.providers;
-	int result = site_teardown(state);
-	atl_providers_destroy(providers);
-	return result;
 }
 
 static const char *answer(const char *body)
@@ -128,5 +118,5 @@ int main(void)
 		cmocka_unit_test(test_browse), cmocka_unit_test(test_adopt), cmocka_unit_test(test_mature),
 		cmocka_unit_test(test_failures),
 	};
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, site_teardown);
 }

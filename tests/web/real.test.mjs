@@ -126,8 +126,10 @@ test("a reply survives a reload in the middle, and Stop ends it", { skip }, () =
   await page.reload();
   await lastReply(page).getByText(before).first().waitFor(); // the model may say the same again further down
   const stop = page.getByRole("button", { name: "Stop" });
+  const ended = page.locator(".message.assistant.stopped:last-child, .message.assistant.complete:last-child");
+  await stop.or(ended).first().waitFor();
   if (await stop.isVisible().catch(() => false)) await stop.click();
-  await page.locator(".message.assistant.stopped:last-child, .message.assistant.complete:last-child").waitFor();
+  await ended.waitFor();
 }));
 
 test("a temporary chat answers, by keyboard only, and leaves nothing behind", { skip }, () => open(DESKTOP, async (page) => {
