@@ -60,10 +60,11 @@ void on_log(enum sd_log_level_t level, const char *text, void *)
 		events.log(events.arg, static_cast<int>(level), line.c_str());
 }
 
-/* Loading happens on threads of the library, but its progress is told on the caller's. */
+/* Loading happens on threads of the library, and its progress is told on the caller's while they run: leaving from there
+ * would destroy running threads and end the process. What is being loaded is loaded to its end. */
 void on_progress(int step, int steps, float seconds, void *)
 {
-	if (stop)
+	if (stop && phase >= ENGINE_SAMPLING)
 		throw cancelled();
 	if (events.progress)
 		events.progress(events.arg, static_cast<enum engine_phase>(phase.load()), step, steps, seconds * 1000.0);
@@ -263,7 +264,7 @@ enum engine_end engine_generate(const struct engine_ask *ask, struct engine_imag
 enum engine_end engine_upscale(const char *model_path, int threads, const struct engine_image *image,
 			       struct engine_image *ret, char why[ENGINE_WHY_SIZE])
 {
-	phase = ENGINE_UPSCALING;
+	phase = ENGINE_LOADING;
 	upscaler_ctx_t *upscaler = nullptr;
 	enum engine_end end = guarded(why, [&] {
 		upscaler = new_upscaler_ctx(model_path, false, false, threads, 128);
@@ -271,6 +272,8 @@ enum engine_end engine_upscale(const char *model_path, int threads, const struct
 			say(why, "The upscaler could not be loaded.");
 			return ENGINE_FAILED;
 		}
+		if (stop)
+			return ENGINE_CANCELLED;
 		phase = ENGINE_UPSCALING;
 		sd_image_t out = upscale(upscaler, as_sd(*image), static_cast<uint32_t>(get_upscale_factor(upscaler)));
 		if (!out.data) {
