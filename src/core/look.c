@@ -33,7 +33,6 @@ const struct atl_json_desc atl_look_desc = { "Look", "What is added when a chara
 struct work {
 	struct atl_arena *arena;
 	const char *user_id, *id, *text;
-	const struct atl_look *look;
 };
 
 static enum atl_err get_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
@@ -94,7 +93,8 @@ static enum atl_err set_fn(struct atl_conn *conn, void *arg, struct atl_errinfo 
 enum atl_err atl_look_set(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *character_id,
 			  const struct atl_look *look, struct atl_errinfo *info)
 {
-	struct work w = { .arena = arena, .user_id = user_id, .id = character_id, .look = look };
+	struct work w = { .arena = arena, .user_id = user_id, .id = character_id };
+	struct atl_look whole = *look;
 	struct atl_asset asset;
 	struct atl_buf buf;
 	struct atl_jw jw;
@@ -110,7 +110,10 @@ enum atl_err atl_look_set(struct atl_app *app, struct atl_arena *arena, const ch
 		return err;
 	atl_buf_init(&buf, LOOK_JSON_MAX);
 	atl_jw_init(&jw, &buf);
-	atl_json_encode(&jw, NULL, &atl_look_desc, look);
+	whole.seed_policy = look->seed_policy ? look->seed_policy : "free";
+	whole.prompt_prefix = look->prompt_prefix ? look->prompt_prefix : "";
+	whole.negative_prompt = look->negative_prompt ? look->negative_prompt : "";
+	atl_json_encode(&jw, NULL, &atl_look_desc, &whole);
 	err = atl_buf_err(&buf, info);
 	if (!err) {
 		w.text = buf.data;

@@ -101,6 +101,19 @@ def gone(site, prefix, id_):
     return not listing and site.owner.request("GET", f"{prefix}/{id_}").status_code != 200
 
 
+def checks_for(path, answer):
+    """What a picture service could not do is an answer, not a fault of ours; a guest's page says its errors in HTML."""
+    checks = list(CHECKS)
+    if answer.status_code in (501, 502, 503, 504):
+        body = answer.json()
+        slug = body.get("slug") or body["error"]["code"]
+        if slug in ("no_model", "unsupported") or slug.startswith("upstream_"):
+            checks.remove(not_a_server_error)
+    if path.startswith("/s/"):
+        checks.remove(content_type_conformance)
+    return checks
+
+
 def exercise(site, operation, mode, real_id):
     count = 0
 
@@ -114,8 +127,8 @@ def exercise(site, operation, mode, real_id):
         if real_id and case.path_parameters and "id" in case.path_parameters and count % 3 != 2:
             case.path_parameters["id"] = real_id
         count += 1
-        case.call_and_validate(base_url=site.base, headers={"Authorization": f"Bearer {site.key}"}, checks=CHECKS,
-                               timeout=20)
+        answer = case.call(base_url=site.base, headers={"Authorization": f"Bearer {site.key}"}, timeout=20)
+        case.validate_response(answer, checks=checks_for(operation.path, answer))
 
     try:
         run()
