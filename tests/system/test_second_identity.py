@@ -10,11 +10,11 @@ import zlib
 
 import pytest
 
-from harness import Client
+from harness import Client, wait_until
 
 # Operations on what belongs to the server, not to a user: a user may not (403), or it holds no secrets; and addresses
 # that are secrets themselves.
-SHARED = ("/api/v1/providers", "/api/v1/engine", "/problems/", "/v1/models", "/s/", "/f/")
+SHARED = ("/api/v1/providers", "/api/v1/picture-entries", "/api/v1/engine", "/problems/", "/v1/models", "/s/", "/f/")
 
 
 def png(width=8, height=8):
@@ -61,6 +61,23 @@ def make_ids(owner):
     }
 
 
+def make_more_ids(owner):
+    """What comes from making pictures, with the scripted service."""
+    provider = owner.post("/api/v1/providers", {"preset": "fake", "base_url": "https://8.8.8.8/v1"}, status=201)["id"]
+    webhook = owner.post("/api/v1/webhooks", {"url": "https://8.8.8.8/hook"}, status=201)["id"]
+    job = owner.post("/api/v1/jobs", {"prompt": "secret boat", "model": f"{provider}/noop"}, status=202)["id"]
+    graph = {"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},
+             "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}}}
+    wait_until(lambda: owner.get("/api/v1/webhooks/deliveries")["items"], 20, "the delivery of its end")
+    return {
+        "/api/v1/jobs": job, "/generate": job, "/v1/videos": job, "/api/v1/webhooks": webhook,
+        "/api/v1/webhooks/deliveries": owner.get("/api/v1/webhooks/deliveries")["items"][0]["id"],
+        "/api/v1/styles": owner.post("/api/v1/styles", {"name": "Mine", "prompt": "ink"}, status=201)["id"],
+        "/api/v1/wildcards": owner.post("/api/v1/wildcards", {"name": "w", "entries": "a"})["id"],
+        "/api/v1/workflows": owner.post("/api/v1/workflows", {"name": "W", "graph": graph}, status=201)["id"],
+    }
+
+
 def body_for(document, operation):
     """A body that the operation accepts, from its schema: what is required, with plausible values."""
     content = operation.get("requestBody", {}).get("content", {})
@@ -91,7 +108,7 @@ def real_ids(owner):
 def test_every_operation_with_an_id(make_server, db):
     server = make_server(db=db).start()
     owner = server.setup()
-    ids = make_ids(owner)
+    ids = make_ids(owner) | make_more_ids(owner)
     server.add_user("Sam", "owner")  # also another owner: owners manage the server, not others' conversations
     server.add_user("Tom", "user")
     before = snapshot(owner, ids)
