@@ -82,7 +82,7 @@ static enum atl_err check_new(struct atl_app *app, const struct atl_job_new *job
 	return ATL_OK;
 }
 
-static enum atl_err check_room(struct atl_jobs *jobs, const char *user_id, struct atl_errinfo *info)
+static enum atl_err check_room(struct atl_jobs *jobs, const char *user_id, int64_t count, struct atl_errinfo *info)
 {
 	bool draining;
 	int64_t waiting;
@@ -93,59 +93,121 @@ static enum atl_err check_room(struct atl_jobs *jobs, const char *user_id, struc
 	pthread_mutex_unlock(&jobs->lock);
 	if (draining)
 		return atl_fail(info, ATL_ERR_SHUTDOWN, "The server is stopping; send it again in a moment.");
-	if (waiting >= ATL_JOB_USER_QUEUED_MAX)
+	if (waiting + count > ATL_JOB_USER_QUEUED_MAX)
 		return atl_fail(info, ATL_ERR_QUOTA, "You have %d jobs waiting already; cancel some, or wait.",
 				ATL_JOB_USER_QUEUED_MAX);
 	return ATL_OK;
 }
 
+/* The row, from what was asked; `request` is its tree, for those who are told of it. */
+static enum atl_err make(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
+			 const struct atl_job_new *new, struct submit *s, struct atl_job *job, struct atl_errinfo *info)
+{
+	struct atl_json *request;
+	char id[ATL_ID_SIZE];
+	enum atl_err err = check_new(app, new, info);
+
+	if (!err)
+		err = atl_json_parse(arena, new->request, strlen(new->request), &request, info);
+	if (err)
+		return err;
+	atl_id_new("job", id);
+	*job = (struct atl_job){ .id = atl_arena_strdup(arena, id), .user_id = atl_arena_strdup(arena, who->user_id),
+				 .kind = new->kind, .task = new->task, .state = atl_job_state_name(ATL_JOB_QUEUED),
+				 .origin = new->origin, .model = new->model, .provider_id = new->provider_id,
+				 .prompt = new->prompt, .request = request, .priority = new->priority,
+				 .count = new->count < 1 ? 1 : new->count, .not_before = new->not_before,
+				 .depends_on = new->depends_on, .character_id = new->character_id,
+				 .conversation_id = new->conversation_id, .message_id = new->message_id,
+				 .board_id = new->board_id, .webhook_url = new->webhook_url, .version = 1,
+				 .created_at = atl_now_ms() };
+	job->updated_at = job->created_at;
+	*s = (struct submit){ .who = who, .arena = arena, .job = job, .request = new->request, .place = next_place(app->jobs) };
+	return job->id && job->user_id ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "submit a job");
+}
+
+/* After the commit: the queue and the pages learn of it. */
+static void tell(struct atl_jobs *jobs, struct atl_job *job, double place)
+{
+	atl_jobs_put(jobs, job, place);
+	pthread_mutex_lock(&jobs->lock);
+	jobs->submitted++;
+	pthread_mutex_unlock(&jobs->lock);
+	atl_jobs_overlay(jobs, job);
+	atl_job_publish(jobs, job);
+}
+
 enum atl_err atl_job_submit(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 			    const struct atl_job_new *new, struct atl_job *ret, struct atl_errinfo *info)
 {
-	struct atl_jobs *jobs = app->jobs;
-	struct submit s = { .who = who, .arena = arena, .request = new->request };
-	struct atl_json *request;
+	struct submit s;
 	struct atl_job job;
-	char id[ATL_ID_SIZE];
 	enum atl_err err;
 
 	if (who->once_made)
 		return atl_job_get(app, arena, who->user_id, who->once_made, ret, info);
-	err = check_new(app, new, info);
+	err = check_room(app->jobs, who->user_id, 1, info);
 	if (!err)
-		err = check_room(jobs, who->user_id, info);
-	if (!err)
-		err = atl_json_parse(arena, new->request, strlen(new->request), &request, info);
+		err = make(app, who, arena, new, &s, &job, info);
 	if (!err && new->webhook_url)
 		err = atl_webhook_prepare(app, who->user_id, new->webhook_url, info);
+	if (!err)
+		err = atl_db_tx(app->db, submit_fn, &s, info);
 	if (err)
 		return err;
-	atl_id_new("job", id);
-	job = (struct atl_job){ .id = atl_arena_strdup(arena, id), .user_id = atl_arena_strdup(arena, who->user_id),
-				.kind = new->kind, .task = new->task, .state = atl_job_state_name(ATL_JOB_QUEUED),
-				.origin = new->origin, .model = new->model, .provider_id = new->provider_id,
-				.prompt = new->prompt, .request = request, .priority = new->priority,
-				.count = new->count < 1 ? 1 : new->count, .not_before = new->not_before,
-				.depends_on = new->depends_on, .character_id = new->character_id,
-				.conversation_id = new->conversation_id, .message_id = new->message_id,
-				.board_id = new->board_id, .webhook_url = new->webhook_url, .version = 1,
-				.created_at = atl_now_ms() };
-	job.updated_at = job.created_at;
-	if (!job.id || !job.user_id)
-		return atl_fail(info, ATL_ERR_NOMEM, "submit a job");
-	s.job = &job;
-	s.place = next_place(jobs);
-	err = atl_db_tx(app->db, submit_fn, &s, info);
-	if (err)
-		return err;
-	atl_jobs_put(jobs, &job, s.place);
-	pthread_mutex_lock(&jobs->lock);
-	jobs->submitted++;
-	pthread_mutex_unlock(&jobs->lock);
-	atl_jobs_overlay(jobs, &job);
-	atl_job_publish(jobs, &job);
-	atl_jobs_publish_queue(jobs, job.user_id);
+	tell(app->jobs, &job, s.place);
+	atl_jobs_publish_queue(app->jobs, job.user_id);
 	*ret = job;
+	return ATL_OK;
+}
+
+struct submit_many {
+	struct submit *each;
+	const struct atl_job *jobs;
+	size_t count;
+	atl_job_made_fn made;
+	void *arg;
+};
+
+static enum atl_err submit_many_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct submit_many *m = arg;
+	enum atl_err err = ATL_OK;
+
+	for (size_t i = 0; !err && i < m->count; i++)
+		err = submit_fn(conn, &m->each[i], info);
+	return err ? err : m->made(conn, m->jobs, m->count, m->arg, info);
+}
+
+enum atl_err atl_job_submit_many(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
+				 const struct atl_job_new *new, size_t count, atl_job_made_fn made, void *arg,
+				 struct atl_job **ret, struct atl_errinfo *info)
+{
+	struct atl_job *jobs = ATL_ARENA_ARRAY(arena, struct atl_job, count + 1);
+	struct submit_many m = { .each = ATL_ARENA_ARRAY(arena, struct submit, count + 1), .jobs = jobs, .count = count,
+				 .made = made, .arg = arg };
+	struct atl_identity plain = *who;
+	enum atl_err err;
+
+	/* the request's key is for what `made` writes, not for one of the jobs */
+	plain.once_key = plain.once_made = NULL;
+	if (!jobs || !m.each)
+		return atl_fail(info, ATL_ERR_NOMEM, "submit jobs");
+	err = check_room(app->jobs, who->user_id, (int64_t)count, info);
+	for (size_t i = 0; !err && i < count; i++) {
+		err = make(app, &plain, arena, &new[i], &m.each[i], &jobs[i], info);
+		if (!err && new[i].webhook_url)
+			err = atl_webhook_prepare(app, who->user_id, new[i].webhook_url, info);
+	}
+	if (!err)
+		err = atl_db_tx(app->db, submit_many_fn, &m, info);
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++)
+		tell(app->jobs, &jobs[i], m.each[i].place);
+	if (count)
+		atl_jobs_publish_queue(app->jobs, jobs[0].user_id);
+	*ret = jobs;
 	return ATL_OK;
 }
 
@@ -175,6 +237,44 @@ enum atl_err atl_job_get(struct atl_app *app, struct atl_arena *arena, const cha
 	atl_jobs_overlay(app->jobs, &g.job);
 	*ret = g.job;
 	return ATL_OK;
+}
+
+struct get_many {
+	struct atl_arena *arena;
+	const char *user_id;
+	const char *const *ids;
+	size_t count;
+	struct atl_job *jobs;
+};
+
+static enum atl_err get_many_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct get_many *g = arg;
+
+	for (size_t i = 0; i < g->count; i++) {
+		enum atl_err err = atl_job_row_get(conn, g->arena, g->user_id, g->ids[i], &g->jobs[i], NULL, info);
+
+		if (err == ATL_ERR_NOT_FOUND)
+			g->jobs[i] = (struct atl_job){ .id = NULL };
+		else if (err)
+			return err;
+	}
+	return ATL_OK;
+}
+
+enum atl_err atl_job_get_many(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *const *ids,
+			      size_t count, struct atl_job **ret, struct atl_errinfo *info)
+{
+	struct get_many g = { .arena = arena, .user_id = user_id, .ids = ids, .count = count,
+			      .jobs = ATL_ARENA_ARRAY(arena, struct atl_job, count + 1) };
+	enum atl_err err = g.jobs ? atl_db_read(app->db, get_many_fn, &g, info) : atl_fail(info, ATL_ERR_NOMEM, "read jobs");
+
+	for (size_t i = 0; !err && i < count; i++)
+		if (g.jobs[i].id)
+			atl_jobs_overlay(app->jobs, &g.jobs[i]);
+	if (!err)
+		*ret = g.jobs;
+	return err;
 }
 
 struct list {
@@ -307,6 +407,49 @@ enum atl_err atl_job_cancel_all(struct atl_app *app, const char *user_id, int64_
 	if (!err)
 		*ret_count = count;
 	return err;
+}
+
+struct cancel_many {
+	const char *const *ids;
+	struct atl_job_end *ends; /* of the same count; those that were ended by it come first */
+	size_t count, ended;
+	struct atl_arena *arena;
+	const char *user_id;
+};
+
+static enum atl_err cancel_many_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct cancel_many *c = arg;
+
+	c->ended = 0;
+	for (size_t i = c->count; i-- > 0;) { /* the newest first, as above */
+		struct atl_job_end *end = &c->ends[c->ended];
+		enum atl_err err;
+
+		*end = (struct atl_job_end){ .arena = c->arena, .id = c->ids[i], .user_id = c->user_id, .event = ATL_JOB_CANCEL,
+					     .cost_micro_usd = -1 };
+		err = atl_job_end_fn(conn, end, info);
+		if (!err)
+			c->ended++;
+		else if (err != ATL_ERR_CONFLICT && err != ATL_ERR_NOT_FOUND)
+			return err;
+	}
+	return ATL_OK;
+}
+
+enum atl_err atl_job_cancel_many(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *const *ids,
+				 size_t count, int64_t *ret_count, struct atl_errinfo *info)
+{
+	struct cancel_many c = { .arena = arena, .user_id = user_id, .ids = ids, .count = count,
+				 .ends = ATL_ARENA_ARRAY(arena, struct atl_job_end, count + 1) };
+	enum atl_err err = c.ends ? atl_db_tx(app->db, cancel_many_fn, &c, info) : atl_fail(info, ATL_ERR_NOMEM, "cancel jobs");
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < c.ended; i++)
+		atl_job_end_tell(app->jobs, &c.ends[i]);
+	*ret_count = (int64_t)c.ended;
+	return ATL_OK;
 }
 
 /* ---- once more ---- */

@@ -130,8 +130,19 @@ void atl_jobs_metrics(struct atl_app *app, struct atl_buf *out); /* lines for /m
 /* Durable when it returns. Errors: QUOTA (too many waiting), NOT_FOUND (depends_on), INVALID. */
 enum atl_err atl_job_submit(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 			    const struct atl_job_new *job, struct atl_job *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* Several, all or none. `made` runs in the transaction that inserts them: what belongs to them is as durable as they are,
+ * and carries the request's Idempotency-Key; the caller looks at who->once_made. */
+struct atl_conn;
+typedef enum atl_err (*atl_job_made_fn)(struct atl_conn *conn, const struct atl_job *jobs, size_t count, void *arg,
+					struct atl_errinfo *info);
+enum atl_err atl_job_submit_many(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
+				 const struct atl_job_new *jobs, size_t count, atl_job_made_fn made, void *arg,
+				 struct atl_job **ret, struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_job_get(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 			 struct atl_job *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* In the order of `ids`; one that is not there has no id. */
+enum atl_err atl_job_get_many(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *const *ids,
+			      size_t count, struct atl_job **ret, struct atl_errinfo *info) ATL_MUST_USE;
 struct atl_job_filter {
 	const char *state; /* a state, "active" (queued, leased, running), "ended"; NULL: all */
 	const char *task, *model, *character_id, *conversation_id; /* NULL */
@@ -146,6 +157,9 @@ enum atl_err atl_job_cancel(struct atl_app *app, struct atl_arena *arena, const 
 			    struct atl_job *ret, struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_job_cancel_all(struct atl_app *app, const char *user_id, int64_t *ret_count,
 				struct atl_errinfo *info) ATL_MUST_USE;
+/* Those that have not ended; *ret_count: how many these were. */
+enum atl_err atl_job_cancel_many(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *const *ids,
+				 size_t count, int64_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;
 /* A new job with the same request, for one that has ended. */
 enum atl_err atl_job_retry(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 			   const char *id, struct atl_job *ret, struct atl_errinfo *info) ATL_MUST_USE;
