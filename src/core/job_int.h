@@ -4,6 +4,7 @@
  *   job_row.c      rows: reading, inserting, the API form  job_run.c    what a running job's kind calls
  *   job_waiting.c  the waiting jobs in memory              job_end.c    ending one, with all that hangs on it
  *   job.c          what people ask for                     job_change.c order, pauses
+ *   job_lease.c    the queue's own SQL                     job_node.c   who this server is to a shared queue
  *
  * Threads: each part says. Lock order: jobs->lock is the only one, and no SQL runs under it.
  */
@@ -23,6 +24,7 @@
 #define ATL_JOB_PROGRESS_MS 100
 #define ATL_JOB_PREVIEW_MAX ((size_t)4 << 20)
 #define ATL_JOB_ENDING_MAX 512 /* ends on their way; beyond, a runner waits for its own */
+#define ATL_JOB_OWNER_SIZE (2 * ATL_ID_SIZE)
 #define ATL_JOB_ATTEMPTS_MAX 2 /* starts of a job whose runner died */
 
 /* A kind at a provider: how many run, how long they take. Made once, kept until the end. */
@@ -88,7 +90,9 @@ struct atl_jobs {
 	/* set at create */
 	struct atl_app *app;
 	const struct atl_job_kind *const *kinds;
-	char owner[ATL_ID_SIZE];
+	char node[ATL_ID_SIZE]; /* "": unknown */
+	char owner[ATL_JOB_OWNER_SIZE]; /* of leases: "<node>:<start>" */
+	int node_fd;
 	size_t runner_count;
 	bool shared; /* PostgreSQL: others may work on the same queue */
 	/* guarded by lock */
@@ -180,13 +184,19 @@ struct atl_lease_item {
 enum atl_err atl_jobs_lease(struct atl_jobs *jobs, struct atl_lease_item *items, size_t count,
 			    struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_jobs_renew(struct atl_jobs *jobs, struct atl_errinfo *info) ATL_MUST_USE;
-/* Leases that ran out; `all`: also those that did not, of other owners (nobody else can be alive). */
-enum atl_err atl_jobs_recover(struct atl_jobs *jobs, bool all, struct atl_errinfo *info) ATL_MUST_USE;
+/* Takes over other owners' leases that ran out, and also, at the start only, those that did not: of earlier starts of this
+ * node, and with SQLite of everybody, since nobody else can be alive. */
+enum atl_recover { ATL_RECOVER_EXPIRED, ATL_RECOVER_NODE, ATL_RECOVER_ALL };
+enum atl_err atl_jobs_recover(struct atl_jobs *jobs, enum atl_recover what, struct atl_errinfo *info) ATL_MUST_USE;
 /* Back to the queue. `owner`: who holds it; `forgive`: this start does not count. CONFLICT: not held by it. */
 enum atl_err atl_jobs_requeue(struct atl_jobs *jobs, const char *id, const char *owner, bool forgive,
 			      struct atl_errinfo *info) ATL_MUST_USE;
 /* Shared queue: runs whose row is not ours any more (cancelled elsewhere) are stopped. */
 enum atl_err atl_jobs_check_held(struct atl_jobs *jobs, struct atl_errinfo *info) ATL_MUST_USE;
+
+/* ---- job_node.c: sets node and owner ---- */
+enum atl_err atl_jobs_node_open(struct atl_jobs *jobs, struct atl_errinfo *info) ATL_MUST_USE;
+void atl_jobs_node_close(struct atl_jobs *jobs);
 
 /* ---- job_run.c ---- */
 struct atl_running *atl_running_create(struct atl_jobs *jobs); /* NULL: out of memory */

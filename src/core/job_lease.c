@@ -9,6 +9,7 @@
 #define MODULE "jobs"
 #define LOAD_ARENA_MAX ((size_t)1 << 30)
 #define RECOVER_MAX 1000 /* at a time */
+_Static_assert(ATL_ID_SIZE == 31, "expired_fn cuts the node out of an owner");
 
 /* ---- what waits ---- */
 
@@ -292,7 +293,7 @@ enum atl_err atl_jobs_requeue(struct atl_jobs *jobs, const char *id, const char 
 
 struct expired {
 	struct atl_arena *arena;
-	const char *owner;
+	const char *owner, *node; /* node "": nobody's */
 	int64_t before;
 	struct atl_strs ids;
 };
@@ -307,9 +308,9 @@ static enum atl_err expired_fn(struct atl_conn *conn, void *arg, struct atl_erri
 	if (!e->ids.items)
 		return atl_fail(info, ATL_ERR_NOMEM, "recover jobs");
 	err = atl_query(conn, &rows, info,
-			"SELECT id FROM jobs WHERE state IN ('leased', 'running') AND lease_owner <> ? AND lease_until < ? "
-			"ORDER BY id LIMIT 1000",
-			"si", e->owner, e->before);
+			"SELECT id FROM jobs WHERE state IN ('leased', 'running') AND lease_owner <> ? "
+			"AND (lease_until < ? OR substr(lease_owner, 1, 30) = ?) ORDER BY id LIMIT 1000",
+			"sis", e->owner, e->before, e->node);
 	while (!err && atl_rows_next(rows, &err, info))
 		if (e->ids.count < RECOVER_MAX)
 			e->ids.items[e->ids.count++] = atl_col_text(rows, 0, e->arena);
@@ -356,10 +357,11 @@ static enum atl_err recover_one(struct atl_jobs *jobs, struct atl_arena *arena, 
 	return err;
 }
 
-enum atl_err atl_jobs_recover(struct atl_jobs *jobs, bool all, struct atl_errinfo *info)
+enum atl_err atl_jobs_recover(struct atl_jobs *jobs, enum atl_recover what, struct atl_errinfo *info)
 {
 	struct atl_arena arena;
-	struct expired e = { .arena = &arena, .owner = jobs->owner, .before = all ? INT64_MAX : atl_now_ms() };
+	struct expired e = { .arena = &arena, .owner = jobs->owner, .node = what == ATL_RECOVER_EXPIRED ? "" : jobs->node,
+			     .before = what == ATL_RECOVER_ALL ? INT64_MAX : atl_now_ms() };
 	size_t count;
 	enum atl_err err;
 

@@ -424,7 +424,7 @@ static void periodic(struct atl_jobs *jobs, struct due *due, int64_t now, bool r
 		due->renew = now + ATL_JOB_LEASE_MS / 3;
 	}
 	if (now >= due->recover) {
-		said("take over jobs", atl_jobs_recover(jobs, false, &info), &info);
+		said("take over jobs", atl_jobs_recover(jobs, ATL_RECOVER_EXPIRED, &info), &info);
 		due->recover = now + ATL_JOB_LEASE_MS / 3;
 	}
 	if (now >= due->limits) {
@@ -519,7 +519,7 @@ enum atl_err atl_jobs_create(struct atl_app *app, const struct atl_job_kind *con
 	jobs->kinds = kinds;
 	jobs->runner_count = (size_t)(wanted > ATL_JOB_RUNNERS_MAX ? ATL_JOB_RUNNERS_MAX : wanted);
 	jobs->shared = atl_str_eq(atl_db_kind(app->db), "postgres");
-	atl_id_new("own", jobs->owner);
+	jobs->node_fd = -1;
 	pthread_mutex_init(&jobs->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -540,8 +540,10 @@ enum atl_err atl_jobs_create(struct atl_app *app, const struct atl_job_kind *con
 
 enum atl_err atl_jobs_start(struct atl_jobs *jobs, struct atl_errinfo *info)
 {
-	/* SQLite belongs to one server: whoever held a lease is dead */
-	enum atl_err err = atl_jobs_recover(jobs, !jobs->shared, info);
+	enum atl_err err = atl_jobs_node_open(jobs, info);
+
+	if (!err) /* SQLite belongs to one server: whoever held a lease is dead */
+		err = atl_jobs_recover(jobs, jobs->shared ? ATL_RECOVER_NODE : ATL_RECOVER_ALL, info);
 
 	if (!err)
 		err = atl_jobs_load(jobs, info);
@@ -617,6 +619,7 @@ void atl_jobs_destroy(struct atl_jobs *jobs)
 	pthread_mutex_unlock(&jobs->lock);
 	if (jobs->ender_up)
 		pthread_join(jobs->ender, NULL);
+	atl_jobs_node_close(jobs);
 	atl_waiting_destroy(jobs->waiting);
 	atl_map_each(&jobs->slots, free_slot, NULL);
 	atl_map_finish(&jobs->slots);

@@ -43,7 +43,7 @@ void atl_running_destroy(struct atl_running *running)
 /* ---- start ---- */
 
 struct start {
-	char id[ATL_ID_SIZE], owner[ATL_ID_SIZE];
+	char id[ATL_ID_SIZE], owner[ATL_JOB_OWNER_SIZE];
 	int64_t now;
 };
 

@@ -6,8 +6,10 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/str.h"
 #include "core/job.h"
+#include "os/file.h"
 
 /* ---- the scripted kind ---- */
 
@@ -454,15 +456,16 @@ static void test_stop(void **state)
 struct stale {
 	const char *id, *state;
 	int64_t attempt;
+	const char *owner; /* NULL: gone, and its lease has run out */
 };
 
 static enum atl_err make_stale(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	const struct stale *s = arg;
 
-	return atl_exec(conn, info,
-			"UPDATE jobs SET state = ?, attempt = ?, lease_owner = 'own_dead', lease_until = 1 WHERE id = ?", "sis",
-			s->state, s->attempt, s->id);
+	return atl_exec(conn, info, "UPDATE jobs SET state = ?, attempt = ?, lease_owner = ?, lease_until = ? WHERE id = ?",
+			"sisis", s->state, s->attempt, s->owner ? s->owner : "own_dead",
+			s->owner ? atl_now_ms() + ATL_JOB_LEASE_MS : 1, s->id);
 }
 
 /* Rows as a killed server leaves them. */
@@ -496,6 +499,48 @@ static void test_recover(void **state)
 	}
 }
 
+/* One that waits, made to look as if `owner` ran it with a lease that has not run out. */
+static const char *held_by(struct site *site, const char *owner_of_lease)
+{
+	struct stale stale = { .state = "running", .attempt = 1, .owner = owner_of_lease };
+	struct atl_errinfo info = { 0 };
+
+	expect(ask(site, &owner, "POST /api/v1/queue/pause", NULL), 200);
+	stale.id = submit(site, &owner, "stale");
+	assert_ok(atl_db_tx(site->app.db, make_stale, &stale, &info), &info);
+	expect(ask(site, &owner, "POST /api/v1/queue/resume", NULL), 200);
+	return stale.id;
+}
+
+/* A killed server takes back at once what it held itself, and leaves alone what another one holds. */
+static void test_own_leases(void **state)
+{
+	struct site *site = *state;
+	struct atl_errinfo info = { 0 };
+	const char *id, *theirs;
+	struct atl_buf node;
+
+	atl_buf_init(&node, 100);
+	assert_ok(atl_file_read(fmt("%s/node", site->app.data_dir), 100, &node, &info), &info);
+	assert_true(atl_id_valid(node.data, "nod"));
+	id = held_by(site, fmt("%s:own_before", node.data));
+	site_restart(site);
+	assert_string_equal(end_of(site, id), "done");
+	assert_int_equal(int_at(get(site, id), "attempt"), 2);
+	atomic_store(&may_repeat, false);
+	id = held_by(site, fmt("%s:own_before", node.data));
+	site_restart(site);
+	assert_string_equal(text_at(get(site, id), "state"), "failed"); /* written before the first request */
+	assert_string_equal(text_at(get(site, id), "error_slug"), "interrupted");
+	atl_buf_finish(&node);
+	if (!atl_str_eq(atl_db_kind(site->app.db), "postgres"))
+		return; /* SQLite has no other server */
+	theirs = held_by(site, "nod_00000000000000000000000000:own_other");
+	site_restart(site);
+	assert_string_equal(text_at(get(site, theirs), "state"), "running");
+	expect(ask(site, &owner, fmt("POST /api/v1/jobs/%s/cancel", theirs), NULL), 200);
+}
+
 static void test_others_see_nothing(void **state)
 {
 	struct site *site = *state;
@@ -527,6 +572,7 @@ int main(void)
 		cmocka_unit_test_setup(test_retry, fresh),
 		cmocka_unit_test_setup(test_stop, fresh),
 		cmocka_unit_test_setup(test_recover, fresh),
+		cmocka_unit_test_setup(test_own_leases, fresh),
 		cmocka_unit_test_setup(test_others_see_nothing, fresh),
 	};
 

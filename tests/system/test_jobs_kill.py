@@ -190,3 +190,21 @@ def test_no_acknowledged_job_is_lost_or_run_twice(make_server, capsys, db):
         print(f"\n  {db}: {rounds} kills, {len(jobs)} jobs {states}, {cut} cut requests, "
               f"slowest start {slowest * 1000:.0f} ms")
     assert len(jobs) >= rounds and cut >= rounds // 4, "there was no load"
+
+
+@pytest.mark.parametrize("db", ["sqlite", "postgres"])
+def test_what_ran_goes_on_at_once_after_a_kill(make_server, db):
+    """A killed server's leases last 30 s more: it knows them as its own and waits for none of them."""
+    server = make_server(db=db, engine="fake", program=PROGRAM).start()
+    owner = server.setup()
+    fake = owner.post("/api/v1/providers", {"preset": "fake"}, status=201)["id"]
+    job = owner.post("/api/v1/jobs", {"prompt": "a boat", "model": f"{fake}/hang"}, status=202)
+    wait_until(lambda: owner.get(f"/api/v1/jobs/{job['id']}")["state"] == "running", 10, "its start")
+    server.kill()
+    server.start()
+    owner = server.sign_in()
+    wait_until(lambda: owner.get(f"/api/v1/jobs/{job['id']}")["attempt"] == 2, 10, "its second start")
+    server.kill()
+    server.start()
+    job = server.sign_in().get(f"/api/v1/jobs/{job['id']}")
+    assert (job["state"], job["error_slug"]) == ("failed", "interrupted"), job
