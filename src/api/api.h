@@ -48,6 +48,7 @@
 	X(boards)         \
 	X(shares)         \
 	X(jobs)           \
+	X(grids)          \
 	X(webhooks)       \
 	X(uploads)        \
 	X(temporary)      \
