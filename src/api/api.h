@@ -50,6 +50,7 @@
 	X(jobs)           \
 	X(grids)          \
 	X(webhooks)       \
+	X(hooks)          \
 	X(uploads)        \
 	X(temporary)      \
 	X(models)        \

@@ -1,7 +1,8 @@
 /* image_fal.c - fal.ai over its queue: inputs up, submit, poll, fetch the results, or tell it to stop.
  *
  * The remote id is the run's place in the queue ("fal-ai/flux/requests/ID"), so that after a restart the same run is
- * waited for and not paid twice. COMPLETED does not mean success: the result's own status does.
+ * waited for and not paid twice. COMPLETED does not mean success: the result's own status does. With a public address fal
+ * sends a message when it is done (image_fal_hook.h); the run asks less often meanwhile.
  */
 #include "provider/image_fal.h"
 
@@ -9,11 +10,13 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "provider/image_fal_hook.h"
 #include "provider/image_http.h"
 
 #define DATA_URL_MAX 32768 /* larger inputs are uploaded */
 #define POLL_FIRST_MS 250
 #define POLL_MAX_MS 2000
+#define POLL_HOOK_MAX_MS 10000 /* while a message is expected */
 #define RUN_MS 1800000
 #define CANCEL_MS 5000
 #define POLL_ARENA_MAX ((size_t)32 << 20)
@@ -27,19 +30,16 @@ struct fal {
 	const struct atl_image_run *run;
 	struct atl_arena *arena;
 	const char *remote;
+	struct atl_fal_hook *hook; /* NULL: fal is asked only */
 	uint64_t deadline_ms;
 };
 
 /* ---- inputs ---- */
-/* The key of fal's queue is good for its storage too; a gateway in between offers both. */
-static const char *storage_origin(const struct atl_image_endpoint *endpoint)
-{
-	return atl_str_starts(endpoint->base_url, "https://queue.fal.run") ? "https://rest.fal.ai" : endpoint->base_url;
-}
-
 static enum atl_err upload(struct fal *f, const struct atl_image_file *file, const char **ret, struct atl_errinfo *info)
 {
-	const char *origin = storage_origin(f->run->endpoint), *type = file->media_type ? file->media_type : "image/png";
+	/* the key of fal's queue is good for its storage too; a gateway in between offers both */
+	const char *origin = atl_fal_rest_origin(f->run->endpoint->base_url);
+	const char *type = file->media_type ? file->media_type : "image/png";
 	const char *body = atl_arena_printf(f->arena, "{\"content_type\":\"%s\",\"file_name\":\"input\"}", type), *where;
 	struct atl_image_ask ask = { .headers = HEADERS, .auth = "Key", .key_origin = origin, .body = body,
 		.path = atl_arena_printf(f->arena, "%s/storage/upload/initiate?storage_type=fal-cdn-v3", origin),
@@ -109,6 +109,17 @@ static bool model_valid(const char *model)
 	       strspn(model, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./") == length;
 }
 
+static const char *submit_path(struct fal *f)
+{
+	const char *model = f->run->request->model, *address;
+
+	f->hook = atl_fal_hook_join(f->run->endpoint);
+	if (!f->hook)
+		return atl_arena_printf(f->arena, "/%s", model);
+	address = atl_fal_hook_address(f->hook, f->arena);
+	return address ? atl_arena_printf(f->arena, "/%s?fal_webhook=%s", model, address) : NULL;
+}
+
 static enum atl_err submit(struct fal *f, struct atl_errinfo *info)
 {
 	const struct atl_image_run *run = f->run;
@@ -127,7 +138,7 @@ static enum atl_err submit(struct fal *f, struct atl_errinfo *info)
 	atl_buf_init(&body, (size_t)16 << 20);
 	err = atl_fal_body_write(f->arena, run->request, &urls, tell_note, (void *)run, &body, info);
 	if (!err) {
-		ask.path = atl_arena_printf(f->arena, "/%s", model);
+		ask.path = submit_path(f);
 		ask.body = body.data;
 		ask.body_length = body.length;
 		err = ask.path ? atl_image_http_json(run, f->arena, &ask, &root, info)
@@ -140,6 +151,7 @@ static enum atl_err submit(struct fal *f, struct atl_errinfo *info)
 	if (!f->remote)
 		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "%s did not say where the run can be found.",
 				run->endpoint->name);
+	atl_fal_hook_name(f->hook, f->remote);
 	return run->events->remote(run->arg, f->remote, info);
 }
 
@@ -202,8 +214,8 @@ static enum atl_err look(struct fal *f, bool *done, struct atl_errinfo *info)
 
 static enum atl_err wait_done(struct fal *f, struct atl_errinfo *info)
 {
-	unsigned pause = POLL_FIRST_MS;
-	bool done = false;
+	unsigned pause = POLL_FIRST_MS, pause_max = f->hook ? POLL_HOOK_MAX_MS : POLL_MAX_MS;
+	bool done = false, news;
 	enum atl_err err;
 
 	for (;;) {
@@ -215,11 +227,15 @@ static enum atl_err wait_done(struct fal *f, struct atl_errinfo *info)
 				       f->run->endpoint->name);
 			break;
 		}
-		if (!atl_image_wait(f->run, pause)) {
+		if (!atl_fal_hook_wait(f->hook, f->run, pause, &news)) {
 			err = atl_fail(info, ATL_ERR_CANCELLED, "It was stopped.");
 			break;
 		}
-		pause = pause * 3 / 2 < POLL_MAX_MS ? pause * 3 / 2 : POLL_MAX_MS;
+		pause = pause * 3 / 2 < pause_max ? pause * 3 / 2 : pause_max;
+		if (news) { /* the only one there will be: from here on as without */
+			pause = POLL_FIRST_MS;
+			pause_max = POLL_MAX_MS;
+		}
 	}
 	if (err == ATL_ERR_CANCELLED || err == ATL_ERR_UPSTREAM_TIMEOUT)
 		tell_stop(f);
@@ -323,6 +339,7 @@ static enum atl_err fal_run(const struct atl_image_run *run, struct atl_arena *a
 		err = wait_done(&f, info);
 	if (!err)
 		err = fetch_all(&f, info);
+	atl_fal_hook_leave(f.hook);
 	atl_arena_finish(&own);
 	return err;
 }

@@ -7,9 +7,9 @@
  * call (models, styles or check: that call instead of a run).
  *
  * Then, in turn, as often as the service is asked:
- *   --- request [TIMES]   the first line is "METHOD /path"; every other must be somewhere in the request, "!text" must
- *                         not; after a line "body" comes JSON of which every member must be there ("abc..." is any
- *                         string that begins so).
+ *   --- request [TIMES]   the first line is "METHOD /path" ("/path..." begins so); every other must be somewhere in the
+ *                         request, "!text" must not; after a line "body" comes JSON of which every member must be there
+ *                         ("abc..." is any string that begins so).
  *   --- reply             an HTTP answer; Content-Length is added where there is none. Lines of the body: "@png WxH",
  *                         "@mp4", "@filler N" (letters), "@base64 TEXT", else text in which {base} and {other} are this
  *                         server under two origins and {png64:WxH} is a picture in base64. Directives: "!cut N" sends N
