@@ -6,12 +6,15 @@ import { debounce, field, h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { store } from "../state.js";
-import { duration } from "../format.js";
+import { duration, moment } from "../format.js";
 import { SEED_MAX, aspects, askOf, controls, nearestAspect, param, ratio, taskOf, weigh } from "../pictures/form.js";
 import * as draft from "../pictures/draft.js";
-import { fileOf } from "../pictures/actions.js";
+import { fileOf, modelFor } from "../pictures/actions.js";
 import { attempt, toast } from "./ui.js";
 import { stylesMenu } from "./styles.js";
+import { styleChip } from "./style-chips.js";
+import { controlAdd, controlDrop, drawControl } from "./control-input.js";
+import { pickPicture, uploadInput } from "./picture-picker.js";
 import { modelPicker } from "./model-picker.js";
 import { price } from "./job-card.js";
 
@@ -25,8 +28,7 @@ export function chosenModel() {
   return models.find((one) => one.id === model) ?? models.find((one) => one.id === store.get().settings?.default_picture_model) ?? models.find((one) => one.ready) ?? models[0] ?? null;
 }
 
-/** A picture for the form: uploaded, outside the library. @param {Blob} file */
-export const uploadInput = (file) => attempt(() => api.sendRaw("POST", "/assets?library=false", file, file.type));
+export { uploadInput };
 
 /** @param {(front: boolean) => void} generate @returns {any} */
 export function createPanel(generate) {
@@ -42,13 +44,14 @@ export function createPanel(generate) {
     const model = (store.get().pictureModels ?? []).find((one) => one.id === id), { width, height } = draft.get(), near = nearestAspect(model, width, height);
     set({ model: id, ...(near ? { width: near.width, height: near.height } : {}) }, false);
   });
-  const styles = h("div", { class: "chips scroll", role: "group", "aria-label": t("create.style") });
+  const styles = h("div", { class: "style-chips", role: "group", "aria-label": t("create.style") });
   const shape = h("div", { class: "shapes", role: "radiogroup", "aria-label": t("create.aspect") });
   const own = h("div", { class: "own-size" });
-  const count = h("select", { class: "input", onchange: () => set({ count: Number(count.value) }) }, COUNTS.map((n) => h("option", { value: n }, n)));
+  const count = h("select", { class: "input", onchange: () => { set({ count: Number(count.value) }); drawLater(); } }, COUNTS.map((n) => h("option", { value: n }, n)));
   const character = h("select", { class: "input", onchange: () => set({ character_id: character.value || null }) });
   const input = h("div", { class: "input-picture" });
-  const file = h("input", { type: "file", accept: "image/*", hidden: true, onchange: async () => { const one = file.files[0]; file.value = ""; const asset = one && await uploadInput(one); if (asset) set({ init: asset, mask: null }, false); } });
+  const steer = h("div", { class: "input-picture control-input", role: "group", "aria-label": t("control.title"), hidden: true });
+  const later = h("div", { class: "stack tight" });
   const extra = h("div", { class: "more-fields", id: "create-more", hidden: !more });
   const fold = h("button", { type: "button", class: "button quiet wide", "aria-expanded": String(more), "aria-controls": "create-more", onclick: () => { more = !more; sessionStorage.setItem("create-more", more ? "1" : ""); fold.setAttribute("aria-expanded", String(more)); extra.hidden = !more; drawFold(); } });
   const hint = h("p", { class: "hint warn-text", role: "status", hidden: true });
@@ -58,16 +61,16 @@ export function createPanel(generate) {
   const enhance = h("button", { type: "button", class: "button quiet small", onclick: () => improve() }, icon("create"), t("create.enhance"));
   const form = h("form", { class: "create-panel", "aria-label": t("create.panel"), novalidate: true, onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); generate(false); } },
     h("div", { class: "create-fields" }, h("h1", { class: "visually-hidden" }, t("create.title")),
-      h("div", { class: "prompt-box" }, prompt, h("div", { class: "row between prompt-tools" }, enhance, iconButton("image", t("create.input.choose"), () => file.click(), { class: "icon-button small" }))), enhanced, input, file,
+      h("div", { class: "prompt-box" }, prompt, h("div", { class: "row between prompt-tools" }, enhance, iconButton("image", t("create.input.choose"), () => pickPicture(t("create.input"), (asset) => set({ init: asset, mask: null }, false)), { class: "icon-button small" }))), enhanced, input, steer,
       styles, picker, hint, h("div", { class: "pair" }, h("div", {}, h("span", { class: "field-label" }, t("create.aspect")), shape, own)),
-      h("div", { class: "pair two" }, field(t("create.count"), count), field(t("create.character"), character)), fold, extra),
+      h("div", { class: "pair two" }, field(t("create.count"), count), field(t("create.character"), character)), later, fold, extra),
     h("div", { class: "create-go" }, go));
 
   const drawFold = () => replace(fold, icon(more ? "up" : "fold"), t(more ? "create.less" : "create.more"));
   function drawStyles() {
     const { style } = draft.get();
-    replace(styles, store.get().styles.map((one) => h("button", { type: "button", class: "chip", "aria-pressed": String(style === one.id), title: one.prompt, onclick: (/** @type {any} */ event) => { const on = draft.get().style === one.id; set({ style: on ? null : one.id }); for (const chip of styles.querySelectorAll("[aria-pressed]")) chip.setAttribute("aria-pressed", String(!on && chip === event.currentTarget)); } }, one.name)),
-      h("button", { type: "button", class: "chip", "aria-label": t("styles.menu"), title: t("styles.menu"), onclick: (/** @type {any} */ event) => stylesMenu(event.currentTarget, store.get().styles.find((one) => one.id === draft.get().style) ?? null, draft.get()) }, icon("more")));
+    replace(styles, store.get().styles.map((one) => styleChip(one, style === one.id, (/** @type {any} */ event) => { const on = draft.get().style === one.id; set({ style: on ? null : one.id }); for (const chip of styles.querySelectorAll("[aria-pressed]")) chip.setAttribute("aria-pressed", String(!on && chip === event.currentTarget)); })),
+      h("button", { type: "button", class: "style-chip", "aria-label": t("styles.menu"), title: t("styles.menu"), "aria-haspopup": "menu", onclick: (/** @type {any} */ event) => stylesMenu(event.currentTarget, store.get().styles.find((one) => one.id === draft.get().style) ?? null, draft.get()) }, h("span", { class: "style-face plain" }, icon("more")), h("span", { class: "style-name", "aria-hidden": "true" }, t("styles.more"))));
   }
 
   function drawShapes(/** @type {any} */ model) {
@@ -97,6 +100,10 @@ export function createPanel(generate) {
     const put = (/** @type {any} */ value) => { const name = it.extra ? "extra" : "values", next = { ...draft.get()[name] }; if (value === "" || value === undefined) delete next[it.name]; else next[it.name] = value; set({ [name]: next }); };
     if (it.type === "boolean") return h("label", { class: "row check" }, h("input", { type: "checkbox", checked: kept[it.name] ?? fallback, onchange: (/** @type {any} */ event) => put(event.target.checked) }), it.label);
     if (it.type === "enum") return field(it.label, h("select", { class: "input", "aria-label": it.label, onchange: (/** @type {any} */ event) => put(event.target.value) }, h("option", { value: "" }, fallback === "" ? t("create.default") : `${fallback} (${t("create.default")})`), it.values.filter((/** @type {string} */ one) => one !== fallback).map((/** @type {string} */ one) => h("option", { value: one, selected: kept[it.name] === one }, one))));
+    if (it.type === "string" && it.values?.length) { // what the service suggests; anything else may be typed
+      const id = `values-${it.name}`;
+      return h("div", { class: "field" }, field(it.label, h("input", { class: "input", list: id, value: kept[it.name] ?? "", placeholder: fallback || t("create.suggested", { count: it.values.length }), autocomplete: "off", oninput: (/** @type {any} */ event) => put(event.target.value) })), h("datalist", { id }, it.values.map((/** @type {string} */ one) => h("option", { value: one }))));
+    }
     if (it.type === "string") return field(it.label, h("input", { class: "input", value: kept[it.name] ?? "", placeholder: fallback, oninput: (/** @type {any} */ event) => put(event.target.value) }));
     const bounded = fallback !== "" && typeof it.min === "number" && typeof it.max === "number" && it.max - it.min <= 1000;
     const step = it.step ?? (it.type === "integer" ? 1 : "any");
@@ -128,11 +135,19 @@ export function createPanel(generate) {
       h("input", { class: "input small-number", type: "number", min: -4, max: 4, step: 0.05, value: one.weight, "aria-label": t("create.loras.weight", { name: one.name || index + 1 }), oninput: (/** @type {any} */ event) => change(index, { weight: Number(event.target.value) || 0 }) }),
       iconButton("close", t("create.loras.remove", { name: one.name || index + 1 }), () => set({ loras: draft.get().loras.filter((/** @type {any} */ _, /** @type {number} */ i) => i !== index) }, false), { class: "icon-button small" }))),
       h("button", { type: "button", class: "button small", onclick: () => { set({ loras: [...draft.get().loras, { name: "", weight: 1 }] }, false); [...extra.querySelectorAll(".lora input")].at(-2)?.focus(); } }, icon("plus"), t("create.loras.add")));
-    const choose = h("input", { type: "file", accept: "image/*", multiple: true, hidden: true, onchange: async () => { for (const one of [...choose.files]) { const asset = await uploadInput(one); if (asset) set({ references: [...draft.get().references, asset] }, false); } } });
     const references = model?.references_max > 0 && h("fieldset", { class: "field" }, h("legend", { class: "field-label" }, t("create.references")), h("div", { class: "row tight" }, now.references.map((/** @type {any} */ one) => h("span", { class: "thumb" }, h("img", { src: fileOf(one, 128), alt: "" }), iconButton("close", t("create.references.remove"), () => set({ references: draft.get().references.filter((/** @type {any} */ other) => other.id !== one.id) }, false), { class: "icon-button small" }))),
-      now.references.length < model.references_max && h("button", { type: "button", class: "button small", onclick: () => choose.click() }, icon("plus"), t("create.references.add"))), choose);
-    return [loras, references];
+      now.references.length < model.references_max && h("button", { type: "button", class: "button small", onclick: () => pickPicture(t("create.references.add"), (asset) => set({ references: [...draft.get().references.filter((/** @type {any} */ other) => other.id !== asset.id), asset] }, false)) }, icon("plus"), t("create.references.add"))));
+    return [loras, controlAdd(model), references];
   }
+
+  /** What happens after it, and when it begins. */
+  function drawLater() {
+    const now = draft.get(), enlarge = modelFor("upscale");
+    later.hidden = !enlarge && !now.not_before;
+    replace(later, enlarge && h("label", { class: "row check", title: t("create.then.hint", { name: enlarge.name }) }, h("input", { type: "checkbox", checked: now.then_upscale, onchange: (/** @type {any} */ event) => set({ then_upscale: event.target.checked }) }), t(now.count > 1 ? "create.then.first" : "create.then")),
+      now.not_before && h("div", { class: "row tight notice small" }, icon("clock"), h("span", { class: "grow" }, t("create.later.at", { at: moment(new Date(now.not_before).toISOString()) })), iconButton("close", t("create.later.remove"), () => set({ not_before: "" }, false), { class: "icon-button small" })));
+  }
+  const laterField = () => field(t("create.later"), h("input", { class: "input", type: "datetime-local", value: draft.get().not_before, onchange: (/** @type {any} */ event) => { set({ not_before: event.target.value }); drawLater(); } }), t("create.later.hint"));
 
   function drawInput(/** @type {any} */ model) {
     const now = draft.get();
@@ -153,7 +168,7 @@ export function createPanel(generate) {
     const negative = model?.negative && h("textarea", { class: "input short", rows: 2, value: now.negative_prompt, placeholder: t("create.negative.hint"), oninput: (/** @type {any} */ event) => set({ negative_prompt: event.target.value }) });
     const vary = param(model, "subseed_strength");
     replace(extra, negative && field(t("create.negative"), negative), seedRow(), h("div", { class: "params" }, controls(model).map(control)),
-      vary && h("div", { class: "params two" }, field(t("create.subseed_strength"), h("input", { class: "input", type: "number", min: 0, max: 1, step: 0.01, value: now.subseed_strength || "", placeholder: "0", oninput: (/** @type {any} */ event) => set({ subseed_strength: Number(event.target.value) || 0 }) })), field(t("create.subseed"), h("input", { class: "input", type: "number", min: 0, max: SEED_MAX, value: now.subseed || "", placeholder: "0", oninput: (/** @type {any} */ event) => set({ subseed: Number(event.target.value) || 0 }) }))), lists(model));
+      vary && h("div", { class: "params two" }, field(t("create.subseed_strength"), h("input", { class: "input", type: "number", min: 0, max: 1, step: 0.01, value: now.subseed_strength || "", placeholder: "0", oninput: (/** @type {any} */ event) => set({ subseed_strength: Number(event.target.value) || 0 }) })), field(t("create.subseed"), h("input", { class: "input", type: "number", min: 0, max: SEED_MAX, value: now.subseed || "", placeholder: "0", oninput: (/** @type {any} */ event) => set({ subseed: Number(event.target.value) || 0 }) }))), lists(model), laterField());
     if (had && focused) /** @type {any} */ ([...extra.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused))?.focus();
   }
 
@@ -171,7 +186,7 @@ export function createPanel(generate) {
     const cannot = now.init && model && !model.tasks.includes(taskOf(model, now));
     hint.hidden = !cannot;
     if (cannot) hint.textContent = t("create.input.cannot", { name: model.name });
-    drawStyles(); drawShapes(model); drawInput(model); drawCharacters(); drawMore(model); drawFold();
+    drawStyles(); drawShapes(model); drawInput(model); drawControl(steer, model, (change, quiet = true) => set(change, quiet)); drawLater(); drawCharacters(); drawMore(model); drawFold();
   }
 
   const ask = debounce(async () => {
@@ -219,9 +234,10 @@ export function createPanel(generate) {
     return true;
   }
 
+  controlDrop(form);
   const offs = [draft.subscribe(() => { draw(); ask(); }), store.subscribe((state, old) => {
     if (state.pictureModels !== old.pictureModels || state.settings !== old.settings) { draw(); ask(); }
-    if (state.styles !== old.styles) drawStyles();
+    if (state.styles !== old.styles || state.prefs.style_pictures !== old.prefs.style_pictures) drawStyles();
     if (state.characters !== old.characters) drawCharacters();
   })];
   draw();

@@ -22,6 +22,21 @@ async function toClipboard(text) {
 /** @param {string} text */
 export async function copy(text) { await toClipboard(text); toast(t("common.copied")); }
 
+/**
+ * Toasts stand above everything: a popover in the top layer, inside the topmost open dialog (what is outside of a modal
+ * dialog cannot be pressed).
+ */
+function placeToasts() {
+  const box = document.getElementById("toasts");
+  if (!box) return;
+  const host = [...document.querySelectorAll("dialog:modal")].at(-1) ?? document.body;
+  if (box.parentElement !== host) host.append(box);
+  if (!box.showPopover) return; // an old browser: it stands where it is
+  box.popover = "manual";
+  if (box.matches(":popover-open")) box.hidePopover(); // what is shown last is on top
+  if (box.childElementCount) box.showPopover();
+}
+
 /** @param {string} text @param {{undo?: () => void, bad?: boolean, error?: any}} [options] */
 export function toast(text, options = {}) {
   const box = h("div", { class: options.bad ? "toast bad" : "toast", role: options.bad ? "alert" : "status" }, h("span", { class: "grow" }, text));
@@ -31,6 +46,7 @@ export function toast(text, options = {}) {
   if (options.error?.status) box.append(h("button", { type: "button", onclick: () => copy(detailsOf(options.error)) }, t("error.copy")));
   if (!options.undo) box.append(h("button", { type: "button", "aria-label": t("common.close"), onclick: end }, icon("close")));
   document.getElementById("toasts")?.append(box);
+  placeToasts();
 }
 
 /** Run, and say what went wrong. @template T @param {() => Promise<T>} fn @returns {Promise<T|undefined>} */
@@ -97,10 +113,11 @@ export function menu(anchor, rows) {
 export function dialog(title, body, kind = "") {
   const back = /** @type {HTMLElement|null} */ (document.activeElement);
   const close = () => box.close();
-  const box = h("dialog", { class: kind, "aria-label": title, onclose: () => { box.remove(); if (document.activeElement === document.body) back?.focus?.(); }, onclick: (/** @type {Event} */ event) => { if (event.target === box) close(); } },
+  const box = h("dialog", { class: kind, "aria-label": title, onclose: () => { placeToasts(); box.remove(); if (document.activeElement === document.body) back?.focus?.(); }, onclick: (/** @type {Event} */ event) => { if (event.target === box) close(); } },
     h("header", {}, h("h2", {}, title), iconButton("close", t("common.close"), close)), h("div", { class: "dialog-body" }, body));
   document.body.append(box);
   box.showModal();
+  placeToasts();
   return close;
 }
 

@@ -6,6 +6,7 @@ import { store } from "../state.js";
 import { go } from "../router.js";
 import { attempt, toast } from "../components/ui.js";
 import * as draft from "./draft.js";
+import { controlTypes } from "./form.js";
 
 /** @param {any} asset @param {number} [width] one of 64, 128, 256, 512; without it the picture itself */
 export const fileOf = (asset, width) => `/api/v1/assets/${asset.id}/file${width ? `?width=${width}` : ""}`;
@@ -52,6 +53,14 @@ export function download(asset, clean) {
 const small = (asset) => ({ id: asset.id, width: asset.width, height: asset.height });
 /** @param {any} asset */
 export function useAsInput(asset) { draft.set({ init: small(asset), mask: null }); go("/create"); document.getElementById("picture-prompt")?.focus(); }
+/** What a picture shows holds the next one together: pose, depth or lines. A model that takes it is chosen. @param {any} asset */
+export function useAsControl(asset) {
+  const models = store.get().pictureModels ?? [], takes = (/** @type {any} */ one) => controlTypes(one).length > 0;
+  const now = models.find((one) => one.id === draft.get().model), model = now && takes(now) ? now : models.find((one) => one.ready && takes(one));
+  draft.set({ control: small(asset), ...(model ? { model: model.id } : {}) });
+  go("/create");
+  document.getElementById("picture-prompt")?.focus();
+}
 /** All parameters with the seed freed. @param {any} asset */
 export const remix = (asset) => attempt(async () => { await draft.recallAsset(asset.id, { prompt: true, rest: true, original: true }); draft.set({ seed_locked: false }); go("/create"); document.getElementById("picture-prompt")?.focus(); });
 /** @param {any} asset @param {{seed?: boolean, prompt?: boolean, rest?: boolean}} [what] */
@@ -95,10 +104,12 @@ export const menuRows = (asset) => [
   { label: t("asset.remix"), icon: "remix", run: () => remix(asset) },
   { label: t("asset.vary"), icon: "vary", run: () => vary(asset) },
   { label: t("asset.use"), icon: "image", run: () => useAsInput(asset) },
+  ...((store.get().pictureModels ?? []).some((one) => controlTypes(one).length) && asset.kind !== "video" ? [{ label: t("control.use"), icon: "lasso", run: () => useAsControl(asset) }] : []),
   { label: t("asset.edit"), icon: "brush", run: () => go(`/create/edit/${asset.id}`) },
   { label: t("asset.upscale"), icon: "expand", run: () => derive(asset, "upscale") },
   ...(modelFor("remove_background") ? [{ label: t("asset.background"), icon: "ghost", run: () => derive(asset, "remove_background") }] : []),
   null,
+  ...(asset.kind !== "video" ? [{ label: t("styles.picture"), icon: "pin", run: () => { import("../components/style-chips.js").then((it) => it.chooseStyleFor(asset)); } }, null] : []),
   { label: t("asset.download"), icon: "download", run: () => download(asset) },
   { label: t("asset.download.clean"), icon: "download", run: () => download(asset, true) },
   null,

@@ -7,12 +7,12 @@
  */
 const RATIOS = [[1, 1], [4, 3], [3, 2], [16, 9], [3, 4], [2, 3], [9, 16]];
 /** Parameters with a place of their own in the form. */
-const PLACED = new Set(["width", "height", "count", "seed", "prompt", "negative_prompt", "subseed", "subseed_strength", "strength"]);
+const PLACED = new Set(["width", "height", "count", "seed", "prompt", "negative_prompt", "subseed", "subseed_strength", "strength", "control_type", "control_strength"]);
 export const SEED_MAX = 4294967295;
 
 /** @returns {any} */
 export const emptyDraft = () => ({ prompt: "", negative_prompt: "", model: null, style: null, character_id: null, width: 0, height: 0, count: 1, seed: 0, seed_locked: false,
-  subseed: 0, subseed_strength: 0, strength: 0.75, values: {}, extra: {}, loras: [], init: null, mask: null, references: [] });
+  subseed: 0, subseed_strength: 0, strength: 0.75, values: {}, extra: {}, loras: [], init: null, mask: null, references: [], control: null, control_type: null, control_strength: 1, then_upscale: false, not_before: "" });
 
 /** @param {number} value @param {any} model */
 function side(value, model) {
@@ -56,6 +56,9 @@ export function nearestAspect(model, width, height) {
 export const param = (model, name) => model?.params?.find((/** @type {any} */ one) => one.name === name);
 /** The parameters that are drawn as plain controls. @param {any} model @returns {any[]} */
 export const controls = (model) => (model?.params ?? []).filter((/** @type {any} */ one) => !PLACED.has(one.name));
+
+/** The kinds of control picture a model takes: pose, depth, canny… @param {any} model @returns {string[]} */
+export const controlTypes = (model) => param(model, "control_type")?.values ?? [];
 
 /** What is asked of a model when a picture is given, and when none is. @param {any} model @param {any} draft */
 export function taskOf(model, draft) {
@@ -104,6 +107,13 @@ export function askOf(model, draft) {
     const strength = param(model, "strength");
     if (strength) ask.strength = fit(strength, draft.strength);
   }
+  if (draft.control && controlTypes(model).length) {
+    ask.control_asset = draft.control.id;
+    ask.control_type = fit(param(model, "control_type"), draft.control_type) ?? controlTypes(model)[0];
+    const strength = param(model, "control_strength");
+    if (strength) ask.control_strength = fit(strength, draft.control_strength);
+  }
+  if (draft.not_before && new Date(draft.not_before).getTime() > Date.now()) ask.not_before = new Date(draft.not_before).toISOString();
   if (model?.references_max && draft.references.length) ask.reference_assets = draft.references.slice(0, model.references_max).map((/** @type {any} */ one) => one.id);
   return ask;
 }
@@ -119,16 +129,17 @@ export function recalled(draft, from, what = { seed: true, prompt: true, rest: t
   if (what.prompt && prompt !== undefined) Object.assign(next, { prompt, negative_prompt: negative ?? "" });
   if (what.seed && Number.isInteger(from.seed) && from.seed >= 0) Object.assign(next, { seed: from.seed, seed_locked: true });
   if (!what.rest) return next;
-  for (const key of ["model", "width", "height", "count", "subseed", "subseed_strength", "strength"]) if (from[key] !== undefined && from[key] !== null) next[key] = from[key];
+  for (const key of ["model", "width", "height", "count", "subseed", "subseed_strength", "strength", "control_type", "control_strength"]) if (from[key] !== undefined && from[key] !== null) next[key] = from[key];
   next.style = what.original ? from.style ?? null : null;
   next.character_id = what.original ? from.character_id ?? null : null;
   const asset = (/** @type {string|null|undefined} */ id) => id ? { id } : null;
   next.init = asset(from.init_asset);
   next.mask = asset(from.mask_asset);
+  next.control = asset(from.control_asset);
   next.references = (from.reference_assets ?? []).map(asset);
   next.loras = (from.loras ?? []).map((/** @type {any} */ one) => ({ name: one.name, weight: one.weight ?? 1 }));
   next.values = { ...draft.values };
-  for (const key of ["steps", "cfg_scale", "guidance", "sampler", "scheduler", "clip_skip", "frames", "fps", "duration_s", "upscaler", "upscale_factor", "quality", "format", "control_type", "control_strength"]) if (from[key] !== undefined && from[key] !== null) next.values[key] = from[key];
+  for (const key of ["steps", "cfg_scale", "guidance", "sampler", "scheduler", "clip_skip", "frames", "fps", "duration_s", "upscaler", "upscale_factor", "quality", "format"]) if (from[key] !== undefined && from[key] !== null) next.values[key] = from[key];
   next.extra = { ...draft.extra, ...(from.extra ?? {}) };
   return next;
 }

@@ -10,9 +10,9 @@ import { store } from "../state.js";
 import { announce, attempt, copy, toast } from "../components/ui.js";
 import { isActive, jobCard } from "../components/job-card.js";
 import { chosenModel, createPanel, uploadInput } from "../components/create-panel.js";
-import { askOf, recalled } from "../pictures/form.js";
+import { askOf, controlTypes, recalled } from "../pictures/form.js";
 import * as draft from "../pictures/draft.js";
-import { submit } from "../pictures/actions.js";
+import { modelFor, submit } from "../pictures/actions.js";
 
 const PAGE = 30, FOLLOW_MS = 200;
 const SAMPLES = ["one", "two", "three", "four"];
@@ -64,8 +64,11 @@ export function mountCreate(root) {
     sending++;
     panel.remember(now.prompt);
     const job = await attempt(() => submit({ ...askOf(model, now), model: model.id }, { front }));
+    const enlarge = job && now.then_upscale && modelFor("upscale");
+    if (enlarge) await attempt(() => submit({ task: "upscale", model: enlarge.id, prompt: "", depends_on: job.id }, { front }));
     sending--;
     if (!job) return;
+    if (now.not_before) draft.set({ not_before: "" }); // it was said of this one
     announce(t("create.queued"));
     draw();
     if (matchMedia("(min-width: 900px)").matches) stream.scrollTo({ top: 0 });
@@ -127,8 +130,9 @@ export function mountCreate(root) {
     const button = (/** @type {string} */ label, /** @type {() => Promise<any>|void} */ run, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: async () => { await run(); end(); panel.prompt.focus(); } }, label);
     const use = async () => { const asset = await uploadInput(file); if (asset) draft.set({ init: asset, mask: null }); };
     const reference = async () => { const asset = await uploadInput(file); if (asset) draft.set({ references: [...draft.get().references, asset] }); };
+    const control = async () => { const asset = await uploadInput(file); if (asset) draft.set({ control: asset }); };
     const found = h("div", { class: "row" }), text = h("p", { class: "small muted", role: "status" });
-    const row = h("div", { class: "row" }, button(t("create.dropped.use"), use, "primary"), chosenModel()?.references_max > 0 && button(t("create.dropped.reference"), reference), found, iconButton("close", t("common.close"), end, { class: "icon-button small" }));
+    const row = h("div", { class: "row" }, button(t("create.dropped.use"), use, "primary"), chosenModel()?.references_max > 0 && button(t("create.dropped.reference"), reference), controlTypes(chosenModel()).length > 0 && button(t("control.use"), control), found, iconButton("close", t("common.close"), end, { class: "icon-button small" }));
     replace(dropped, h("img", { src: url, alt: "" }), h("div", { class: "grow stack tight" }, h("strong", {}, t("create.dropped")), text, row));
     dropped.hidden = false;
     dropped.scrollIntoView({ block: "nearest" });
