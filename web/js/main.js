@@ -56,7 +56,7 @@ function onevent(event, data) {
   store.dispatch({ type: event, ...data });
 }
 
-function signOut() { attempt(async () => { await api.del("/session"); sessionStorage.clear(); await begin(); }); }
+function signOut() { attempt(async () => { await api.del("/session"); sessionStorage.clear(); import("./pictures/canvas-store.js").then((it) => it.forgetAll()).catch(() => {}); await begin(); }); }
 
 function shell() {
   const link = (/** @type {string} */ href, /** @type {string} */ name, /** @type {string} */ label, wide = "") => h("a", { href, title: label, class: wide, dataset: { area: name } }, icon(name), h("span", { class: "label" }, label), h("span", { class: "visually-hidden" }, label));

@@ -3,7 +3,7 @@
  *
  * The result stands beside the canvas and can be edited further; each remembers its parent and its mask.
  */
-import { field, h, icon, iconButton, replace } from "../dom.js";
+import { debounce, field, h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { store } from "../state.js";
@@ -16,9 +16,11 @@ import { fit, param } from "../pictures/form.js";
 import { extended, fitFrame } from "../pictures/mask.js";
 import { fileOf, submit } from "../pictures/actions.js";
 import * as draft from "../pictures/draft.js";
+import { forget, keep, kept } from "../pictures/canvas-store.js";
 import { jobVerbs, loadPictures } from "./create.js";
 
 const TOOLS = /** @type {const} */ (["brush", "eraser", "lasso", "pan"]);
+const KEEP_MS = 400;
 const SIDES = /** @type {const} */ (["left", "top", "right", "bottom"]);
 
 /** @param {HTMLElement} root @param {string} id */
@@ -33,12 +35,44 @@ export function mountEdit(root, id) {
 
   const stage = h("div", { class: "paint-stage" }), tools = h("div", { class: "paint-tools", role: "toolbar", "aria-label": t("canvas.tools") });
   const prompt = h("textarea", { class: "input", id: "picture-prompt", rows: 3, "aria-label": t("create.prompt"), maxlength: 10000 });
-  const modes = h("div", { class: "segments", role: "radiogroup", "aria-label": t("canvas.mode") }), model = h("select", { class: "input", onchange: () => { chosen = model.value; draw(); } }), hint = h("p", { class: "hint warn-text", role: "status" });
+  const modes = h("div", { class: "segments", role: "radiogroup", "aria-label": t("canvas.mode") }), model = h("select", { class: "input", onchange: () => { chosen = model.value; touch(); draw(); } }), hint = h("p", { class: "hint warn-text", role: "status" });
   const options = h("div", { class: "stack" }), results = h("div", { class: "job-list" }), goButton = h("button", { class: "button primary generate" }, t("create.go"));
   const panel = h("form", { class: "create-panel", "aria-label": t("canvas.title"), novalidate: true, onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); generate(); } },
     h("div", { class: "create-fields" }, h("div", { class: "row tight" }, h("a", { class: "icon-button", href: "/create", "aria-label": t("common.back") }, icon("left")), h("h1", { class: "grow" }, t("canvas.title"))), modes, h("div", { class: "prompt-box" }, prompt), field(t("create.model"), model), hint, options, results),
     h("div", { class: "create-go" }, goButton));
   replace(root, h("div", { class: "create edit" }, panel, h("section", { class: "paint-area", "aria-label": t("canvas.area") }, tools, stage, h("p", { class: "visually-hidden", id: "canvas-keys" }, t("canvas.keys")))));
+
+  const key = `${store.get().status?.user?.id ?? ""}/${id}`;
+  let restored = false, dirty = false;
+  /** What stands here is kept in the browser a moment after each change, and when the page goes away. */
+  const save = () => {
+    if (!dirty || !canvas || !restored) return;
+    dirty = false;
+    keep(key, { mask: canvas.mask.read(), width: asset.width, height: asset.height, frame: canvas.frame(), tool: canvas.tool(), size: canvas.size(), prompt: prompt.value, mode, strength, model: chosen });
+  };
+  const saveSoon = debounce(save, KEEP_MS);
+  const touch = () => { dirty = true; saveSoon(); };
+  prompt.addEventListener("input", touch);
+  addEventListener("pagehide", save);
+  async function restore() {
+    const was = await kept(key);
+    if (closed || !canvas) return;
+    if (was && was.width === asset.width && was.height === asset.height) {
+      const picture = was.mask && await createImageBitmap(was.mask).catch(() => null);
+      if (closed) return;
+      if (picture) canvas.mask.load(picture);
+      mode = was.mode === "instruct" ? "instruct" : "mask";
+      strength = was.strength ?? strength;
+      chosen = was.model ?? chosen;
+      if (was.prompt) prompt.value = was.prompt;
+      canvas.pick(TOOLS.includes(/** @type {any} */ (was.tool)) ? was.tool : "brush");
+      canvas.resize(was.size);
+      canvas.setFrame(was.frame);
+      if (picture) { canvas.change(() => {}); announce(t("canvas.restored")); }
+    }
+    restored = true;
+    dirty = false;
+  }
 
   const task = () => (mode === "mask" ? "inpaint" : "edit");
   const able = () => (store.get().pictureModels ?? []).filter((one) => one.tasks.includes(task()));
@@ -52,16 +86,26 @@ export function mountEdit(root, id) {
     const size = h("input", { type: "range", min: 1, max: Math.max(asset.width, asset.height) / 2, value: canvas.size(), "aria-label": t("canvas.size"), "data-key": "size", oninput: () => canvas.resize(Number(size.value)) });
     const file = h("input", { type: "file", accept: "image/*", hidden: true, onchange: () => maskFile(file.files[0]) });
     replace(tools, TOOLS.map(tool), size, h("span", { class: "bar" }), act("undo", "undo", () => canvas.mask.undo(), { disabled: !canvas.mask.canUndo() }), act("redo", "redo", () => canvas.mask.redo(), { disabled: !canvas.mask.canRedo() }), h("span", { class: "bar" }),
-      act("invert", "invert", () => canvas.mask.invert()), act("blur", "blur", () => canvas.mask.blur(blur)), act("clear", "trash", () => canvas.mask.clear()), iconButton("upload", t("canvas.file"), () => file.click(), { "data-key": "file" }), file, h("span", { class: "bar" }),
+      act("invert", "invert", () => canvas.mask.invert()), act("blur", "blur", () => canvas.mask.blur(blur)), act("clear", "trash", () => canvas.mask.clear()), iconButton("again", t("canvas.begin"), () => begin(), { "data-key": "begin" }), iconButton("upload", t("canvas.file"), () => file.click(), { "data-key": "file" }), file, h("span", { class: "bar" }),
       iconButton("plus", t("canvas.zoom_in"), () => canvas.zoom(1.25), { "data-key": "in" }), iconButton("minus", t("canvas.zoom_out"), () => canvas.zoom(0.8), { "data-key": "out" }), iconButton("expand", t("canvas.fit"), () => canvas.fit(), { "data-key": "fit" }));
     if (had) /** @type {any} */ (tools.querySelector(`[data-key="${had}"]`))?.focus();
   }
   /** What a stroke changes, without building the tools anew while a finger is on one of them. */
   function touched() {
+    touch();
     if (tools.contains(document.activeElement) && document.activeElement?.matches("input[type=range]")) return;
     drawTools();
     const frame = canvas.frame();
     for (const side of SIDES) { const input = options.querySelector(`[data-side=${side}]`); if (input && document.activeElement !== input) input.value = frame[side] || ""; }
+  }
+  /** Nothing painted, no frame, the words of the picture. */
+  function begin() {
+    canvas.change(() => canvas.mask.clear());
+    canvas.setFrame({ left: 0, top: 0, right: 0, bottom: 0 });
+    prompt.value = asset.prompt ?? "";
+    draw();
+    dirty = false;
+    forget(key);
   }
   /** @param {File|undefined} file */
   const maskFile = (file) => file && attempt(async () => { const picture = await createImageBitmap(file); canvas.change(() => canvas.mask.load(picture)); });
@@ -69,7 +113,7 @@ export function mountEdit(root, id) {
   function draw() {
     if (closed || !asset) return;
     const list = able(), one = current();
-    replace(modes, ["mask", "instruct"].map((name) => h("label", { class: "segment" }, h("input", { type: "radio", name: "edit-mode", class: "visually-hidden", checked: mode === name, onchange: () => { mode = name; draw(); /** @type {any} */ (modes.querySelector("input:checked"))?.focus(); } }), t(`canvas.mode.${name}`))));
+    replace(modes, ["mask", "instruct"].map((name) => h("label", { class: "segment" }, h("input", { type: "radio", name: "edit-mode", class: "visually-hidden", checked: mode === name, onchange: () => { mode = name; touch(); draw(); /** @type {any} */ (modes.querySelector("input:checked"))?.focus(); } }), t(`canvas.mode.${name}`))));
     replace(model, list.map((it) => h("option", { value: it.id, selected: it.id === one?.id }, `${it.name} · ${it.provider_name}${it.ready ? "" : ` (${t("canvas.not_ready")})`}`)));
     model.disabled = list.length === 0;
     hint.hidden = !!one;
@@ -79,7 +123,7 @@ export function mountEdit(root, id) {
     tools.hidden = mode !== "mask";
     stage.classList.toggle("still", mode !== "mask");
     const how = param(one, "strength"), frame = canvas?.frame() ?? { left: 0, top: 0, right: 0, bottom: 0 };
-    const slide = how && h("input", { type: "range", min: how.min ?? 0, max: how.max ?? 1, step: how.step ?? 0.01, value: strength, "aria-label": t("create.strength"), oninput: () => { strength = Number(slide.value); value.textContent = slide.value; } }), value = h("output", { class: "small muted" }, String(strength));
+    const slide = how && h("input", { type: "range", min: how.min ?? 0, max: how.max ?? 1, step: how.step ?? 0.01, value: strength, "aria-label": t("create.strength"), oninput: () => { strength = Number(slide.value); touch(); value.textContent = slide.value; } }), value = h("output", { class: "small muted" }, String(strength));
     replace(options, mode === "mask" && [slide && h("div", { class: "field" }, h("span", { class: "field-label", "aria-hidden": "true" }, t("create.strength")), h("div", { class: "slide" }, slide, value)),
       h("fieldset", { class: "field sides" }, h("legend", { class: "field-label" }, t("canvas.outpaint")), SIDES.map((side) => h("label", { class: "small" }, t(`canvas.${side}`), h("input", { class: "input", type: "number", inputmode: "numeric", min: 0, max: one?.size_max || 4096, step: one?.size_multiple || 8, value: frame[side] || "", placeholder: "0", "data-side": side, oninput: (/** @type {any} */ event) => canvas?.setFrame({ ...canvas.frame(), [side]: Math.max(0, Math.round(Number(event.target.value) || 0)) }) })))),
       field(t("canvas.blur_radius"), h("input", { class: "input small-number", type: "number", min: 1, max: 100, value: blur, oninput: (/** @type {any} */ event) => { blur = Math.max(1, Number(event.target.value) || 1); } }))]);
@@ -103,7 +147,7 @@ export function mountEdit(root, id) {
         if (!mask) return null;
         body.mask_asset = mask.id;
         if (larger) {
-          const wide = await extended(canvas.image, asset.width, asset.height, frame), made = wide && await uploadInput(wide);
+          const wide = await extended(canvas.image, asset.width, asset.height, frame), made = wide && await uploadInput(wide, id); // it knows what it was made of
           if (!made) return null;
           body.init_asset = made.id;
         }
@@ -146,7 +190,8 @@ export function mountEdit(root, id) {
       canvas = mountCanvas(image, asset.width || image.naturalWidth, asset.height || image.naturalHeight, { changed: touched });
       replace(stage, canvas.element);
       if (!prompt.value) prompt.value = asset.prompt ?? "";
-      draw();
+      await restore();
+      if (!closed) draw();
     } catch (error) { if (!closed) failed(stage, error, load); }
   }
   const off = store.subscribe((state, old) => { if (state.jobs !== old.jobs) drawResults(); if (state.pictureModels !== old.pictureModels) draw(); });
@@ -160,6 +205,6 @@ export function mountEdit(root, id) {
       smaller: withCanvas(() => canvas.resize(canvas.size() * 0.8)), larger: withCanvas(() => canvas.resize(Math.max(canvas.size() + 1, canvas.size() * 1.25))),
       undo: withCanvas(() => canvas.change(() => canvas.mask.undo())), redo: withCanvas(() => canvas.change(() => canvas.mask.redo())),
     },
-    dispose: () => { closed = true; off(); canvas?.dispose(); },
+    dispose: () => { save(); closed = true; off(); removeEventListener("pagehide", save); canvas?.dispose(); },
   };
 }

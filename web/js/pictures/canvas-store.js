@@ -1,0 +1,60 @@
+/**
+ * canvas-store.js - what was painted, kept in this browser so that a reload loses nothing: mask, frame, tool and words of the
+ * edit of each picture. Bounded: the oldest go first.
+ *
+ * IndexedDB, one store keyed by person and picture. A browser without it (or with no room) paints as before and forgets.
+ */
+import { greyPng } from "./mask.js";
+
+const NAME = "atelier-canvas", STORE = "edits", KEPT = 20, AGE_MS = 30 * 86400000;
+/** @typedef {{key: string, at: number, width: number, height: number, mask: Blob|null, frame: any, tool: string, size: number, prompt: string, mode: string, strength: number, model: string|null}} Kept */
+
+/** @returns {Promise<IDBDatabase|null>} */
+const database = () => new Promise((done) => {
+  if (typeof indexedDB === "undefined") return done(null);
+  const ask = indexedDB.open(NAME, 1);
+  ask.onupgradeneeded = () => ask.result.createObjectStore(STORE, { keyPath: "key" }).createIndex("at", "at");
+  ask.onsuccess = () => done(ask.result);
+  ask.onerror = ask.onblocked = () => done(null);
+});
+
+/** @template T @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest<T>|void} run @returns {Promise<T|undefined>} */
+async function within(mode, run) {
+  const db = await database().catch(() => null);
+  if (!db) return undefined;
+  return new Promise((done) => {
+    /** @type {any} */ let ask;
+    const work = db.transaction(STORE, mode);
+    const end = (/** @type {any} */ value) => { db.close(); done(value); };
+    work.oncomplete = () => end(ask?.result);
+    work.onabort = work.onerror = () => end(undefined); // no room: nothing is kept
+    ask = run(work.objectStore(STORE));
+  });
+}
+
+/** @param {string} key @returns {Promise<Kept|undefined>} */
+export async function kept(key) {
+  const one = await within("readonly", (store) => store.get(key));
+  return one && Date.now() - one.at < AGE_MS ? one : undefined;
+}
+
+/** @param {string} key @param {{mask: Uint8Array|null, width: number, height: number} & Record<string, any>} what */
+export async function keep(key, { mask, ...what }) {
+  const blob = mask && mask.some((one) => one > 0) ? await greyPng(mask, what.width, what.height) : null;
+  await within("readwrite", (store) => {
+    store.put({ ...what, key, at: Date.now(), mask: blob });
+    const all = store.count();
+    all.onsuccess = () => {
+      let over = all.result - KEPT;
+      if (over <= 0) return;
+      const oldest = store.index("at").openCursor();
+      oldest.onsuccess = () => { const cursor = oldest.result; if (cursor && over-- > 0) { cursor.delete(); cursor.continue(); } };
+    };
+  });
+}
+
+/** @param {string} key */
+export const forget = (key) => within("readwrite", (store) => { store.delete(key); });
+
+/** Somebody signed out: nothing of theirs stays. */
+export const forgetAll = () => within("readwrite", (store) => { store.clear(); });
