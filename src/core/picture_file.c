@@ -13,6 +13,7 @@
 
 #define PICTURE_FILES_KEPT 256
 #define ENCODER "lora controlnet esrgan taesd vae"
+#define TRANSFORMERS "sd3 flux ovis wan" /* the engine's ControlNets are of UNets */
 
 static const char *const PICKLES[] = { ".ckpt", ".pt", ".pth", ".bin" };
 
@@ -35,6 +36,12 @@ static const struct {
 	{ "llm", ENCODER, false },
 	{ "llm_vision", ENCODER, false },
 };
+
+/* By the width of the text a network attends to. */
+static const struct {
+	int64_t context;
+	const char *name;
+} UNETS[] = { { 768, "Stable Diffusion 1" }, { 1024, "Stable Diffusion 2" }, { 2048, "Stable Diffusion XL" } };
 
 /* What a person calls it. */
 static const struct {
@@ -117,6 +124,7 @@ static void inspect(const char *path, struct atl_picture_file *ret)
 		if (!err) {
 			ret->family = file.family;
 			ret->complete = file.complete;
+			ret->context = file.context;
 		}
 		atl_arena_finish(&arena);
 	}
@@ -212,4 +220,30 @@ const char *atl_picture_file_misfit(struct atl_picture_files *files, struct atl_
 		return atl_arena_printf(arena, "%s is %s, not %s.", name, words_for(file.family), words_for(part));
 	}
 	return NULL;
+}
+
+static const char *unet_name(int64_t context)
+{
+	for (size_t i = 0; i < ATL_COUNT(UNETS); i++)
+		if (UNETS[i].context == context)
+			return UNETS[i].name;
+	return "another family";
+}
+
+const char *atl_picture_file_control_misfit(struct atl_picture_files *files, struct atl_arena *arena, const char *model_path,
+					    const char *control_path)
+{
+	const char *slash = strrchr(control_path, '/'), *name = slash ? slash + 1 : control_path;
+	struct atl_picture_file model, control;
+
+	if (!atl_picture_file_look(files, model_path, &model) || !atl_picture_file_look(files, control_path, &control) ||
+	    !model.family)
+		return NULL; /* told where the parts are looked at */
+	if (is_among(TRANSFORMERS, model.family))
+		return atl_arena_printf(arena, "%s is a ControlNet, and the local engine has them for Stable Diffusion 1, 2 and XL alone.",
+					name);
+	if (!model.context || !control.context || model.context == control.context)
+		return NULL;
+	return atl_arena_printf(arena, "%s is a ControlNet for %s, and the model is of %s.", name, unet_name(control.context),
+				unet_name(model.context));
 }

@@ -18,6 +18,7 @@ struct atl_picture_files;
 struct atl_picture_file {
 	const char *family; /* static; as atl_tensor_file's; NULL: the file cannot be used at all */
 	bool complete;
+	int64_t context; /* as atl_tensor_file's; 0: none, or not told */
 	char why[300]; /* a sentence when family is NULL */
 };
 
@@ -28,6 +29,9 @@ bool atl_picture_file_look(struct atl_picture_files *files, const char *path, st
 /* NULL: it fits `part` ("model", "vae", "lora"...). Otherwise a sentence that names the file, in the arena. */
 const char *atl_picture_file_misfit(struct atl_picture_files *files, struct atl_arena *arena, const char *path,
 				    const char *part);
+/* NULL: the ControlNet is made for this model. Otherwise a sentence, in the arena. Both are files that fit their parts. */
+const char *atl_picture_file_control_misfit(struct atl_picture_files *files, struct atl_arena *arena, const char *model_path,
+					    const char *control_path);
 /* Is this the name of a file that runs programs when it is opened? By its ending: .ckpt, .pt, .pth, .bin. */
 bool atl_picture_file_is_pickle(const char *name);
 

@@ -123,6 +123,24 @@ static void add(struct list *list, const struct atl_picture_model *model)
 	list->items[list->count++] = *model;
 }
 
+static const char *path_of(struct list *list, const struct atl_picture_model *model, const char *part)
+{
+	const char *file = atl_json_str(atl_json_get(model->files, part), "file", NULL);
+
+	return file ? atl_arena_printf(list->arena, "%s/%s", list->app->models_dir, file) : NULL;
+}
+
+/* A ControlNet of another family would end the engine's process. */
+static const char *control_misfit(struct list *list, const struct atl_picture_model *model)
+{
+	const char *control = model->files ? path_of(list, model, "control_net") : NULL;
+	const char *base = control ? path_of(list, model, "diffusion_model") : NULL;
+
+	if (control && !base)
+		base = path_of(list, model, "model");
+	return base ? atl_picture_file_control_misfit(list->app->picture_models->files, list->arena, base, control) : NULL;
+}
+
 /* NULL, or which of its files is missing or no good, in words. */
 static const char *misfit(struct list *list, const struct atl_picture_model *model)
 {
@@ -138,7 +156,7 @@ static const char *misfit(struct list *list, const struct atl_picture_model *mod
 		else
 			why = atl_picture_file_misfit(list->app->picture_models->files, list->arena, path, f->key);
 	}
-	return why;
+	return why ? why : control_misfit(list, model);
 }
 
 static void add_local(struct list *list, const struct atl_picture_model *entry)

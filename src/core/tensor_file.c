@@ -158,6 +158,9 @@ static enum atl_err collect(struct atl_arena *arena, const struct atl_json *head
 		file->count++;
 		file->parameters += (int64_t)elements;
 	}
+	for (size_t i = 0; i < file->count && !file->context; i++)
+		if (file->tensors[i].rank == 2 && atl_str_ends(file->tensors[i].name, ".attn2.to_k.weight"))
+			file->context = file->tensors[i].shape[1];
 	qsort(file->tensors, file->count, sizeof(*file->tensors), by_place);
 	for (size_t i = 1; i < file->count; i++)
 		if (file->tensors[i].begin < file->tensors[i - 1].end)

@@ -30,6 +30,7 @@ struct atl_tensor_file {
 	const char *family; /* "sd1", "sd2", "sdxl", "flux", "ovis", "lora", "controlnet", "esrgan", "taesd", "vae", "unknown" */
 	bool complete;	    /* picture model, its text encoder and its autoencoder in one */
 	int64_t parameters; /* elements of all tensors */
+	int64_t context;    /* how wide the text is that a UNet or its ControlNet attends to; 0: it has none */
 };
 
 /* What the names of a file's tensors tell; {0} first. For files of other forms with the same names (gguf.h). */

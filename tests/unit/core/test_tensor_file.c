@@ -136,6 +136,20 @@ static void test_a_length_like_a_pickle(void **state)
 		fail_msg("%s", info.detail);
 }
 
+/* By which a ControlNet is told to be of another family than its model. */
+static void test_context(void **state)
+{
+	static const char unet[] = "{\"a.bias\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]},"
+				   "\"b.attn2.to_k.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[1,1024],\"data_offsets\":[4,1028]}}";
+	static const char other[] = "{\"b.attn1.to_k.weight\":{\"dtype\":\"U8\",\"shape\":[1,4],\"data_offsets\":[0,4]}}";
+	struct atl_tensor_file file;
+
+	assert_int_equal(parse(unet, 1028, &file, NULL), ATL_OK);
+	assert_int_equal(file.context, 1024);
+	assert_int_equal(parse(other, 4, &file, NULL), ATL_OK);
+	assert_int_equal(file.context, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +158,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pickles_and_cuts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_length_like_a_pickle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_context, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("tensor_file", tests, NULL, NULL);
