@@ -3,13 +3,18 @@
 
 #include "api/api.h"
 #include "api/fields.h"
+#include "base/crypto.h"
 #include "base/str.h"
+#include "core/dynamic_prompt.h"
 #include "core/enhance.h"
+#include "core/policy.h"
 #include "core/prompt_history.h"
 #include "core/style.h"
 #include "core/wildcard.h"
 
 #define CSV_MAX ((size_t)1 << 20)
+#define EXPAND_MAX 20 /* of one prompt at a time */
+#define SEED_MAX 4294967295.0
 
 struct style_in {
 	uint64_t present;
@@ -46,6 +51,28 @@ static const struct atl_json_field enhance_fields[] = {
 	F_BOOL(struct enhance_in, rules, 0, "do not ask the chat model"),
 };
 DESC(enhance_desc, struct enhance_in, "EnhanceInput", enhance_fields);
+
+struct expand_in {
+	uint64_t present;
+	const char *prompt;
+	int64_t count, seed;
+};
+static const struct atl_json_field expand_fields[] = {
+	F_STR(struct expand_in, prompt, ATL_JF_REQUIRED, 1, ATL_PICTURE_PROMPT_MAX, "with {a|b} and __name__"),
+	F_INT(struct expand_in, count, 0, 1, EXPAND_MAX, "5 unless told"),
+	F_INT(struct expand_in, seed, 0, 0, SEED_MAX, "of the first; the others follow it. Random unless told"),
+};
+DESC_PATCH(expand_desc, struct expand_in, "ExpandInput", expand_fields);
+
+struct expanded {
+	int64_t seed;
+	const char *prompt;
+};
+static const struct atl_json_field expanded_fields[] = {
+	F_INT(struct expanded, seed, ATL_JF_REQUIRED, 0, 0, "a picture with this seed gets this prompt"),
+	F_STR(struct expanded, prompt, ATL_JF_REQUIRED, 0, 0, NULL),
+};
+DESC(expanded_desc, struct expanded, "ExpandedPrompt", expanded_fields);
 
 struct imported {
 	int64_t imported;
@@ -200,6 +227,47 @@ static void prompt_enhance(struct atl_req *req)
 		atl_res_json(req, 200, &atl_enhanced_desc, &out);
 }
 
+static const char *find_wildcard(void *arg, const char *name)
+{
+	struct atl_req *req = arg;
+	const char *lines = NULL;
+
+	return atl_wildcard_lines(atl_api_app(req), &req->arena, atl_api_user(req), name, &lines, NULL) == ATL_OK ? lines : NULL;
+}
+
+static void prompt_expand(struct atl_req *req)
+{
+	struct atl_policy_text texts[EXPAND_MAX + 1] = { { NULL, 0 } };
+	struct expanded items[EXPAND_MAX];
+	struct atl_errinfo info = { 0 };
+	struct expand_in in;
+	uint32_t seed;
+	enum atl_err err = atl_req_json(req, &in, &info);
+
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	atl_random(&seed, sizeof(seed));
+	if (atl_json_has(&expand_desc, &in, "seed"))
+		seed = (uint32_t)in.seed;
+	if (!atl_json_has(&expand_desc, &in, "count"))
+		in.count = 5;
+	texts[in.count] = ATL_POLICY_TEXT(in.prompt);
+	for (int64_t i = 0; i < in.count && !err; i++) {
+		items[i].seed = (uint32_t)(seed + (uint32_t)i);
+		err = atl_dynamic_expand(&req->arena, in.prompt, (uint64_t)items[i].seed, find_wildcard, req, &items[i].prompt, &info);
+		if (!err)
+			texts[i] = ATL_POLICY_TEXT(items[i].prompt);
+	}
+	if (!err)
+		err = atl_policy_check(atl_api_app(req), ATL_ENTRY_PICTURE, atl_api_identity(req), texts, (size_t)in.count + 1, &info);
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_api_list(req, &expanded_desc, items, (size_t)in.count, NULL);
+}
+
 static const struct atl_query_param prompt_params[] = {
 	{ "q", ATL_JT_STR, 0, 200, NULL, "a part of the prompt" },
 	{ "limit", ATL_JT_INT, 1, ATL_API_PAGE_MAX, NULL, "50 unless told" },
@@ -227,5 +295,7 @@ const struct atl_route atl_styles_routes[] = {
 	{ PROMPTS(ATL_DELETE, "prompts", prompt_clear, "Forget them"), .status = 204 },
 	{ PROMPTS(ATL_POST, "prompts/enhance", prompt_enhance, "A better prompt, by the chat model or by rules"),
 	  .in = &enhance_desc, .out = &atl_enhanced_desc },
+	{ PROMPTS(ATL_POST, "prompts/expand", prompt_expand, "What {a|b} and __name__ become, for some seeds"),
+	  .in = &expand_desc, .out = &expanded_desc, .out_list = true },
 	{ .path = NULL },
 };

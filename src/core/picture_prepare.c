@@ -20,6 +20,7 @@
 #include "core/style.h"
 #include "core/wildcard.h"
 #include "core/workflow.h"
+#include "core/workflow_inputs.h"
 
 #define NOTES_MAX 32
 #define SEED_MAX 4294967295
@@ -241,6 +242,35 @@ static enum atl_err find_input(struct prepare *p, const char *field, const char 
 	return err;
 }
 
+static enum atl_err check_number(struct prepare *p, const char *name, double *value);
+static enum atl_err check_choice(struct prepare *p, const char *name, const char **value);
+
+/* A control picture goes to a model with control types, to a local one with a ControlNet, or into a workflow. */
+static bool takes_control(const struct prepare *p)
+{
+	return atl_picture_param_find(&p->model, "control_type") || p->ask->workflow_id ||
+	       (p->model.files && atl_json_get(p->model.files, "control_net"));
+}
+
+static enum atl_err check_control(struct prepare *p)
+{
+	struct atl_picture_ask *ask = p->ask;
+	struct atl_asset asset;
+	enum atl_err err;
+
+	if (!takes_control(p)) {
+		err = not_taken(p, "control_asset");
+		ask->control_asset = NULL;
+		return err;
+	}
+	err = find_input(p, "control_asset", ask->control_asset, &asset);
+	if (!err && atl_picture_param_find(&p->model, "control_type"))
+		err = check_choice(p, "control_type", &ask->control_type);
+	if (!err && atl_picture_param_find(&p->model, "control_strength"))
+		err = check_number(p, "control_strength", &ask->control_strength);
+	return err;
+}
+
 static enum atl_err check_inputs(struct prepare *p)
 {
 	struct atl_picture_ask *ask = p->ask;
@@ -260,7 +290,13 @@ static enum atl_err check_inputs(struct prepare *p)
 	if (!err && ask->workflow_id) {
 		err = atl_workflow_graph(p->app, p->arena, p->who->user_id, ask->workflow_id, &p->graph, p->info);
 	}
+		struct atl_workflow workflow;
+
 	if (!err && ask->reference_assets.count > (size_t)p->model.references_max) {
+		if (!err)
+			err = atl_workflow_get(p->app, p->arena, p->who->user_id, ask->workflow_id, &workflow, p->info);
+		if (!err)
+			err = atl_workflow_values_check(workflow.inputs, ask->inputs, p->info);
 		if (p->strict)
 			return refuse(p, "reference_assets", atl_arena_printf(p->arena, "%s takes at most %lld reference pictures.",
 									      p->model.name, (long long)p->model.references_max));

@@ -266,34 +266,47 @@ static enum atl_err make_request(struct running *r, struct atl_image_request *im
 	return ATL_OK;
 }
 
-/* A saved workflow and the values of its form. */
+static enum atl_err add_value(struct atl_arena *arena, struct atl_image_input *out, const char *name,
+			      const struct atl_json *value, struct atl_errinfo *info)
+{
+	struct atl_buf buf;
+	struct atl_jw w;
+
+	atl_buf_init(&buf, ATL_JOB_REQUEST_MAX);
+	atl_jw_init(&w, &buf);
+	atl_jw_tree(&w, NULL, value);
+	*out = (struct atl_image_input){ name, buf.failed ? NULL : atl_arena_strndup(arena, buf.data, buf.length) };
+	atl_buf_finish(&buf);
+	return out->value ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "inputs");
+}
+
+/* A saved workflow, the values of its form, and behind them what its owner fixed: the last one counts. */
 static enum atl_err add_workflow(struct running *r, struct atl_image_request *image, struct atl_errinfo *info)
 {
 	const struct atl_picture_ask *ask = &r->request.ask;
 	struct atl_arena *arena = r->run->arena;
+	const char *user_id = r->run->job->user_id;
+	const struct atl_json *items;
+	struct atl_workflow workflow;
 	struct atl_image_input *inputs;
-	struct atl_buf buf;
-	struct atl_jw w;
 	enum atl_err err;
 
 	if (!ask->workflow_id)
 		return ATL_OK;
-	err = atl_workflow_graph(r->run->app, arena, r->run->job->user_id, ask->workflow_id, &image->workflow, info);
-	if (err || !ask->inputs)
+	err = atl_workflow_graph(r->run->app, arena, user_id, ask->workflow_id, &image->workflow, info);
+	if (!err)
+		err = atl_workflow_get(r->run->app, arena, user_id, ask->workflow_id, &workflow, info);
+	if (err)
 		return err;
-	inputs = ATL_ARENA_ARRAY(arena, struct atl_image_input, ask->inputs->count + 1);
+	items = atl_json_get(workflow.inputs, "items");
+	inputs = ATL_ARENA_ARRAY(arena, struct atl_image_input, (ask->inputs ? ask->inputs->count : 0) + (items ? items->count : 0) + 1);
 	if (!inputs)
 		return atl_fail(info, ATL_ERR_NOMEM, "inputs");
-	for (const struct atl_json *v = ask->inputs->child; v && !err; v = v->next) {
-		atl_buf_init(&buf, ATL_JOB_REQUEST_MAX);
-		atl_jw_init(&w, &buf);
-		atl_jw_tree(&w, NULL, v);
-		inputs[image->input_count].name = v->key;
-		inputs[image->input_count].value = buf.failed ? NULL : atl_arena_strndup(arena, buf.data, buf.length);
-		if (!inputs[image->input_count++].value)
-			err = atl_fail(info, ATL_ERR_NOMEM, "inputs");
-		atl_buf_finish(&buf);
-	}
+	for (const struct atl_json *v = ask->inputs ? ask->inputs->child : NULL; v && !err; v = v->next)
+		err = add_value(arena, &inputs[image->input_count++], v->key, v, info);
+	for (const struct atl_json *v = items ? items->child : NULL; v && !err; v = v->next)
+		if (atl_json_bool(v, "fixed", false))
+			err = add_value(arena, &inputs[image->input_count++], atl_json_str(v, "name", ""), atl_json_get(v, "default"), info);
 	image->inputs = inputs;
 	return err;
 }

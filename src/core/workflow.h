@@ -1,5 +1,7 @@
 /* workflow.h - ComfyUI workflows that people save: the API-format graph and what its form shows.
  *
+ * The built-in ones (share/workflows) are listed behind them as "builtin:<name>", to read, copy and run.
+ *
  * Threads: blocking: pool threads. Ownership: the given arena. Limits: ATL_WORKFLOWS_MAX of a user, ATL_COMFY_GRAPH_MAX.
  */
 #ifndef ATL_CORE_WORKFLOW_H
@@ -15,8 +17,9 @@
 struct atl_workflow { /* the API's Workflow */
 	const char *id, *user_id, *name;
 	const struct atl_json *graph;  /* API format; NULL in lists */
-	const struct atl_json *inputs; /* {"items": [{name, label, type, default, required, places}], "classes": [...]} */
-	bool shared;
+	/* {"items": [{name, label, type, default, required, places, minimum, maximum, fixed}], "classes": [...]} */
+	const struct atl_json *inputs;
+	bool shared, builtin, mine;
 	int64_t version, created_at, updated_at;
 };
 extern const struct atl_json_desc atl_workflow_desc;
@@ -32,13 +35,18 @@ enum atl_err atl_workflow_graph(struct atl_app *app, struct atl_arena *arena, co
 struct atl_workflow_change { /* NULL: as it is */
 	const char *name;
 	const struct atl_json *graph;
+	const struct atl_json *inputs; /* what is said about them, see workflow_inputs.h */
 	const bool *shared;
 };
-/* id NULL: a new one. Errors: INVALID (says which node), POLICY, CONFLICT (too many), NOT_FOUND. */
+/* id NULL: a new one. Errors: INVALID (says which node or input), POLICY, CONFLICT (too many), NOT_FOUND. */
 enum atl_err atl_workflow_save(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 			       const char *id, const struct atl_workflow_change *change, struct atl_workflow *ret,
 			       struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_workflow_delete(struct atl_app *app, const struct atl_identity *who, const char *id,
 				 struct atl_errinfo *info) ATL_MUST_USE;
+/* Would it run there? OK, or what is missing by name: UNSUPPORTED (nodes), UPSTREAM_MODEL (files); INVALID: that provider
+ * is no ComfyUI server; and whatever keeps it from answering. (workflow_try.c) */
+enum atl_err atl_workflow_try(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena, const char *id,
+			      const char *provider_id, struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

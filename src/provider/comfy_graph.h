@@ -82,6 +82,9 @@ enum atl_err atl_comfy_graph_fill(const struct atl_comfy_graph *graph,
 enum atl_err atl_comfy_workflow_inputs(struct atl_arena *arena, const char *text, size_t length, struct atl_buf *out,
 				       struct atl_errinfo *info) ATL_MUST_USE;
 
+/* The built-in workflows (share/workflows) in the order of their names; NULL: behind the last one. */
+const char *atl_comfy_builtin(size_t index, const char **ret_json);
+
 /* Only comfy_graph.c and comfy_detect.c: append what the graph itself tells. */
 enum atl_err comfy_detect(struct atl_arena *arena, struct atl_comfy_graph *graph, struct atl_errinfo *info);
 enum atl_err comfy_add_input(struct atl_comfy_graph *graph, const struct atl_comfy_input *input,

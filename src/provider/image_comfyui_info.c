@@ -32,6 +32,14 @@ const struct comfy_workflow *comfy_workflow_find(const char *name)
 	return NULL;
 }
 
+const char *atl_comfy_builtin(size_t index, const char **ret_json)
+{
+	if (index >= comfy_workflow_count)
+		return NULL;
+	*ret_json = comfy_workflows[index].json;
+	return comfy_workflows[index].name;
+}
+
 /* ---- lists ---- */
 
 static bool contains(const char *text, const char *word)

@@ -75,6 +75,29 @@ static void test_wildcards(void **state)
 	expect(ask(site, &owner, fmt("DELETE /api/v1/wildcards/%s", id), NULL), 204);
 }
 
+/* The same seeds as pictures have: what is shown is what a job with that seed gets. */
+static void test_expand(void **state)
+{
+	struct site *site = *state;
+	struct atl_req *req;
+	const char *second;
+
+	expect(ask(site, &owner, "POST /api/v1/wildcards", "{\"name\":\"stone\",\"entries\":\"slate\\nchalk\\nflint\\nmarl\"}"), 200);
+	req = expect(ask(site, &owner, "POST /api/v1/prompts/expand", "{\"prompt\":\"{a|b|c} __stone__\",\"count\":6,\"seed\":41}"), 200);
+	assert_int_equal(count_at(req, "items"), 6);
+	assert_int_equal(int_at(req, "items.5.seed"), 46);
+	second = fmt("%s", text_at(req, "items.1.prompt"));
+	req = expect(make(site, &owner, "{a|b|c} __stone__", ",\"seed\":42"), 202);
+	assert_string_equal(text_at(req, "request.prompt"), second);
+	assert_int_equal(count_at(expect(ask(site, &owner, "POST /api/v1/prompts/expand", "{\"prompt\":\"plain\"}"), 200), "items"), 5);
+	expect_problem(ask(site, &owner, "POST /api/v1/prompts/expand", "{\"prompt\":\"an __absent__ one\"}"), 400, "invalid_request",
+		       "prompt");
+	expect_problem(ask(site, &owner, "POST /api/v1/prompts/expand", "{\"prompt\":\"x\",\"count\":21}"), 400, "invalid_request", "count");
+	/* inside braces it is still read */
+	expect_problem(ask(site, &owner, "POST /api/v1/prompts/expand", "{\"prompt\":\"{" ATL_POLICY_CANARY "}\"}"), 403,
+		       "refused_by_policy", NULL);
+}
+
 /* What was typed is remembered once; what other clients sent is not theirs to remember. */
 static void test_history(void **state)
 {
@@ -124,6 +147,7 @@ int main(void)
 		cmocka_unit_test(test_styles_are_made_shared_and_used),
 		cmocka_unit_test(test_styles_csv),
 		cmocka_unit_test(test_wildcards),
+		cmocka_unit_test(test_expand),
 		cmocka_unit_test(test_history),
 		cmocka_unit_test(test_enhance_by_rules),
 	};
