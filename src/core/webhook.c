@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/str.h"
+#include "core/publish.h"
 #include "provider/hook.h"
 
 #define PAYLOAD_MAX ((size_t)1 << 20)
@@ -233,6 +234,8 @@ enum atl_err atl_webhook_create(struct atl_app *app, struct atl_arena *arena, co
 		*ret = (struct atl_webhook){ .id = atl_arena_strdup(arena, id), .url = url, .enabled = true,
 					     .secret = atl_arena_strndup(arena, shown.data, shown.length),
 					     .created_at = c.now, .updated_at = c.now };
+	if (!err)
+		atl_publish_id(app, user_id, "webhook.changed", id, NULL, NULL);
 	atl_wipe(secret, sizeof(secret));
 	if (shown.data)
 		atl_wipe(shown.data, shown.length);
@@ -302,9 +305,11 @@ enum atl_err atl_webhook_update(struct atl_app *app, struct atl_arena *arena, co
 
 	if (!err)
 		err = atl_db_tx(app->db, update_fn, &c, info);
-	if (!err)
-		*ret = c.hook;
-	return err;
+	if (err)
+		return err;
+	*ret = c.hook;
+	atl_publish_id(app, user_id, "webhook.changed", id, NULL, NULL);
+	return ATL_OK;
 }
 
 static enum atl_err delete_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
@@ -325,8 +330,11 @@ static enum atl_err delete_fn(struct atl_conn *conn, void *arg, struct atl_errin
 enum atl_err atl_webhook_delete(struct atl_app *app, const char *user_id, const char *id, struct atl_errinfo *info)
 {
 	struct call c = { .user_id = user_id, .id = id };
+	enum atl_err err = atl_db_tx(app->db, delete_fn, &c, info);
 
-	return atl_db_tx(app->db, delete_fn, &c, info);
+	if (!err)
+		atl_publish_id(app, user_id, "webhook.changed", id, NULL, NULL);
+	return err;
 }
 
 /* ---- the log ---- */
@@ -399,6 +407,7 @@ enum atl_err atl_webhook_redeliver(struct atl_app *app, struct atl_arena *arena,
 	if (err)
 		return err;
 	*ret = *c.sent;
+	atl_publish_id(app, user_id, "webhook.delivery", id, "state", ret->state);
 	atl_webhooks_wake(app);
 	return ATL_OK;
 }

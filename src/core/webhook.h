@@ -6,6 +6,7 @@
  *
  * Signed as standardwebhooks.com says (provider/hook.h); the secret is "whsec_<base64 of 32 bytes>", shown once. A job's
  * own webhook_url is signed with the secret of the user's first webhook, so there must be one (it may be disabled).
+ * Events to the user: webhook.changed {id}, and webhook.delivery {id, state} when one is tried and when that has ended.
  * The body is {"type": "job.done" | "job.failed" | "job.cancelled", "timestamp", "data": the job without its request}.
  *
  * Life cycle: atl_webhooks_create() .. atl_webhooks_destroy() (what is under way ends or is sent again later).

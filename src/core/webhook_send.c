@@ -14,6 +14,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/publish.h"
 #include "core/webhook.h"
 #include "provider/hook.h"
 
@@ -150,9 +151,11 @@ static void send_one(struct atl_webhooks *webhooks, const struct claim *c)
 	struct outcome outcome = { .id = c->id, .state = "delivered" };
 	bool hopeless = !c->secret_sealed;
 	int status = 0;
-	enum atl_err err = hopeless ? atl_fail(&info, ATL_ERR_CONFIG, "There is no webhook left whose secret could sign this.") :
-				      open_secret(app, c, hook.secret, &info);
+	enum atl_err err;
 
+	atl_publish_id(app, c->user_id, "webhook.delivery", c->id, "state", "pending");
+	err = hopeless ? atl_fail(&info, ATL_ERR_CONFIG, "There is no webhook left whose secret could sign this.") :
+			 open_secret(app, c, hook.secret, &info);
 	if (!err)
 		err = atl_hook_send(app->loops[0], c->arena, &hook, &status, &info);
 	atl_wipe(hook.secret, sizeof(hook.secret));
@@ -169,6 +172,8 @@ static void send_one(struct atl_webhooks *webhooks, const struct claim *c)
 	err = atl_db_tx(app->db, outcome_fn, &outcome, &info);
 	if (err)
 		atl_warn(MODULE, "%s: write how it went: %s %s", c->id, atl_err_name(err), info.detail);
+	else
+		atl_publish_id(app, c->user_id, "webhook.delivery", c->id, "state", outcome.state);
 }
 
 /* Until woken, or for `ms`; `seen`: the wakings known. */

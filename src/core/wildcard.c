@@ -8,6 +8,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "core/policy.h"
+#include "core/publish.h"
 #include "db/db.h"
 
 #define NAME_MAX_BYTES 64
@@ -143,9 +144,11 @@ enum atl_err atl_wildcard_save(struct atl_app *app, const struct atl_identity *w
 	atl_id_new("wld", id);
 	if (!err)
 		err = atl_db_tx(app->db, save_fn, &w, info);
-	if (!err)
-		*ret = w.out;
-	return err;
+	if (err)
+		return err;
+	*ret = w.out;
+	atl_publish_id(app, who->user_id, "wildcard.changed", ret->id, NULL, NULL);
+	return ATL_OK;
 }
 
 static enum atl_err delete_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
@@ -162,6 +165,9 @@ enum atl_err atl_wildcard_delete(struct atl_app *app, const struct atl_identity 
 				 struct atl_errinfo *info)
 {
 	struct work w = { .user_id = who->user_id, .id = id };
+	enum atl_err err = atl_db_tx(app->db, delete_fn, &w, info);
 
-	return atl_db_tx(app->db, delete_fn, &w, info);
+	if (!err)
+		atl_publish_id(app, who->user_id, "wildcard.changed", id, NULL, NULL);
+	return err;
 }

@@ -133,11 +133,13 @@ static void test_told(void **state)
 	struct atl_req *req;
 
 	allow_loopback(site);
+	ears_open(site, owner.id);
 	scripted_start(&server, site->loop, replies, 3);
 	req = expect(ask(site, &owner, "POST /api/v1/webhooks", fmt("{\"url\":\"http://127.0.0.1:%d/hook\"}", server.port)), 201);
 	secret = text_at(req, "secret");
 	hook = text_at(req, "id");
 	assert_int_equal(strncmp(secret, "whsec_", 6), 0);
+	ears_wait(site, "webhook.changed", hook);
 	req = expect(ask(site, &owner, "GET /api/v1/webhooks", NULL), 200);
 	assert_int_equal(count_at(req, "items"), 1);
 	assert_string_equal(text_at(req, "items.0.secret"), "");
@@ -145,6 +147,8 @@ static void test_told(void **state)
 	req = delivery(site, "delivered", 1);
 	assert_string_equal(text_at(req, "items.0.job_id"), job);
 	assert_string_equal(text_at(req, "items.0.event"), "job.done");
+	ears_wait(site, "webhook.delivery", "pending");
+	ears_wait(site, "webhook.delivery", "delivered");
 	assert_int_equal(int_at(req, "items.0.response_status"), 200);
 	assert_int_equal(strncmp(server.seen[0], "POST /hook HTTP/1.1\r\n", 21), 0);
 	check_signature(server.seen[0], secret);
@@ -173,6 +177,7 @@ static void test_told(void **state)
 	check_signature(server.seen[3], secret);
 	expect(ask(site, &owner, fmt("DELETE /api/v1/webhooks/%s", hook), NULL), 204);
 	expect_problem(ask(site, &owner, fmt("DELETE /api/v1/webhooks/%s", hook), NULL), 404, "not_found", NULL);
+	ears_close(site);
 	scripted_stop(&server);
 }
 
