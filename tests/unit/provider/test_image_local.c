@@ -252,6 +252,33 @@ static void test_inpaint_keeps_the_rest(void **state)
 	assert_true(changed > BYTES / 4);
 }
 
+/* Pictures that an instruction is about: the model attends to them beside what it makes. */
+static void test_references(void **state)
+{
+	unsigned char rows[2][BYTES];
+	struct atl_image_request q = basic();
+	struct seen plain = go(&q);
+	for (size_t i = 0; i < BYTES; i++) {
+		rows[0][i] = (unsigned char)(i / 3 % SIDE * 4);
+		rows[1][i] = (unsigned char)(i / 3 / SIDE * 4);
+	}
+	struct atl_image_file references[] = {rgb(rows[0]), rgb(rows[1])};
+	q.task = ATL_IMAGE_EDIT;
+	q.references = references;
+	q.reference_count = 1;
+	struct seen one = go(&q), again = go(&q);
+	assert_true(same(&one, &again));
+	assert_false(same(&plain, &one));
+	references[0] = references[1];
+	struct seen other = go(&q);
+	assert_false(same(&one, &other));
+	references[0] = rgb(rows[0]);
+	q.reference_count = 2;
+	struct seen two = go(&q);
+	assert_false(same(&one, &two));
+	assert_false(same(&other, &two));
+}
+
 static void test_lora(void **state)
 {
 	struct atl_image_request q = basic();
@@ -380,6 +407,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_batch_continues_the_seed),
 		cmocka_unit_test(test_img2img),
 		cmocka_unit_test(test_inpaint_keeps_the_rest),
+		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_lora),
 		cmocka_unit_test(test_cancel_within_a_step),
 		cmocka_unit_test(test_junk),
