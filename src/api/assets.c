@@ -38,6 +38,7 @@ static const struct atl_query_param delete_params[] = {
 };
 static const struct atl_query_param upload_params[] = {
 	{"library", ATL_JT_BOOL, 0, 0, NULL, "false: an input of a generation, not listed"},
+	{"parent", ATL_JT_STR, 1, 40, NULL, "one's own asset that this was made of: a canvas that was extended, for the lineage"},
 	{0},
 };
 static const struct atl_query_param duplicates_params[] = {
@@ -314,7 +315,7 @@ static void handle_upload(struct atl_req *req)
 		err = atl_fail(&info, ATL_ERR_INVALID, "Send the file as the body.");
 	if (!err)
 		err = atl_asset_upload_file(atl_api_app(req), atl_api_identity(req), &req->arena, req->body_path, library,
-					    &asset, &info);
+					    atl_req_query(req, "parent"), &asset, &info);
 	if (!err)
 		atl_res_header(req, "Location", atl_arena_printf(&req->arena, "/api/v1/assets/%s", asset.id));
 	answer(req, err, 201, &asset, &info);

@@ -80,10 +80,12 @@ void atl_asset_publish(struct atl_app *app, const char *event, const struct atl_
 enum atl_err atl_asset_upload(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 			      const void *data, size_t length, bool library, struct atl_asset *ret,
 			      struct atl_errinfo *info) ATL_MUST_USE;
-/* The same of a file, which may be a video; it is moved away. A video is kept as it is, without its notes. */
+/* The same of a file, which may be a video; it is moved away. A video is kept as it is, without its notes. `parent`, when
+ * it is not NULL, is the asset it was made of outside of the server (a canvas that was extended): one's own, else
+ * NOT_FOUND. */
 #define ATL_ASSET_VIDEO_BYTES_MAX ((uint64_t)512 << 20)
 enum atl_err atl_asset_upload_file(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
-				   const char *path, bool library, struct atl_asset *ret,
+				   const char *path, bool library, const char *parent, struct atl_asset *ret,
 				   struct atl_errinfo *info) ATL_MUST_USE;
 
 /* ---- reading ---- */

@@ -325,14 +325,27 @@ static enum atl_err read_head(const char *path, struct atl_buf *out, struct atl_
 	return ATL_OK;
 }
 
-enum atl_err atl_asset_upload_file(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
-				   const char *path, bool library, struct atl_asset *ret, struct atl_errinfo *info)
+static enum atl_err check_parent(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
+				 struct atl_errinfo *info)
 {
+	struct atl_asset parent;
+	enum atl_err err = atl_asset_get(app, arena, user_id, id, &parent, info);
+	return err == ATL_ERR_NOT_FOUND ? atl_fail_field(info, err, "parent", "There is no picture %s.", id) : err;
+}
+
+enum atl_err atl_asset_upload_file(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
+				   const char *path, bool library, const char *parent, struct atl_asset *ret,
+				   struct atl_errinfo *info)
+{
+	const struct atl_asset_parent parents[] = {{parent, "init"}};
 	struct atl_asset_new asset = {
-		.user_id = who->user_id, .kind = "picture", .origin = "upload", .seed = -1, .library = library};
+		.user_id = who->user_id, .kind = "picture", .origin = "upload", .seed = -1, .library = library,
+		.parents = parents, .parent_count = parent ? 1 : 0};
 	struct atl_buf data;
 	uint64_t size = 0;
-	enum atl_err err = atl_file_size(path, &size, info);
+	enum atl_err err = parent ? check_parent(app, arena, who->user_id, parent, info) : ATL_OK;
+	if (!err)
+		err = atl_file_size(path, &size, info);
 	if (err)
 		return err;
 	if (size == 0)

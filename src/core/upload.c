@@ -246,7 +246,7 @@ enum atl_err atl_upload_finish(struct atl_app *app, const struct atl_identity *w
 	if (err)
 		return err;
 	struct atl_errinfo ignored = {0};
-	err = atl_asset_upload_file(app, who, arena, path, library, ret, info);
+	err = atl_asset_upload_file(app, who, arena, path, library, NULL, ret, info);
 	if (is_final(err) && atl_upload_delete(app, arena, who->user_id, id, &ignored))
 		atl_warn(MODULE, "%s is finished but not deleted: %s", id, ignored.detail);
 	return err;

@@ -296,6 +296,56 @@ static void test_lineage(void **state)
 	expect(ask(site, &other, fmt("GET /api/v1/assets/%s/lineage", third), NULL), 404);
 }
 
+/* One edit as a job stores it, of `init` and, where it has one, a mask. */
+static const char *edit(struct site *site, const char *task, const char *role, const char *init, const char *mask)
+{
+	struct atl_asset_parent parents[] = { { init, role }, { mask, "mask" } };
+
+	return generate(site, &owner, "good.png",
+			(struct atl_asset_new){ .task = task, .parents = parents, .parent_count = mask ? 2 : 1 });
+}
+
+/* Inpaint, outpaint, instruct, upscale, outpaint again: each walks back to the seed, through the canvas that the page
+ * extended and uploaded. */
+static void test_five_edits(void **state)
+{
+	static const char *const type[] = { "Content-Type: image/png", NULL };
+	struct site *site = *state;
+	struct atl_buf data = load_picture("good.png");
+	const char *seed = generate(site, &owner, "good.png", (struct atl_asset_new){ .seed = 1 });
+	const char *mask = make_asset(site, &owner, "good.gif"), *canvas, *last = edit(site, "inpaint", "init", seed, mask);
+	struct atl_req *req;
+	int64_t depth = 0;
+	bool found = false;
+
+	for (int round = 0; round < 2; round++) {
+		req = ask_data(site, &owner, type, fmt("POST /api/v1/assets?library=false&parent=%s", last), data.data, data.length);
+		canvas = text_at(expect(req, 201), "id");
+		last = edit(site, "inpaint", "init", canvas, mask);
+		if (round == 0)
+			last = edit(site, "upscale", "upscaled", edit(site, "edit", "init", last, NULL), NULL);
+	}
+	req = expect(ask(site, &owner, fmt("GET /api/v1/assets/%s/lineage", last), NULL), 200);
+	for (size_t i = 0; i < count_at(req, "items"); i++)
+		if (atl_str_eq(text_at(req, fmt("items.%zu.asset.id", i)), seed)) {
+			found = true;
+			depth = int_at(req, fmt("items.%zu.depth", i));
+		}
+	assert_true(found);
+	assert_int_equal(depth, -7); /* five edits and two canvases */
+	/* what is nobody's, or somebody else's, is no parent, and nothing is kept of the upload */
+	size_t before = listed(site, "");
+
+	expect_problem(ask_data(site, &owner, type, "POST /api/v1/assets?parent=ast_none", data.data, data.length), 404,
+		       "not_found", "parent");
+	assert_int_equal(listed(site, ""), before);
+	expect_problem(ask_data(site, &other, type, fmt("POST /api/v1/assets?parent=%s", seed), data.data, data.length), 404,
+		       "not_found", "parent");
+	req = expect(ask(site, &owner, fmt("GET /api/v1/assets/%s/lineage", seed), NULL), 200);
+	assert_string_equal(text_at(req, "items.0.asset.id"), seed);
+	atl_buf_finish(&data);
+}
+
 static void test_trash(void **state)
 {
 	struct site *site = *state;
@@ -557,7 +607,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_upload),	   cmocka_unit_test(test_files),     cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_pages),	   cmocka_unit_test(test_patch),     cmocka_unit_test(test_details),
-		cmocka_unit_test(test_lineage),	   cmocka_unit_test(test_trash),     cmocka_unit_test(test_files_go),
+		cmocka_unit_test(test_lineage),	   cmocka_unit_test(test_five_edits), cmocka_unit_test(test_trash),
+		cmocka_unit_test(test_files_go),
 		cmocka_unit_test(test_leftovers),  cmocka_unit_test(test_bulk),	     cmocka_unit_test(test_facets),
 		cmocka_unit_test(test_duplicates), cmocka_unit_test(test_addresses), cmocka_unit_test(test_zip),
 	};

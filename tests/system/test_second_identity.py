@@ -66,11 +66,13 @@ def make_more_ids(owner):
     provider = owner.post("/api/v1/providers", {"preset": "fake", "base_url": "https://8.8.8.8/v1"}, status=201)["id"]
     webhook = owner.post("/api/v1/webhooks", {"url": "https://8.8.8.8/hook"}, status=201)["id"]
     job = owner.post("/api/v1/jobs", {"prompt": "secret boat", "model": f"{provider}/noop"}, status=202)["id"]
+    grid = owner.post("/api/v1/grids", {"request": {"prompt": "secret boat", "model": f"{provider}/noop"},
+                                        "x": {"parameter": "steps", "text": "2,3"}}, status=202)["id"]
     graph = {"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},
              "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}}}
     wait_until(lambda: owner.get("/api/v1/webhooks/deliveries")["items"], 20, "the delivery of its end")
     return {
-        "/api/v1/jobs": job, "/generate": job, "/v1/videos": job, "/api/v1/webhooks": webhook,
+        "/api/v1/grids": grid, "/api/v1/jobs": job, "/generate": job, "/v1/videos": job, "/api/v1/webhooks": webhook,
         "/api/v1/webhooks/deliveries": owner.get("/api/v1/webhooks/deliveries")["items"][0]["id"],
         "/api/v1/styles": owner.post("/api/v1/styles", {"name": "Mine", "prompt": "ink"}, status=201)["id"],
         "/api/v1/wildcards": owner.post("/api/v1/wildcards", {"name": "w", "entries": "a"})["id"],
@@ -161,6 +163,9 @@ def test_ids_inside_bodies_and_queries(server, owner, real_ids):
         assert answer.status_code in (400, 404) or answer.json()["items"] == []
     answer = tom.request("GET", f"/api/v1/conversations/{own['id']}/messages?before={real_ids['/api/v1/messages']}")
     assert answer.status_code in (400, 404) or answer.json()["items"] == []
+    answer = tom.request("POST", f"/api/v1/assets?library=false&parent={real_ids['/api/v1/assets']}", data=io.BytesIO(png()),
+                         headers={"Content-Type": "image/png"})
+    assert answer.status_code == 404, answer.text
     assert tom.get("/api/v1/search?q=secret")["items"] == []
     assert tom.get("/api/v1/conversations")["items"][0]["id"] == own["id"]
     assert [c for c in tom.get("/api/v1/characters")["items"] if not c["starter"]] == []
