@@ -286,17 +286,19 @@ static enum atl_err check_inputs(struct prepare *p)
 	else if (!err && ask->mask_asset)
 		err = find_input(p, "mask_asset", ask->mask_asset, &asset);
 	if (!err && ask->control_asset)
-		err = find_input(p, "control_asset", ask->control_asset, &asset);
+		err = check_control(p);
+	else if (!err && p->model.files && atl_json_get(p->model.files, "control_net"))
+		err = refuse(p, "control_asset", "is required: this model follows a control picture");
 	if (!err && ask->workflow_id) {
-		err = atl_workflow_graph(p->app, p->arena, p->who->user_id, ask->workflow_id, &p->graph, p->info);
-	}
 		struct atl_workflow workflow;
 
-	if (!err && ask->reference_assets.count > (size_t)p->model.references_max) {
+		err = atl_workflow_graph(p->app, p->arena, p->who->user_id, ask->workflow_id, &p->graph, p->info);
 		if (!err)
 			err = atl_workflow_get(p->app, p->arena, p->who->user_id, ask->workflow_id, &workflow, p->info);
 		if (!err)
 			err = atl_workflow_values_check(workflow.inputs, ask->inputs, p->info);
+	}
+	if (!err && ask->reference_assets.count > (size_t)p->model.references_max) {
 		if (p->strict)
 			return refuse(p, "reference_assets", atl_arena_printf(p->arena, "%s takes at most %lld reference pictures.",
 									      p->model.name, (long long)p->model.references_max));
