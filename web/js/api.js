@@ -37,12 +37,12 @@ export function query(params) {
 
 /**
  * @param {string} method @param {string} path
- * @param {{body?: any, raw?: Blob|string, type?: string, version?: number, key?: string, signal?: AbortSignal}} [options]
+ * @param {{body?: any, raw?: Blob|string, type?: string, version?: number, key?: string, signal?: AbortSignal, headers?: Record<string, string>}} [options]
  * @returns {Promise<Response>}
  */
 export async function send(method, path, options = {}) {
   /** @type {Record<string, string>} */
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/json", ...options.headers };
   if (method !== "GET" && csrf) headers["X-CSRF-Token"] = csrf;
   if (options.version !== undefined) headers["If-Match"] = `"${options.version}"`;
   if (options.key) headers["Idempotency-Key"] = options.key;

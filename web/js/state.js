@@ -105,7 +105,7 @@ function conversationChanged(state, conversation) {
 function jobChanged(state, job) {
   const old = state.jobs[job.id];
   if (old && old.version > job.version) return state;
-  return { ...state, jobs: { ...state.jobs, [job.id]: { ...job, phase: old?.phase, index: old?.index, previews: old?.previews } } };
+  return { ...state, jobs: { ...state.jobs, [job.id]: { ...job, phase: old?.phase, index: old?.index, step_ms: old?.step_ms, previews: old?.previews } } };
 }
 
 /** @param {State} state @param {string} id @param {(job: any) => any} change */
@@ -164,7 +164,7 @@ export function reduce(state, action) {
     case "generation.progress": return { ...state, progress: { ...state.progress, [action.conversation_id]: action } };
     case "jobs.loaded": return action.items.reduce(jobChanged, state);
     case "job.updated": return jobChanged(state, action.job);
-    case "job.progress": return withJob(state, action.id, () => ({ index: action.index, phase: action.phase, step: action.step, steps: action.steps, left_ms: action.left_ms }));
+    case "job.progress": return withJob(state, action.id, () => ({ index: action.index, phase: action.phase, step: action.step, steps: action.steps, step_ms: action.step_ms, left_ms: action.left_ms }));
     case "job.preview": return withJob(state, action.id, (job) => ({ index: action.index, previews: { ...job.previews, [action.index]: action.n } }));
     case "job.asset": return withJob(state, action.id, (job) => ({ assets: [...(job.assets ?? []).filter((/** @type {any} */ one) => one.id !== action.asset.id), action.asset].sort((a, b) => a.job_index - b.job_index) }));
     case "queue.updated": return { ...state, queue: { ...state.queue, ...action.queue } }; // some events tell a part

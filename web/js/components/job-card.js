@@ -4,9 +4,9 @@
  */
 import { h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
-import { duration } from "../format.js";
-import { fileOf, menuRows, nameOf, remix, star, thumbWidth, vary } from "../pictures/actions.js";
-import { longPress, menu } from "./ui.js";
+import { duration, moment } from "../format.js";
+import { fileOf, menuRows, modelFor, nameOf, remix, star, submit, thumbWidth, vary } from "../pictures/actions.js";
+import { attempt, longPress, menu, toast } from "./ui.js";
 
 const PHASES = ["loading", "preparing", "queued", "sampling", "decoding", "upscaling", "downloading"];
 const RING = 2 * Math.PI * 15;
@@ -27,12 +27,18 @@ export function ring() {
   return { box, set: (/** @type {number|null} */ share) => { box.classList.toggle("unknown", share === null); arc.setAttribute("stroke-dashoffset", String(RING * (1 - (share ?? 0.25)))); } };
 }
 
+/** "0.4 s a step". @param {any} job */
+const pace = (job) => job.step_ms > 0 ? t("job.pace", { time: job.step_ms < 10000 ? `${(job.step_ms / 1000).toFixed(job.step_ms < 1000 ? 2 : 1)} s` : duration(job.step_ms / 1000) }) : null;
+/** Waits for a time of day. @param {any} job */
+export const isLater = (job) => job.state === "queued" && !!job.not_before && new Date(job.not_before).getTime() > Date.now();
+
 /** What a job is doing, in words. @param {any} job */
 export function stateWords(job) {
+  if (isLater(job)) return t("job.not_before", { at: moment(job.not_before) });
   if (job.state === "queued") return [job.position ? t("job.position", { n: job.position }) : t("job.queued"), job.depends_on && t("job.waits_for"), job.wait_ms ? t("create.estimate.wait", { time: duration(job.wait_ms / 1000) }) : null].filter(Boolean).join(" · ");
   if (job.state === "running" || job.state === "leased") {
     const what = job.steps && (!job.phase || job.phase === "sampling") ? t("job.step", { step: job.step, steps: job.steps }) : PHASES.includes(job.phase) ? t(`job.phase.${job.phase}`) : t(`job.${job.state}`);
-    return [what, job.left_ms ? t("job.left", { time: duration(job.left_ms / 1000) }) : null].filter(Boolean).join(" · ");
+    return [what, job.steps && (!job.phase || job.phase === "sampling") ? pace(job) : null, job.left_ms ? t("job.left", { time: duration(job.left_ms / 1000) }) : null].filter(Boolean).join(" · ");
   }
   return t(`job.${job.state}`);
 }
@@ -54,6 +60,16 @@ function result(asset, width) {
   return h("div", { class: asset.starred ? "tile starred" : "tile", dataset: { asset: asset.id }, ...longPress((element) => menu(element.querySelector(".tile-tools button:last-child"), menuRows(asset))) },
     h("a", { class: "tile-link", href: `/library/${asset.id}`, "aria-label": `${t("asset.open")}: ${name}` }, image), tools);
 }
+
+/** The picture of a waiting or running job shall be enlarged as soon as it is there. @param {any} job */
+export const thenUpscale = (job) => attempt(async () => {
+  const model = modelFor("upscale");
+  if (!model) return void toast(t("asset.none.upscale"));
+  await submit({ task: "upscale", model: model.id, prompt: "", depends_on: job.id });
+  toast(t("job.then.queued"));
+});
+/** @param {any} job */
+export const canFollow = (job) => isActive(job) && job.task !== "upscale" && !!modelFor("upscale");
 
 /** @param {any} job @param {{cancel: (job: any) => void, retry: (job: any) => void, remix: (job: any) => void, copy: (job: any) => void}} on */
 export function jobCard(job, on) {
@@ -117,6 +133,7 @@ export function jobCard(job, on) {
       now.notes?.length > 0 && h("ul", { class: "job-notes muted small" }, now.notes.map((/** @type {string} */ note) => h("li", {}, note))),
       h("div", { class: "row" },
         active && h("button", { type: "button", class: "button small", onclick: () => on.cancel(job) }, t("job.cancel")),
+        canFollow(now) && h("button", { type: "button", class: "button small quiet", onclick: () => thenUpscale(job) }, icon("expand"), t("job.then")),
         (now.state === "failed" || now.state === "cancelled") && h("button", { type: "button", class: "button small", onclick: () => on.retry(job) }, icon("again"), t("job.retry")),
         h("button", { type: "button", class: "button small quiet", onclick: () => on.remix(job) }, t("job.remix")),
         now.prompt && h("button", { type: "button", class: "button small quiet", onclick: () => on.copy(job) }, t("job.copy_prompt"))));

@@ -8,8 +8,8 @@ import * as api from "../api.js";
 import { store } from "../state.js";
 import { go } from "../router.js";
 import { duration, moment } from "../format.js";
-import { announce, attempt, menu, toast } from "../components/ui.js";
-import { errorOf, isActive, price, ring, share, stateWords } from "../components/job-card.js";
+import { announce, attempt, dialog, menu, toast } from "../components/ui.js";
+import { canFollow, errorOf, isActive, isLater, price, ring, share, stateWords, thenUpscale } from "../components/job-card.js";
 import { fileOf } from "../pictures/actions.js";
 import * as draft from "../pictures/draft.js";
 import { followQueue, jobVerbs } from "./create.js";
@@ -48,11 +48,20 @@ export function mountActivity(root) {
     move(job, by < 0 ? { before: other.id } : { after: other.id }, t("activity.moved", { n: at + by + 1, all: all.length }));
   }
 
+  /** Not before a time of day. @param {any} job */
+  function later(job) {
+    const at = new Date(isLater(job) ? job.not_before : Date.now() + 3600000), local = new Date(at.getTime() - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+    const input = h("input", { class: "input", type: "datetime-local", value: local, required: true, "aria-label": t("create.later") });
+    const close = dialog(t("activity.later"), h("form", { class: "stack", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); close(); move(job, { not_before: new Date(input.value).toISOString() }, t("job.not_before", { at: moment(new Date(input.value).toISOString()) })); } }, h("p", { class: "muted" }, job.prompt || t("job.untitled")), input, h("button", { class: "button primary" }, t("common.save"))));
+    input.focus();
+  }
+
   /** @param {any} job */
   function rowMenu(job) {
     return [
       { label: t("job.remix"), icon: "remix", run: () => { draft.remixJob(job); go("/create"); } },
-      ...(job.state === "queued" ? [{ label: t("activity.first"), icon: "up", run: () => { const [head] = waiting(); if (head && head.id !== job.id) move(job, { before: head.id }, t("activity.moved", { n: 1, all: waiting().length })); } }, null, ...PRIORITIES.map((n) => ({ label: t(`activity.priority.${n > 0 ? "high" : n < 0 ? "low" : "normal"}`), checked: Math.sign(job.priority) === Math.sign(n), run: () => { move(job, { priority: n }, t("common.saved")); } }))] : []),
+      ...(job.state === "queued" ? [{ label: t("activity.first"), icon: "up", run: () => { const [head] = waiting(); if (head && head.id !== job.id) move(job, { before: head.id }, t("activity.moved", { n: 1, all: waiting().length })); } }, ...(isLater(job) ? [{ label: t("create.later.remove"), icon: "play", run: () => { move(job, { not_before: null }, t("common.saved")); } }] : []), { label: t("activity.later"), icon: "clock", run: () => later(job) }, null, ...PRIORITIES.map((n) => ({ label: t(`activity.priority.${n > 0 ? "high" : n < 0 ? "low" : "normal"}`), checked: Math.sign(job.priority) === Math.sign(n), run: () => { move(job, { priority: n }, t("common.saved")); } }))] : []),
+      ...(canFollow(job) ? [null, { label: t("job.then"), icon: "expand", run: () => { thenUpscale(job); } }] : []),
       ...(isActive(job) ? [null, { label: t("job.cancel"), icon: "close", danger: true, run: () => { jobVerbs.cancel(job); } }] : [{ label: t("job.retry"), icon: "again", run: () => { jobVerbs.retry(job); } }]),
     ];
   }
@@ -86,11 +95,11 @@ export function mountActivity(root) {
       bar.hidden = !running;
       if (done === null) bar.removeAttribute("value"); else bar.value = (job.done_count + done) / (job.count || 1);
       wait.set(done);
-      const fresh = `${job.state}${asset?.id}${job.priority}`;
+      const fresh = `${job.state}${asset?.id}${job.priority}${job.not_before}`;
       if (fresh === key) return;
       key = fresh;
       const had = acts.contains(document.activeElement);
-      replace(mark, asset ? h("a", { href: `/library/${asset.id}`, "aria-label": t("asset.open") }, h("img", { src: fileOf(asset, 128), alt: "", loading: "lazy" })) : running ? wait.box : icon(job.state === "failed" ? "info" : job.state === "cancelled" ? "close" : queued ? "clock" : "image"));
+      replace(mark, asset ? h("a", { href: `/library/${asset.id}`, "aria-label": t("asset.open") }, h("img", { src: fileOf(asset, 128), alt: "", loading: "lazy" })) : running ? wait.box : icon(job.state === "failed" ? "info" : job.state === "cancelled" ? "close" : job.depends_on && queued ? "link" : queued ? "clock" : "image"));
       replace(acts, isActive(job) ? iconButton("close", t("job.cancel"), () => jobVerbs.cancel(job), { class: "icon-button small" }) : job.state !== "done" && iconButton("again", t("job.retry"), () => jobVerbs.retry(job), { class: "icon-button small" }),
         job.priority !== 0 && queued && h("span", { class: "chip" }, t(`activity.priority.${job.priority > 0 ? "high" : "low"}`)), iconButton("more", t("job.menu"), (event) => menu(event.currentTarget, rowMenu(job)), { class: "icon-button small" }));
       if (had) node.focus();

@@ -14,6 +14,7 @@ import { mountGrid } from "../components/grid.js";
 import { mountViewer } from "../components/viewer.js";
 import { boardMenu } from "../components/boards.js";
 import { bulkAll, fileOf, nameOf, rate, recall, remix, star, trash } from "../pictures/actions.js";
+import { uploadFile } from "../pictures/upload.js";
 import { loadPictures } from "./create.js";
 
 const PAGE = 200, ZIP_MAX = 240; // a ZIP's address holds this many ids
@@ -141,13 +142,29 @@ export function mountLibrary(root, route) {
     const close = dialog(t("library.forever"), h("div", { class: "stack" }, h("p", {}, t("library.forever.text")), h("button", { class: "button danger", onclick: () => { close(); attempt(async () => { for (const id of ids) await api.del(`/assets/${id}?forever=true`); grid.clear(); drop(ids); }); } }, t("library.forever.do", { count: ids.length }))));
   }
 
+  /** What is being uploaded; more may join while it runs. @type {{files: File[], done: number, all: number, stop: AbortController}|null} */ let sending = null;
+  const uploads = h("div", { class: "upload-strip", role: "status", hidden: true });
+  head.append(uploads);
   /** @param {File[]} files */
   async function upload(files) {
-    for (const file of files) {
-      const asset = await attempt(() => api.sendRaw("POST", "/assets", file, file.type));
-      if (asset) store.dispatch({ type: "asset.created", asset });
+    if (!files.length) return;
+    if (sending) { sending.files.push(...files); sending.all += files.length; return; }
+    const mine = sending = { files: [...files], done: 0, all: files.length, stop: new AbortController() };
+    const bar = h("progress", { max: 1, value: 0, "aria-label": t("job.progress") }), words = h("span", { class: "grow" });
+    replace(uploads, words, bar, h("button", { type: "button", class: "button small quiet", onclick: () => mine.stop.abort() }, t("common.cancel")));
+    uploads.hidden = false;
+    let good = 0;
+    for (let file = mine.files.shift(); file && !mine.stop.signal.aborted; file = mine.files.shift()) {
+      const { name } = file;
+      const progress = (/** @type {number} */ share, /** @type {boolean} */ waiting) => { bar.value = (mine.done + share) / mine.all; words.textContent = t(waiting ? "library.uploading.waits" : "library.uploading", { at: mine.done + 1, all: mine.all, name }); };
+      progress(0, false);
+      const one = file, asset = await attempt(() => uploadFile(one, { signal: mine.stop.signal, progress }).catch((error) => { if (error.name === "AbortError") return null; throw error; }));
+      if (asset) { good++; store.dispatch({ type: "asset.created", asset }); }
+      mine.done++;
     }
-    if (files.length) toast(t("library.uploaded", { count: files.length }));
+    sending = null;
+    uploads.hidden = true;
+    if (good) toast(t("library.uploaded", { count: good }));
   }
 
   async function duplicates() {
