@@ -22,7 +22,7 @@ static const struct atl_json_field PARAM_FIELDS[] = {
 	{ "max", ATL_JT_NUM, POFF(max), ATL_JF_NULLABLE },
 	{ "step", ATL_JT_NUM, POFF(step), ATL_JF_NULLABLE },
 	{ "default", ATL_JT_ANY, POFF(def), ATL_JF_NULLABLE },
-	{ "values", ATL_JT_STRS, POFF(values), ATL_JF_OMIT, 0, 200 },
+	{ "values", ATL_JT_STRS, POFF(values), ATL_JF_OMIT, 0, 200, .doc = "of an enum: all; of a string: suggestions" },
 	{ "extra", ATL_JT_BOOL, POFF(extra), ATL_JF_OMIT },
 };
 static const struct atl_json_desc PARAM_DESC = { "PictureParam", "A parameter a picture model takes.", PARAM_FIELDS,

@@ -16,6 +16,7 @@
 #include "core/picture_engine.h"
 #include "core/picture_entry.h"
 #include "core/picture_file.h"
+#include "core/picture_suggest.h"
 #include "core/picture_texts.h"
 #include "core/picture_times.h"
 #include "core/provider.h"
@@ -37,6 +38,7 @@ struct atl_picture_models {
 	struct atl_picture_files *files; /* its own lock */
 	struct atl_picture_texts *own;	 /* its own lock */
 	struct atl_picture_times *times; /* its own lock */
+	struct atl_picture_suggest *suggest; /* its own lock */
 };
 
 enum atl_err atl_picture_models_create(struct atl_app *app, struct atl_picture_models **ret, struct atl_errinfo *info)
@@ -54,6 +56,8 @@ enum atl_err atl_picture_models_create(struct atl_app *app, struct atl_picture_m
 	if (!err)
 		err = atl_picture_times_create(app->db, &self->times, info);
 	if (!err)
+		err = atl_picture_suggest_create(app, &self->suggest, info);
+	if (!err)
 		err = atl_picture_entries_load(&self->arena, atl_picture_registry_texts, &self->builtin, info);
 	if (err) {
 		atl_picture_models_destroy(self);
@@ -67,6 +71,7 @@ void atl_picture_models_destroy(struct atl_picture_models *models)
 {
 	if (!models)
 		return;
+	atl_picture_suggest_destroy(models->suggest);
 	atl_arena_finish(&models->arena);
 	atl_picture_files_destroy(models->files);
 	atl_picture_texts_destroy(models->own);
@@ -172,6 +177,27 @@ static void add_local(struct list *list, const struct atl_picture_model *entry)
 	add(list, &model);
 }
 
+/* Values that the service itself suggests for its parameters, as far as they are known. */
+static void add_suggestions(struct list *list, struct atl_picture_model *model)
+{
+	const struct atl_image_ops *ops = atl_image_ops_find(model->provider_kind);
+	const struct atl_picture_param *from = model->params.items;
+	struct atl_picture_param *params;
+
+	if (list->only || !ops || !ops->suggest || !model->params.count)
+		return; /* one model by its id is for making a job: the form reads the list */
+	params = ATL_ARENA_ARRAY(list->arena, struct atl_picture_param, model->params.count);
+	list->full = list->full || !params;
+	if (!params)
+		return;
+	memcpy(params, from, model->params.count * sizeof(*params));
+	for (size_t i = 0; i < model->params.count; i++)
+		if (params[i].extra && atl_str_eq(params[i].type, "string") && !params[i].values.count)
+			params[i].values = atl_picture_suggest_get(list->app->picture_models->suggest, list->arena,
+								   model->provider_id, params[i].name);
+	model->params.items = params;
+}
+
 static void add_remote(struct list *list, const struct atl_picture_model *entry, const struct atl_provider *p,
 		       const char *remote_id, const char *name, const char *tasks)
 {
@@ -185,6 +211,7 @@ static void add_remote(struct list *list, const struct atl_picture_model *entry,
 	model.provider_id = p->id;
 	model.provider_name = p->name;
 	model.ready = true;
+	add_suggestions(list, &model);
 	if (tasks) { /* what the service says it can */
 		char *words = atl_arena_strdup(list->arena, tasks), *save = NULL;
 		const char **items = ATL_ARENA_ARRAY(list->arena, const char *, ATL_IMAGE_TASK_COUNT);

@@ -18,6 +18,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "os/loop.h"
 
 struct atl_guard;
@@ -177,6 +178,10 @@ struct atl_image_ops {
 	/* What it offers now. NULL: only what the registry says. */
 	enum atl_err (*models)(const struct atl_image_endpoint *endpoint, struct atl_arena *arena,
 			       struct atl_image_model **ret, size_t *ret_count, struct atl_errinfo *info);
+	/* What it suggests now for a parameter of its own, of the registry's type "string"; UNSUPPORTED: nothing for this
+	 * one. CANCELLED after `cancelled`. NULL: it suggests nothing. */
+	enum atl_err (*suggest)(const struct atl_image_endpoint *endpoint, const char *param, atomic_bool *cancelled,
+				struct atl_arena *arena, struct atl_strs *ret, struct atl_errinfo *info);
 };
 
 const struct atl_image_ops *atl_image_ops_find(const char *kind); /* NULL: unknown */

@@ -255,12 +255,14 @@ static enum atl_err list(const struct atl_image_endpoint *endpoint, struct atl_a
 	return atl_image_http_json(&run, arena, &(struct atl_image_ask){ .path = path, .repeatable = true }, ret, info);
 }
 
-enum atl_err atl_image_venice_styles(const struct atl_image_endpoint *endpoint, struct atl_arena *arena,
+enum atl_err atl_image_venice_styles(const struct atl_image_endpoint *endpoint, atomic_bool *cancelled, struct atl_arena *arena,
 				     struct atl_strs *ret, struct atl_errinfo *info)
 {
+	struct atl_image_run run = { .endpoint = endpoint, .cancelled = cancelled };
 	struct atl_json *root;
 	const struct atl_json *names;
-	enum atl_err err = list(endpoint, arena, "/image/styles", &root, info);
+	enum atl_err err = atl_image_http_json(&run, arena, &(struct atl_image_ask){ .path = "/image/styles", .repeatable = true },
+					       &root, info);
 
 	if (err)
 		return err;
@@ -272,6 +274,14 @@ enum atl_err atl_image_venice_styles(const struct atl_image_endpoint *endpoint, 
 		if (name->kind == ATL_JSON_STRING)
 			ret->items[ret->count++] = name->string;
 	return ATL_OK;
+}
+
+static enum atl_err venice_suggest(const struct atl_image_endpoint *endpoint, const char *param, atomic_bool *cancelled,
+				   struct atl_arena *arena, struct atl_strs *ret, struct atl_errinfo *info)
+{
+	if (!atl_str_eq(param, "style_preset"))
+		return atl_fail(info, ATL_ERR_UNSUPPORTED, "%s suggests nothing for %s.", endpoint->name, param);
+	return atl_image_venice_styles(endpoint, cancelled, arena, ret, info);
 }
 
 static size_t data_count(const struct atl_json *root)
@@ -324,7 +334,7 @@ static enum atl_err venice_models(const struct atl_image_endpoint *endpoint, str
 
 const struct atl_image_ops atl_image_venice = {
 	.kind = "venice", .costs = true, .needs_key = true, .concurrency = 2, .run = venice_run,
-	.models = venice_models,
+	.models = venice_models, .suggest = venice_suggest,
 	.tasks = 1u << ATL_IMAGE_TXT2IMG | 1u << ATL_IMAGE_EDIT | 1u << ATL_IMAGE_UPSCALE |
 		 1u << ATL_IMAGE_REMOVE_BACKGROUND,
 };

@@ -9,7 +9,7 @@
 #include "provider/image.h"
 
 /* The names style_preset takes. */
-enum atl_err atl_image_venice_styles(const struct atl_image_endpoint *endpoint, struct atl_arena *arena,
+enum atl_err atl_image_venice_styles(const struct atl_image_endpoint *endpoint, atomic_bool *cancelled, struct atl_arena *arena,
 				     struct atl_strs *ret, struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

@@ -257,7 +257,7 @@ static enum atl_err list_models(struct told *t, const struct atl_image_endpoint 
 static enum atl_err list_styles(struct told *t, const struct atl_image_endpoint *endpoint, struct atl_errinfo *info)
 {
 	struct atl_strs styles = { 0 };
-	enum atl_err err = atl_image_venice_styles(endpoint, &t->arena, &styles, info);
+	enum atl_err err = atl_image_venice_styles(endpoint, &t->cancelled, &t->arena, &styles, info);
 
 	for (size_t i = 0; i < styles.count && !err; i++)
 		atl_buf_addf(&t->out, "style: %s\n", styles.items[i]);
