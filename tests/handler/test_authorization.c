@@ -290,6 +290,10 @@ static size_t make_objects(struct site *site, struct object *objects)
 					text_at(expect(ask(site, &owner, fmt("POST /api/v1/assets/%s/shares",
 									    make_asset(site, &owner, "good.jpg")), "{}"), 201), "key") };
 	objects[n++] = (struct object){ "/api/v1/jobs/{id}", make_job(site, "txt2img") };
+	execute(site->app.db, fmt("INSERT INTO grids (id, user_id, prompt, model, axes, cell_count, created_at) VALUES "
+				  "('grd_01AAAAAAAAAAAAAAAAAAAAAAAA', '%s', 'a boat', 'm', '{\"axes\":[]}', 0, 1) "
+				  "ON CONFLICT (id) DO NOTHING", owner.id));
+	objects[n++] = (struct object){ "/api/v1/grids/{id}", "grd_01AAAAAAAAAAAAAAAAAAAAAAAA" };
 	objects[n++] = (struct object){ "/api/v1/webhooks/{id}",
 					text_at(expect(ask(site, &owner, "POST /api/v1/webhooks",
 							   "{\"url\":\"https://example.com/\"}"), 201), "id") };
