@@ -18,6 +18,7 @@ struct atl_pictures {
 	/* set at create */
 	struct atl_loop *loop;
 	char *program;
+	unsigned timeout_ms;
 	/* guarded by lock */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -48,6 +49,7 @@ enum atl_err atl_pictures_create(struct atl_loop *loop, const char *program, str
 	if (!self)
 		return atl_fail(info, ATL_ERR_NOMEM, "picture decoder");
 	self->loop = loop;
+	self->timeout_ms = ATL_PICTURE_TIMEOUT_MS;
 	self->program = strdup(program);
 	if (!self->program) {
 		free(self);
@@ -57,6 +59,11 @@ enum atl_err atl_pictures_create(struct atl_loop *loop, const char *program, str
 	pthread_cond_init(&self->changed, NULL);
 	*ret = self;
 	return ATL_OK;
+}
+
+void atl_pictures_set_timeout(struct atl_pictures *pictures, unsigned timeout_ms)
+{
+	pictures->timeout_ms = timeout_ms;
 }
 
 /* ---- on the loop ---- */
@@ -228,6 +235,11 @@ enum atl_err atl_decoder_take(struct atl_pictures *pictures, const char *owner, 
 int atl_decoder_fd(const struct atl_decoder *decoder)
 {
 	return decoder->fd;
+}
+
+unsigned atl_decoder_timeout_ms(const struct atl_decoder *decoder)
+{
+	return decoder->pictures->timeout_ms;
 }
 
 bool atl_decoder_was_warm(const struct atl_decoder *decoder)

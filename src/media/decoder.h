@@ -15,6 +15,7 @@ struct atl_decoder;
 enum atl_err atl_decoder_take(struct atl_pictures *pictures, const char *owner, bool fresh, struct atl_decoder **ret,
 			      struct atl_errinfo *info) ATL_MUST_USE;
 int atl_decoder_fd(const struct atl_decoder *decoder);
+unsigned atl_decoder_timeout_ms(const struct atl_decoder *decoder);
 bool atl_decoder_was_warm(const struct atl_decoder *decoder);
 /* The turn ends. `again`: it answered and may be used again; false: it is ended, and how it ended is returned
  * (a signal is negative). */

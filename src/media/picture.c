@@ -140,9 +140,10 @@ static enum atl_err take_error(struct request *r, const struct atl_frame *frame,
 	return atl_fail(info, ATL_ERR_PICTURE, "%.*s", (int)(length > 300 ? 300 : length), payload->data);
 }
 
-static enum atl_err talk(int fd, struct request *r, struct atl_errinfo *info)
+static enum atl_err talk(const struct atl_decoder *decoder, struct request *r, struct atl_errinfo *info)
 {
-	uint64_t deadline_ms = atl_monotonic_ms() + ATL_PICTURE_TIMEOUT_MS;
+	uint64_t deadline_ms = atl_monotonic_ms() + atl_decoder_timeout_ms(decoder);
+	int fd = atl_decoder_fd(decoder);
 	unsigned char head[ATL_DECODE_ASK_SIZE];
 	atl_decode_ask_encode(&r->ask, head);
 	struct atl_frame frame = {.type = ATL_FRAME_DECODE, .id = 1};
@@ -169,15 +170,15 @@ static enum atl_err talk(int fd, struct request *r, struct atl_errinfo *info)
 }
 
 /* The child's own failure (crash, limit, hang) is a failure of this picture, said in words. */
-static enum atl_err blame_picture(enum atl_err err, int outcome, struct atl_errinfo *info)
+static enum atl_err blame_picture(enum atl_err err, int outcome, unsigned timeout_ms, struct atl_errinfo *info)
 {
 	if (err == ATL_OK || err == ATL_ERR_PICTURE || err == ATL_ERR_NOMEM)
 		return err;
 	atl_warn("media", "atelier-decode failed: %s (%s %d)", atl_err_name(err), outcome < 0 ? "signal" : "exit",
 		 outcome < 0 ? -outcome : outcome);
 	if (err == ATL_ERR_UPSTREAM_TIMEOUT)
-		return atl_fail(info, ATL_ERR_PICTURE, "Reading the picture took longer than %d s. Try a smaller one.",
-				ATL_PICTURE_TIMEOUT_MS / 1000);
+		return atl_fail(info, ATL_ERR_PICTURE, "Reading the picture took longer than %u s. Try a smaller one.",
+				timeout_ms / 1000);
 	return atl_fail(info, ATL_ERR_PICTURE,
 			"The picture is damaged or needs more memory than a picture may use. Try saving it again.");
 }
@@ -191,11 +192,12 @@ static enum atl_err run(struct atl_pictures *pictures, const char *owner, struct
 		if (err)
 			return err;
 		bool warm = atl_decoder_was_warm(decoder);
-		err = talk(atl_decoder_fd(decoder), r, info);
+		unsigned timeout_ms = atl_decoder_timeout_ms(decoder);
+		err = talk(decoder, r, info);
 		bool broken = err && err != ATL_ERR_PICTURE;
 		int outcome = atl_decoder_give(decoder, !broken && !r->last);
 		if (!broken || !warm || err == ATL_ERR_NOMEM || err == ATL_ERR_UPSTREAM_TIMEOUT)
-			return blame_picture(err, outcome, info);
+			return blame_picture(err, outcome, timeout_ms, info);
 		r->picture.out_count = 0;
 		r->picture.raw = NULL;
 		r->picture.stealth = NULL;

@@ -81,6 +81,8 @@ struct atl_picture {
 enum atl_err atl_pictures_create(struct atl_loop *loop, const char *program, struct atl_pictures **ret,
 				 struct atl_errinfo *info) ATL_MUST_USE;
 void atl_pictures_destroy(struct atl_pictures *pictures);
+/* How long a child may take for one picture, instead of ATL_PICTURE_TIMEOUT_MS. Before the first picture. */
+void atl_pictures_set_timeout(struct atl_pictures *pictures, unsigned timeout_ms);
 
 /* Results in the arena. Nothing is enlarged but raw rows: a thumbnail of a small picture is narrower than asked.
  * Of a video the poster frame is taken, of an animation the first.

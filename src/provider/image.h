@@ -154,6 +154,7 @@ struct atl_image_run {
 	atomic_bool *cancelled; /* looked at at least every 200 ms; the service is told where it can be */
 	size_t max_result_bytes;
 	unsigned timeout_ms; /* of the whole run; 0: 30 min */
+	unsigned pause_max_ms; /* between two looks or tries, for a service that is known to be quick; 0: each one's own */
 };
 
 struct atl_image_model { /* what a service says it offers */

@@ -297,7 +297,7 @@ static enum atl_err next_event(struct comfy_wait *wait, bool *ret_look, struct a
 		*ret_look = true;
 		return atl_image_wait(wait->run, POLL_MS) ? ATL_OK : atl_fail(info, ATL_ERR_CANCELLED, "It was stopped.");
 	}
-	err = atl_ws_client_next(wait->socket, CHECK_MS, &message, info);
+	err = atl_ws_client_next(wait->socket, atl_image_pause(wait->run, CHECK_MS), &message, info);
 	if (err == ATL_ERR_CANCELLED || err == ATL_ERR_NOMEM)
 		return err;
 	if (err) {

@@ -311,9 +311,14 @@ static enum atl_err make_request(const struct atl_image_run *run, struct atl_are
 }
 
 /* ---- again? ---- */
+unsigned atl_image_pause(const struct atl_image_run *run, unsigned ms)
+{
+	return run->pause_max_ms && run->pause_max_ms < ms ? run->pause_max_ms : ms;
+}
+
 bool atl_image_wait(const struct atl_image_run *run, unsigned ms)
 {
-	uint64_t end = atl_monotonic_ms() + ms;
+	uint64_t end = atl_monotonic_ms() + atl_image_pause(run, ms);
 
 	for (;;) {
 		uint64_t now = atl_monotonic_ms();

@@ -77,7 +77,8 @@ void atl_image_phase(const struct atl_image_run *run, const char *phase, int64_t
 void atl_image_notef(const struct atl_image_run *run, const char *fmt, ...) ATL_PRINTF(2, 3);
 /* init (when given), then the references; at most `max`. Returns how many. */
 size_t atl_image_pictures(const struct atl_image_request *request, const struct atl_image_file **ret, size_t max);
-/* Sleep, but not longer than until cancelled (false). */
+unsigned atl_image_pause(const struct atl_image_run *run, unsigned ms); /* `ms`, or the run's shorter wish */
+/* Sleep for that, but not longer than until cancelled (false). */
 bool atl_image_wait(const struct atl_image_run *run, unsigned ms);
 const char *atl_image_sniff(const void *data, size_t length); /* "image/png", "video/mp4", ...; NULL: unknown */
 

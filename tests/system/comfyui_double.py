@@ -274,6 +274,7 @@ class Comfy:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms for the first's ACK
 
     def log_message(self, *_):
         pass

@@ -9,42 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <vips/vips.h>
 
 #include "media/blurhash.h"
 #include "media/phash.h"
 #include "media/picture.h"
+#include "support.h"
 
 static struct atl_loop *loop;
 static struct atl_pictures *decoder;
 
-struct bytes {
-	void *data;
-	size_t length;
-};
-
-/* Left red, right blue; with 4 bands the upper half is transparent. */
 static struct bytes picture(int width, int height, int bands, const char *suffix)
 {
-	size_t size = (size_t)width * (size_t)height * (size_t)bands;
-	unsigned char *pixels = calloc(1, size);
-	assert_non_null(pixels);
-	for (int y = 0; y < height; y++)
-		for (int x = 0; x < width; x++) {
-			unsigned char *p = pixels + ((size_t)y * (size_t)width + (size_t)x) * (size_t)bands;
-			p[x < width / 2 ? 0 : 2] = 255;
-			if (bands == 4)
-				p[3] = y < height / 2 ? 0 : 255;
-		}
-	VipsImage *image = vips_image_new_from_memory_copy(pixels, size, width, height, bands, VIPS_FORMAT_UCHAR);
-	free(pixels);
-	assert_non_null(image);
-	image->Type = VIPS_INTERPRETATION_sRGB;
-	struct bytes out = {0};
-	if (vips_image_write_to_buffer(image, suffix, &out.data, &out.length, NULL) != 0)
-		fail_msg("%s: %s", suffix, vips_error_buffer());
-	g_object_unref(image);
-	return out;
+	return save(two_halves(width, height, bands), suffix);
 }
 
 static void open_one(struct bytes in, const struct atl_picture_options *ask, struct atl_arena *arena, struct atl_picture *ret)
@@ -219,33 +195,6 @@ static void test_animation_facts(void **state)
 	}
 }
 
-/* As large as may be: within the child's memory and time in every form. */
-static void test_largest(void **state)
-{
-	static const struct {
-		int width, height, bands;
-		const char *suffix;
-		enum atl_picture_form keep;
-		unsigned got_width, got_height;
-	} rows[] = {{7000, 7000, 3, ".jpg[Q=60]", ATL_PICTURE_AS_AUTO, 7000, 7000},
-		    {7000, 7000, 4, ".png[compression=1]", ATL_PICTURE_AS_AUTO, 7000, 7000},
-		    {12000, 4000, 3, ".jpg[Q=60]", ATL_PICTURE_AS_PNG, 8192, 2731}};
-	for (size_t i = 0; i < ATL_COUNT(rows); i++) {
-		struct atl_arena arena;
-		struct atl_picture p;
-		static const unsigned widths[] = {512};
-		struct atl_picture_options ask = {.keep = rows[i].keep, .widths = widths, .width_count = 1, .blurhash = true,
-						  .raw = {.channels = 3, .width = 4096, .height = 4096, .cover = true}};
-		atl_arena_init(&arena, (size_t)256 << 20);
-		open_one(picture(rows[i].width, rows[i].height, rows[i].bands, rows[i].suffix), &ask, &arena, &p);
-		assert_int_equal(p.outs[0].width, rows[i].got_width);
-		assert_int_equal(p.outs[0].height, rows[i].got_height);
-		assert_int_equal(p.outs[1].width, 512);
-		assert_non_null(p.raw);
-		atl_arena_finish(&arena);
-	}
-}
-
 /* Bits run down the columns: one in each alpha, or three in each colour. */
 static void hide(unsigned char *pixels, size_t side, unsigned bands, const char *text, size_t length)
 {
@@ -415,7 +364,6 @@ int main(void)
 		cmocka_unit_test(test_fit),
 		cmocka_unit_test(test_masks),
 		cmocka_unit_test(test_animation_facts),
-		cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_stealth),
 		cmocka_unit_test(test_asks_refused),
 		cmocka_unit_test(test_warm_children),

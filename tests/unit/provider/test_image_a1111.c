@@ -79,7 +79,7 @@ static enum atl_err run_prompt(const char *prompt, bool previews, struct atl_err
 		.subseed = ATL_IMAGE_UNSET, .subseed_strength = NAN, .cfg_scale = NAN, .guidance = NAN, .strength = NAN,
 		.control_strength = NAN, .upscale_factor = NAN, .previews = previews };
 	struct atl_image_run run = { .endpoint = &endpoint, .request = &q, .events = &events, .cancelled = &seen.cancelled,
-				     .max_result_bytes = 1 << 20, .timeout_ms = 60000 };
+				     .max_result_bytes = 1 << 20, .timeout_ms = 60000, .pause_max_ms = 20 };
 	struct atl_arena arena;
 	enum atl_err err;
 

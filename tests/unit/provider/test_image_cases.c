@@ -276,7 +276,7 @@ static enum atl_err run_it(struct told *t, struct atl_loop *loop, struct atl_err
 	struct atl_image_request request;
 	struct atl_image_run run = { .endpoint = &endpoint, .request = &request, .events = &EVENTS, .arg = t,
 		.remote_id = setting(t, "remote_id"), .cancelled = &t->cancelled,
-		.max_result_bytes = (size_t)number(t, "cap", 8 << 20) };
+		.max_result_bytes = (size_t)number(t, "cap", 8 << 20), .pause_max_ms = 20 };
 
 	assert_non_null(ops);
 	set_request(t, &request);

@@ -117,7 +117,7 @@ static enum atl_err run_with(const struct atl_image_request *q, const char *remo
 {
 	struct atl_image_endpoint e = endpoint();
 	struct atl_image_run run = { .endpoint = &e, .request = q, .events = &EVENTS, .remote_id = remote_id,
-				     .cancelled = &seen.cancelled, .max_result_bytes = 1 << 20, .timeout_ms = 60000 };
+				     .cancelled = &seen.cancelled, .max_result_bytes = 1 << 20, .timeout_ms = 60000, .pause_max_ms = 20 };
 
 	info = (struct atl_errinfo){ 0 };
 	return atl_image_comfyui.run(&run, &arena, &info);
@@ -475,7 +475,7 @@ static void obeys_the_guard(void **state)
 	struct atl_image_endpoint e = endpoint();
 	e.guard = &closed;
 	struct atl_image_run run = { .endpoint = &e, .request = &q, .events = &EVENTS, .cancelled = &seen.cancelled,
-				     .max_result_bytes = 1 << 20, .timeout_ms = 60000 };
+				     .max_result_bytes = 1 << 20, .timeout_ms = 60000, .pause_max_ms = 20 };
 	assert_int_equal(atl_image_comfyui.run(&run, &arena, &info), ATL_ERR_OUTBOUND);
 	atl_guard_finish(&closed);
 }
