@@ -42,6 +42,22 @@ static const struct atl_json *param(struct site *site, const char *model, const 
 	return NULL;
 }
 
+static void read_requests(void *arg)
+{
+	struct scripted *server = ((void **)arg)[0];
+
+	*(size_t *)((void **)arg)[1] = server->requests;
+}
+
+static size_t requests_of(struct scripted *server)
+{
+	size_t count = 0;
+	void *args[] = { server, &count };
+
+	on_loop(server->loop, read_requests, args);
+	return count;
+}
+
 static void test_venice_styles(void **state)
 {
 	struct site *site = *state;
@@ -73,22 +89,6 @@ static void test_venice_styles(void **state)
 	assert_true(atl_str_starts(server.seen[3], "GET /image/styles "));
 	scripted_stop(&server);
 	expect(ask(site, &owner, fmt("DELETE /api/v1/providers/%s", id), NULL), 204);
-}
-
-static void read_requests(void *arg)
-{
-	struct scripted *server = ((void **)arg)[0];
-
-	*(size_t *)((void **)arg)[1] = server->requests;
-}
-
-static size_t requests_of(struct scripted *server)
-{
-	size_t count = 0;
-	void *args[] = { server, &count };
-
-	on_loop(server->loop, read_requests, args);
-	return count;
 }
 
 /* A service that fails is left alone for a while, and nothing is shown. */
