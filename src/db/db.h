@@ -45,6 +45,20 @@ enum atl_err atl_db_read(struct atl_db *db, atl_db_fn fn, void *arg, struct atl_
  * done must be short and may not wait for the database (atl_db_tx and atl_db_read refuse); it may queue more.
  * On error here nothing was queued and done is not called; inside an fn this is refused. */
 enum atl_err atl_db_tx_async(struct atl_db *db, atl_db_fn fn, void *arg, void (*done)(void *arg, enum atl_err err)) ATL_MUST_USE;
+
+/* Messages between the servers of one database; with SQLite, which has one, nothing is sent and nothing heard.
+ * `heard` is called on a thread of the listener's; message NULL: some may have been missed. It may not end the listening.
+ * `channel`: a to z and _. *ret is NULL where nothing is ever heard. End it before the database is closed. */
+#define ATL_DB_CHANNEL_MAX 40
+#define ATL_DB_MESSAGE_MAX 200
+struct atl_db_listener;
+enum atl_err atl_db_listen(struct atl_db *db, const char *channel, void (*heard)(void *arg, const char *message), void *arg,
+			   struct atl_db_listener **ret, struct atl_errinfo *info) ATL_MUST_USE;
+void atl_db_listen_end(struct atl_db_listener *listener); /* NULL is allowed */
+/* Inside fn: heard, by this server too, once the transaction is committed. */
+enum atl_err atl_db_notify(struct atl_conn *conn, const char *channel, const char *message,
+			   struct atl_errinfo *info) ATL_MUST_USE;
+
 size_t atl_db_queue_depth(const struct atl_db *db);
 enum atl_err atl_db_ping(struct atl_db *db, struct atl_errinfo *info) ATL_MUST_USE;
 

@@ -105,6 +105,13 @@ struct atl_driver {
 	enum atl_err (*script)(struct atl_conn *conn, const char *sql, void (*between)(void), struct atl_errinfo *info);
 	/* Keep other servers from migrating until the connection closes; may wait. Outside of a transaction. */
 	enum atl_err (*lock_schema)(struct atl_conn *conn, struct atl_errinfo *info);
+
+	/* Messages between servers, outside of a transaction; all NULL where there is only one. listen(): those to `channel`
+	 * come from now on. socket(): readable when one may be there. hear(): the next that is there; false: none, or the
+	 * connection broke. */
+	enum atl_err (*listen)(struct atl_conn *conn, const char *channel, struct atl_errinfo *info);
+	int (*socket)(struct atl_conn *conn);
+	bool (*hear)(struct atl_conn *conn, char *message, size_t size);
 };
 
 extern const struct atl_driver atl_driver_sqlite;

@@ -500,6 +500,38 @@ static enum atl_err pg_lock_schema(struct atl_conn *conn, struct atl_errinfo *in
 	return simple(of(conn), "SELECT pg_advisory_lock(" ATL_PG_SCHEMA_LOCK ")", info);
 }
 
+/* ---- messages between servers ---- */
+
+static enum atl_err pg_listen(struct atl_conn *conn, const char *channel, struct atl_errinfo *info)
+{
+	char sql[ATL_DB_CHANNEL_MAX + 16];
+
+	snprintf(sql, sizeof(sql), "LISTEN %s", channel);
+	return simple(of(conn), sql, info);
+}
+
+static int pg_socket(struct atl_conn *conn)
+{
+	return PQsocket(of(conn)->pg);
+}
+
+static bool pg_hear(struct atl_conn *conn, char *message, size_t size)
+{
+	struct pg_conn *self = of(conn);
+	PGnotify *notify = PQnotifies(self->pg);
+
+	if (!notify) {
+		if (!PQconsumeInput(self->pg) || PQstatus(self->pg) == CONNECTION_BAD)
+			conn->broken = true;
+		notify = PQnotifies(self->pg);
+	}
+	if (!notify)
+		return false;
+	atl_str_copy(message, size, notify->extra);
+	PQfreemem(notify);
+	return true;
+}
+
 const struct atl_driver atl_driver_postgres = {
 	.kind = "postgres",
 	.url_prefix = "postgres://",
@@ -519,4 +551,7 @@ const struct atl_driver atl_driver_postgres = {
 	.bytes = pg_bytes,
 	.script = pg_script,
 	.lock_schema = pg_lock_schema,
+	.listen = pg_listen,
+	.socket = pg_socket,
+	.hear = pg_hear,
 };

@@ -806,6 +806,73 @@ static void a_changed_table_is_prepared_anew(void **state)
 
 static struct fixture sqlite = { .kind = "sqlite" }, postgres = { .kind = "postgres" };
 
+/* ---- messages between servers ---- */
+
+static struct hearing {
+	sem_t any;
+	atomic_int missed, heard;
+	char last[ATL_DB_MESSAGE_MAX + 1];
+} hearing;
+
+static void hear(void *arg, const char *message)
+{
+	struct hearing *h = arg;
+
+	if (message)
+		snprintf(h->last, sizeof(h->last), "%s", message);
+	atomic_fetch_add(message ? &h->heard : &h->missed, 1);
+	sem_post(&h->any);
+}
+
+static enum atl_err notify_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	enum atl_err err = atl_db_notify(conn, "test_hearing", arg, info);
+
+	return err || strcmp(arg, "taken back") ? err : ATL_ERR_CONFLICT;
+}
+
+static void tell(void **state, const char *message)
+{
+	struct atl_errinfo info = { 0 };
+
+	assert_ok(atl_db_tx(db_of(state), notify_tx, (void *)message, &info), &info);
+}
+
+static void committed_messages_are_heard(void **state)
+{
+	struct atl_errinfo info = { 0 };
+	struct atl_db_listener *listener;
+
+	assert_int_equal(atl_db_listen(db_of(state), "no; channel", hear, &hearing, &listener, &info), ATL_ERR_INTERNAL);
+	hearing = (struct hearing){ .last = "" };
+	sem_init(&hearing.any, 0, 0);
+	assert_ok(atl_db_listen(db_of(state), "test_hearing", hear, &hearing, &listener, &info), &info);
+	tell(state, "before");
+	if (!on_postgres(state)) { /* nobody else is there to tell or be told */
+		assert_null(listener);
+		atl_db_listen_end(listener);
+		return;
+	}
+	sem_wait(&hearing.any); /* it is there */
+	assert_int_equal(atl_db_tx(db_of(state), notify_tx, (void *)"taken back", &info), ATL_ERR_CONFLICT);
+	tell(state, "it's \"one\"");
+	do /* "before" may have been heard */
+		sem_wait(&hearing.any);
+	while (strcmp(hearing.last, "before") == 0);
+	assert_string_equal(hearing.last, "it's \"one\"");
+	assert_int_equal(atomic_load(&hearing.missed), 1);
+	/* its connection breaks: it says so, and hears again */
+	assert_true(number_of(db_of(state), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query = "
+					    "'LISTEN test_hearing'") > 0);
+	sem_wait(&hearing.any);
+	assert_int_equal(atomic_load(&hearing.missed), 2);
+	tell(state, "two");
+	sem_wait(&hearing.any);
+	assert_string_equal(hearing.last, "two");
+	atl_db_listen_end(listener);
+	sem_destroy(&hearing.any);
+}
+
 #define ROW(test, fixture) { #test " (" #fixture ")", test, setup, teardown, &(fixture) }
 #define BOTH(X)                                                                                                      \
 	X(values_come_back) X(full_arena_fails_the_read) X(bad_parameters_are_refused)                               \
@@ -813,7 +880,8 @@ static struct fixture sqlite = { .kind = "sqlite" }, postgres = { .kind = "postg
 	X(read_then_write_is_atomic) X(readers_see_a_snapshot) X(readers_cannot_write) X(nested_use_is_refused)      \
 	X(a_failed_statement_ends_the_transaction) X(changes_are_counted) X(queries_overlap)                         \
 	X(more_statements_than_the_cache_holds) X(one_text_with_several_kinds)                                       \
-	X(a_deferred_rule_fails_its_own_transaction) X(close_finishes_what_waits)
+	X(a_deferred_rule_fails_its_own_transaction) X(close_finishes_what_waits) \
+	X(committed_messages_are_heard)
 #define ON_SQLITE(test) ROW(test, sqlite),
 #define ON_POSTGRES(test) ROW(test, postgres),
 
