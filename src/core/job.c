@@ -1,4 +1,5 @@
-/* job.c - what people ask of the queue: submit, look, cancel, wait. See job.h; changes of order are in job_change.c. */
+/* job.c - what people ask of the queue: submit, look, wait. See job.h; cancelling is in job_cancel.c, changes of order in
+ * job_change.c. */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -10,8 +11,6 @@
 #include "core/job_int.h"
 #include "core/webhook.h"
 
-#define CANCEL_BATCH 500
-#define WAIT_SHARED_MS 1000 /* a job may end on another server: look again */
 #define PLACE_EPOCH_MS 1767225600000LL /* 2026: small numbers leave room for fractions */
 #define PLACE_STEP (1.0 / 16)
 
@@ -115,7 +114,8 @@ static enum atl_err make(struct atl_app *app, const struct atl_identity *who, st
 	*job = (struct atl_job){ .id = atl_arena_strdup(arena, id), .user_id = atl_arena_strdup(arena, who->user_id),
 				 .kind = new->kind, .task = new->task, .state = atl_job_state_name(ATL_JOB_QUEUED),
 				 .origin = new->origin, .model = new->model, .provider_id = new->provider_id,
-				 .prompt = new->prompt, .request = request, .priority = new->priority,
+				 .prompt = new->prompt, .request = request, .notes = atl_job_notes(request, NULL, arena),
+				 .priority = new->priority,
 				 .count = new->count < 1 ? 1 : new->count, .not_before = new->not_before,
 				 .depends_on = new->depends_on, .character_id = new->character_id,
 				 .conversation_id = new->conversation_id, .message_id = new->message_id,
@@ -341,117 +341,6 @@ enum atl_err atl_job_preview_get(struct atl_app *app, struct atl_arena *arena, c
 	return ATL_OK;
 }
 
-/* ---- cancelling ---- */
-
-enum atl_err atl_job_cancel(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
-			    struct atl_job *ret, struct atl_errinfo *info)
-{
-	struct atl_job_end end = { .arena = arena, .id = id, .user_id = user_id, .event = ATL_JOB_CANCEL,
-				   .cost_micro_usd = -1 };
-	enum atl_err err = atl_db_tx(app->db, atl_job_end_fn, &end, info);
-
-	if (err)
-		return err;
-	atl_job_end_tell(app->jobs, &end);
-	*ret = end.jobs[0];
-	return ATL_OK;
-}
-
-struct cancel_all {
-	struct atl_arena *arena;
-	const char *user_id;
-	struct atl_job_end *ends;
-	size_t count;
-};
-
-static enum atl_err cancel_all_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
-{
-	struct cancel_all *c = arg;
-	struct atl_rows *rows;
-	enum atl_err err;
-
-	c->count = 0;
-	c->ends = ATL_ARENA_ARRAY(c->arena, struct atl_job_end, CANCEL_BATCH);
-	if (!c->ends)
-		return atl_fail(info, ATL_ERR_NOMEM, "cancel jobs");
-	/* the newest first: what waits for another one is cancelled before it would fail with it */
-	err = atl_query(conn, &rows, info,
-			"SELECT id FROM jobs WHERE user_id = ? AND state IN ('queued', 'leased', 'running') "
-			"ORDER BY id DESC LIMIT 500",
-			"s", c->user_id);
-	while (!err && atl_rows_next(rows, &err, info))
-		if (c->count < CANCEL_BATCH)
-			c->ends[c->count++] = (struct atl_job_end){ .arena = c->arena, .id = atl_col_text(rows, 0, c->arena),
-								    .event = ATL_JOB_CANCEL, .cost_micro_usd = -1 };
-	for (size_t i = 0; !err && i < c->count; i++)
-		err = atl_job_end_fn(conn, &c->ends[i], info);
-	return err;
-}
-
-enum atl_err atl_job_cancel_all(struct atl_app *app, const char *user_id, int64_t *ret_count, struct atl_errinfo *info)
-{
-	struct atl_arena arena;
-	struct cancel_all c = { .arena = &arena, .user_id = user_id };
-	int64_t count = 0;
-	enum atl_err err;
-
-	atl_arena_init(&arena, (size_t)1 << 30);
-	do {
-		atl_arena_reset(&arena);
-		err = atl_db_tx(app->db, cancel_all_fn, &c, info);
-		for (size_t i = 0; !err && i < c.count; i++)
-			atl_job_end_tell(app->jobs, &c.ends[i]);
-		count += err ? 0 : (int64_t)c.count;
-	} while (!err && c.count == CANCEL_BATCH);
-	atl_arena_finish(&arena);
-	if (!err)
-		*ret_count = count;
-	return err;
-}
-
-struct cancel_many {
-	const char *const *ids;
-	struct atl_job_end *ends; /* of the same count; those that were ended by it come first */
-	size_t count, ended;
-	struct atl_arena *arena;
-	const char *user_id;
-};
-
-static enum atl_err cancel_many_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
-{
-	struct cancel_many *c = arg;
-
-	c->ended = 0;
-	for (size_t i = c->count; i-- > 0;) { /* the newest first, as above */
-		struct atl_job_end *end = &c->ends[c->ended];
-		enum atl_err err;
-
-		*end = (struct atl_job_end){ .arena = c->arena, .id = c->ids[i], .user_id = c->user_id, .event = ATL_JOB_CANCEL,
-					     .cost_micro_usd = -1 };
-		err = atl_job_end_fn(conn, end, info);
-		if (!err)
-			c->ended++;
-		else if (err != ATL_ERR_CONFLICT && err != ATL_ERR_NOT_FOUND)
-			return err;
-	}
-	return ATL_OK;
-}
-
-enum atl_err atl_job_cancel_many(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *const *ids,
-				 size_t count, int64_t *ret_count, struct atl_errinfo *info)
-{
-	struct cancel_many c = { .arena = arena, .user_id = user_id, .ids = ids, .count = count,
-				 .ends = ATL_ARENA_ARRAY(arena, struct atl_job_end, count + 1) };
-	enum atl_err err = c.ends ? atl_db_tx(app->db, cancel_many_fn, &c, info) : atl_fail(info, ATL_ERR_NOMEM, "cancel jobs");
-
-	if (err)
-		return err;
-	for (size_t i = 0; i < c.ended; i++)
-		atl_job_end_tell(app->jobs, &c.ends[i]);
-	*ret_count = (int64_t)c.ended;
-	return ATL_OK;
-}
-
 /* ---- once more ---- */
 
 enum atl_err atl_job_retry(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena, const char *id,
@@ -504,14 +393,15 @@ static void wait_for(struct atl_jobs *jobs, struct atl_job_waiter *waiter, uint6
 	unsigned wait_ms = until_ms > now ? (unsigned)(until_ms - now) : 0;
 	struct timespec deadline;
 
-	if (jobs->shared && wait_ms > WAIT_SHARED_MS)
-		wait_ms = WAIT_SHARED_MS;
+	if (jobs->shared && wait_ms > atl_job_look_ms) /* it may end on another server: look again */
+		wait_ms = atl_job_look_ms;
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	add_ms(&deadline, wait_ms);
 	pthread_mutex_lock(&jobs->lock);
-	while (!waiter->ended && !jobs->draining)
+	while (!waiter->ended && !waiter->look && !jobs->draining)
 		if (pthread_cond_timedwait(&waiter->changed, &jobs->lock, &deadline) == ETIMEDOUT)
 			break;
+	waiter->look = false;
 	pthread_mutex_unlock(&jobs->lock);
 }
 

@@ -115,6 +115,8 @@ struct atl_job_kind {
 	int64_t (*concurrency)(struct atl_app *app, const char *provider_id);
 	/* Guess of the run's time in ms; 0: unknown. */
 	int64_t (*estimate)(struct atl_app *app, const struct atl_job *job);
+	/* What its owner is told when a running one is cancelled ("it may still be charged"); NULL, or it gives NULL: nothing. */
+	const char *(*cancel_note)(struct atl_app *app, struct atl_arena *arena, const struct atl_job *job);
 };
 
 struct atl_jobs;

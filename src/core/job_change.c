@@ -264,6 +264,7 @@ enum atl_err atl_queue_pause(struct atl_app *app, const char *user_id, bool all,
 		return err;
 	pthread_mutex_lock(&jobs->lock);
 	err = atl_waiting_pause(jobs->waiting, p.scope, paused);
+	atl_jobs_tell(jobs);
 	atl_jobs_wake(jobs);
 	count(jobs, user_id, &status);
 	pthread_mutex_unlock(&jobs->lock);

@@ -39,6 +39,7 @@ static enum atl_err keep(struct atl_job_end *end, const struct atl_job *job, str
 static enum atl_err write_end(struct atl_conn *conn, struct atl_job_end *end, struct atl_job *job, const char *state,
 			      const char *slug, const char *detail, struct atl_errinfo *info)
 {
+	const char *notes = job == &end->jobs[0] ? end->notes : NULL;
 	int64_t now = atl_now_ms(), cost = end->cost_micro_usd >= 0 ? end->cost_micro_usd : job->cost_micro_usd, changed;
 	enum atl_err err = atl_exec_count(conn, &changed, info,
 					  "UPDATE jobs SET state = ?, error_slug = ?, error_detail = ?, cost_micro_usd = ?, "
@@ -46,8 +47,10 @@ static enum atl_err write_end(struct atl_conn *conn, struct atl_job_end *end, st
 					  "updated_at = ? WHERE id = ? AND state = ?",
 					  "sssiiiss", state, slug, detail, cost, now, now, job->id, job->state);
 
-	if (!err && end->notes && job == &end->jobs[0])
-		err = atl_exec(conn, info, "UPDATE jobs SET notes = ? WHERE id = ?", "ss", end->notes, job->id);
+	if (end->event == ATL_JOB_CANCEL && !end->owner && !atl_str_eq(job->state, "running"))
+		notes = NULL;
+	if (!err && notes)
+		err = atl_exec(conn, info, "UPDATE jobs SET notes = ? WHERE id = ?", "ss", notes, job->id);
 	if (!err && changed != 1)
 		err = atl_fail(info, ATL_ERR_CONFLICT, "The job changed meanwhile.");
 	if (err)
@@ -56,6 +59,8 @@ static enum atl_err write_end(struct atl_conn *conn, struct atl_job_end *end, st
 	job->error_slug = slug;
 	job->error_detail = detail;
 	job->cost_micro_usd = cost;
+	if (notes)
+		job->notes = atl_job_notes(job->request, notes, end->arena);
 	job->version++;
 	job->finished_at = job->updated_at = now;
 	return ATL_OK;
@@ -152,6 +157,7 @@ void atl_job_end_tell(struct atl_jobs *jobs, const struct atl_job_end *end)
 			pthread_cond_signal(&waiter->changed);
 		}
 	}
+	atl_jobs_tell(jobs);
 	atl_jobs_wake(jobs);
 	pthread_mutex_unlock(&jobs->lock);
 	if (end->delivers)

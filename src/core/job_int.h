@@ -3,8 +3,10 @@
  *   job_state.c    which event leads where                 job_queue.c  dispatcher, runners, leases, recovery
  *   job_row.c      rows: reading, inserting, the API form  job_run.c    what a running job's kind calls
  *   job_waiting.c  the waiting jobs in memory              job_end.c    ending one, with all that hangs on it
- *   job.c          what people ask for                     job_change.c order, pauses
+ *   job.c          submitting, looking, waiting            job_change.c order, pauses
+ *   job_cancel.c   cancelling
  *   job_lease.c    the queue's own SQL                     job_node.c   who this server is to a shared queue
+ *   job_shared.c   several servers telling each other
  *
  * Threads: each part says. Lock order: jobs->lock is the only one, and no SQL runs under it.
  */
@@ -83,6 +85,7 @@ struct atl_job_waiter {
 	struct atl_list link;
 	const char *id;
 	bool ended;
+	bool look; /* it may have ended on another server */
 	pthread_cond_t changed;
 };
 
@@ -95,6 +98,7 @@ struct atl_jobs {
 	int node_fd;
 	size_t runner_count;
 	bool shared; /* PostgreSQL: others may work on the same queue */
+	struct atl_db_listener *listener; /* NULL: none */
 	/* guarded by lock */
 	pthread_mutex_t lock;
 	pthread_cond_t wanted; /* dispatcher: something to do */
@@ -107,6 +111,8 @@ struct atl_jobs {
 	size_t ending_count;  /* of running_count: the run is over, the end on its way to the row */
 	size_t running_count; /* leased here, until told */
 	bool wake, reload;
+	bool tell; /* other servers are to look */
+	bool look; /* another server said so */
 	bool draining; /* nothing is leased any more */
 	bool stopping, closing; /* the dispatcher ends; then the runners */
 	pthread_t dispatcher, ender, runners[ATL_JOB_RUNNERS_MAX];
@@ -125,6 +131,8 @@ struct atl_job_extra {			  /* of a row, beside what people see */
 /* Column 0 on: struct atl_job without what memory knows. `extra`: NULL is allowed. */
 void atl_job_row_read(struct atl_rows *rows, struct atl_arena *arena, struct atl_job *out, struct atl_job_extra *extra);
 #define ATL_JOB_COLUMN_COUNT 33
+/* What was noted when the request was prepared, then what its run said (a JSON array; NULL: nothing). */
+struct atl_strs atl_job_notes(const struct atl_json *request, const char *said, struct atl_arena *arena);
 /* In a read or a transaction; user_id NULL: anybody's. NOT_FOUND. `assets` are read too. */
 enum atl_err atl_job_row_get(struct atl_conn *conn, struct atl_arena *arena, const char *user_id, const char *id,
 			     struct atl_job *ret, struct atl_job_extra *extra, struct atl_errinfo *info) ATL_MUST_USE;
@@ -144,7 +152,7 @@ struct atl_job_end {
 	const char *only_state;	  /* only from this state; NULL: any that has not ended */
 	enum atl_job_event event; /* FINISH, FAIL, CANCEL */
 	const char *error_slug, *error_detail; /* FAIL */
-	const char *notes;	  /* JSON array; NULL: as it is */
+	const char *notes;	  /* JSON array; NULL: as it is. Of a CANCEL: only when it runs */
 	int64_t cost_micro_usd;	  /* -1: as it is */
 	/* result: the job, and those that failed because they waited for it */
 	struct atl_job *jobs;
@@ -197,6 +205,12 @@ enum atl_err atl_jobs_check_held(struct atl_jobs *jobs, struct atl_errinfo *info
 /* ---- job_node.c: sets node and owner ---- */
 enum atl_err atl_jobs_node_open(struct atl_jobs *jobs, struct atl_errinfo *info) ATL_MUST_USE;
 void atl_jobs_node_close(struct atl_jobs *jobs);
+
+/* ---- job_shared.c ---- */
+extern unsigned atl_job_look_ms; /* how often a shared queue is looked at without being told; tests change it */
+void atl_jobs_tell(struct atl_jobs *jobs); /* under lock: the dispatcher tells the others, if there can be some */
+enum atl_err atl_jobs_tell_now(struct atl_jobs *jobs, struct atl_errinfo *info) ATL_MUST_USE; /* the dispatcher's */
+enum atl_err atl_jobs_listen(struct atl_jobs *jobs, struct atl_errinfo *info) ATL_MUST_USE;
 
 /* ---- job_run.c ---- */
 struct atl_running *atl_running_create(struct atl_jobs *jobs); /* NULL: out of memory */

@@ -2,7 +2,7 @@
  *
  * The dispatcher's thread is the only one that leases: it takes as many jobs from the waiting ones as runners are free,
  * leases them in one transaction and hands them over. Between that it renews leases, takes over what ran out, and on a
- * shared database looks at what others have queued. It sleeps on a condition; what changes the queue wakes it.
+ * shared database looks at what others have queued and tells them of what was queued here. It sleeps on a condition; what changes the queue wakes it.
  * A runner hands the end of its job to the database and takes the next one; the ender tells of it once it is durable.
  */
 #include <errno.h>
@@ -24,7 +24,9 @@
 #define AHEAD_MAX 64 /* short jobs leased for runners that will be free in a moment */
 #define SHORT_MS 20
 #define FLOW_MS 100
-#define SHARED_LOOK_MS 1000
+#define LOOK_GAP_MS 50 /* at least, between two looks at what others changed */
+#define TELL_GAP_MS 20
+#define TELL_BUSY_MS 200 /* while what is queued here is taken here */
 #define LIMITS_LOOK_MS 1000
 #define RETRY_MS 500 /* after the database refused */
 #define MEAN_WEIGHT 0.3
@@ -105,6 +107,7 @@ void atl_jobs_put(struct atl_jobs *jobs, const struct atl_job *job, double place
 	pthread_mutex_lock(&jobs->lock);
 	if (atl_waiting_put(jobs->waiting, &waiting) != ATL_OK)
 		jobs->reload = true; /* out of memory: the dispatcher reads the rows again */
+	atl_jobs_tell(jobs);
 	atl_jobs_wake(jobs);
 	pthread_mutex_unlock(&jobs->lock);
 	if (job->depends_on && !atl_job_is_active(jobs, job->depends_on)) { /* it ended before this was put */
@@ -406,6 +409,7 @@ static void look_at_limits(struct atl_jobs *jobs)
 
 struct due {
 	int64_t renew, recover, shared, limits, again;
+	int64_t look, tell; /* not before */
 };
 
 static void said(const char *what, enum atl_err err, const struct atl_errinfo *info)
@@ -435,8 +439,23 @@ static void periodic(struct atl_jobs *jobs, struct due *due, int64_t now, bool r
 		said("read the queue", atl_jobs_load(jobs, &info), &info);
 		if (jobs->shared)
 			said("look at what runs", atl_jobs_check_held(jobs, &info), &info);
-		due->shared = now + SHARED_LOOK_MS;
+		due->shared = now + atl_job_look_ms;
+		/* a long queue is not read all the time, however often the others say that it changed */
+		due->look = (int64_t)atl_monotonic_ms();
+		due->look += due->look - now > LOOK_GAP_MS / 2 ? 2 * (due->look - now) : LOOK_GAP_MS;
 	}
+}
+
+/* With the lock; comes back with it. */
+static void tell_others(struct atl_jobs *jobs, struct due *due, int64_t now)
+{
+	struct atl_errinfo info = { 0 };
+
+	jobs->tell = false;
+	pthread_mutex_unlock(&jobs->lock);
+	said("tell other servers", atl_jobs_tell_now(jobs, &info), &info);
+	due->tell = now + TELL_GAP_MS;
+	pthread_mutex_lock(&jobs->lock);
 }
 
 static int64_t sooner(int64_t a, int64_t b)
@@ -455,6 +474,10 @@ static void sleep_until_due(struct atl_jobs *jobs, const struct due *due, int64_
 	if (jobs->shared)
 		until = sooner(until, due->shared);
 	until = sooner(until, due->again);
+	if (jobs->look)
+		until = sooner(until, due->look);
+	if (jobs->tell)
+		until = sooner(until, due->tell);
 	if (next)
 		until = sooner(until, now + (next > atl_now_ms() ? next - atl_now_ms() : 1));
 	wait_ms = until > now ? until - now : 0;
@@ -484,6 +507,10 @@ static void *dispatcher_main(void *arg)
 		size_t count;
 
 		jobs->wake = false;
+		if (jobs->look && now >= due.look) {
+			jobs->look = false;
+			due.shared = now;
+		}
 		if (reload || now >= due.renew || now >= due.recover || now >= due.limits || (jobs->shared && now >= due.shared)) {
 			jobs->reload = jobs->reload && !reload;
 			pthread_mutex_unlock(&jobs->lock);
@@ -495,9 +522,13 @@ static void *dispatcher_main(void *arg)
 			due.again = 0;
 		if (count && lease_batch(jobs, items, count))
 			due.again = now + RETRY_MS;
+		if (jobs->tell && now >= due.tell + (count ? TELL_BUSY_MS : 0))
+			tell_others(jobs, &due, now);
 		if (!count && !jobs->wake)
 			sleep_until_due(jobs, &due, now);
 	}
+	if (jobs->tell) /* of what was given back */
+		tell_others(jobs, &due, 0);
 	pthread_mutex_unlock(&jobs->lock);
 	return NULL;
 }
@@ -556,7 +587,7 @@ enum atl_err atl_jobs_start(struct atl_jobs *jobs, struct atl_errinfo *info)
 	jobs->dispatcher_up = jobs->ender_up && pthread_create(&jobs->dispatcher, NULL, dispatcher_main, jobs) == 0;
 	if (!jobs->dispatcher_up || jobs->runners_up == 0)
 		return atl_fail(info, ATL_ERR_NOMEM, "start the threads of the queue");
-	return ATL_OK;
+	return atl_jobs_listen(jobs, info);
 }
 
 void atl_jobs_drain(struct atl_jobs *jobs, unsigned timeout_ms)
@@ -599,6 +630,7 @@ void atl_jobs_destroy(struct atl_jobs *jobs)
 {
 	if (!jobs)
 		return;
+	atl_db_listen_end(jobs->listener);
 	pthread_mutex_lock(&jobs->lock);
 	jobs->stopping = jobs->draining = true;
 	pthread_cond_broadcast(&jobs->wanted);

@@ -62,8 +62,8 @@ static void add_notes(struct atl_strs *notes, const struct atl_json *list)
 			notes->items[notes->count++] = note->string;
 }
 
-/* What was noted when the request was prepared, then what the run said. What is not an array of texts is no note. */
-static struct atl_strs notes_of(const struct atl_json *request, const char *text, struct atl_arena *arena)
+/* What is not an array of texts is no note. */
+struct atl_strs atl_job_notes(const struct atl_json *request, const char *text, struct atl_arena *arena)
 {
 	const struct atl_json *prepared = atl_json_get(request, "notes");
 	struct atl_strs notes = { NULL, 0 };
@@ -97,7 +97,7 @@ void atl_job_row_read(struct atl_rows *rows, struct atl_arena *arena, struct atl
 		.count = atl_col_int(rows, 11), .done_count = atl_col_int(rows, 12), .attempt = atl_col_int(rows, 13),
 		.not_before = atl_col_int(rows, 14), .depends_on = atl_col_text(rows, 15, arena),
 		.remote_id = atl_col_text(rows, 16, arena), .error_slug = atl_col_text(rows, 17, arena),
-		.error_detail = atl_col_text(rows, 18, arena), .notes = notes_of(tree, atl_col_text(rows, 19, arena), arena),
+		.error_detail = atl_col_text(rows, 18, arena), .notes = atl_job_notes(tree, atl_col_text(rows, 19, arena), arena),
 		.cost_micro_usd = atl_col_int(rows, 20), .character_id = atl_col_text(rows, 21, arena),
 		.conversation_id = atl_col_text(rows, 22, arena), .message_id = atl_col_text(rows, 23, arena),
 		.board_id = atl_col_text(rows, 24, arena), .webhook_url = atl_col_text(rows, 25, arena),

@@ -439,6 +439,20 @@ static bool repeatable(struct atl_app *app, const struct atl_job *job)
 	return answer;
 }
 
+static const char *cancel_note(struct atl_app *app, struct atl_arena *arena, const struct atl_job *job)
+{
+	struct atl_image_endpoint endpoint;
+	const struct atl_image_ops *ops;
+
+	if (atl_str_eq(job->provider_id, "local") ||
+	    atl_provider_image_endpoint(app, arena, job->provider_id, &endpoint, NULL) != ATL_OK)
+		return NULL;
+	ops = atl_image_ops_find(endpoint.kind);
+	if (!ops || !ops->costs || ops->cancels)
+		return NULL;
+	return atl_arena_printf(arena, "%s cannot be told to stop: it may finish this run and charge for it.", endpoint.name);
+}
+
 static int64_t concurrency(struct atl_app *app, const char *provider_id)
 {
 	struct atl_image_endpoint endpoint;
@@ -465,4 +479,4 @@ static int64_t estimate(struct atl_app *app, const struct atl_job *job)
 }
 
 const struct atl_job_kind atl_picture_kind = { .kind = "picture", .run = run_picture, .repeatable = repeatable,
-	.concurrency = concurrency, .estimate = estimate };
+	.concurrency = concurrency, .estimate = estimate, .cancel_note = cancel_note };

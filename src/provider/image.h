@@ -166,6 +166,7 @@ struct atl_image_ops {
 	const char *kind; /* "local", "comfyui", "fal", "venice", "openai", "a1111", "fake" */
 	bool resumable;	  /* remote_id can be waited for again */
 	bool costs;	  /* a run may be charged: never submitted twice by us */
+	bool cancels;	  /* a cancelled run ends at the service; false: it may finish there */
 	bool needs_key;
 	bool previews;
 	uint32_t tasks;		 /* bits 1 << enum atl_image_task */

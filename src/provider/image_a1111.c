@@ -493,7 +493,7 @@ static enum atl_err a1111_models(const struct atl_image_endpoint *endpoint, stru
 }
 
 const struct atl_image_ops atl_image_a1111 = {
-	.kind = "a1111", .resumable = false, .costs = false, .needs_key = false, .previews = true, .concurrency = 1,
+	.kind = "a1111", .resumable = false, .costs = false, .cancels = true, .needs_key = false, .previews = true, .concurrency = 1,
 	.tasks = 1u << ATL_IMAGE_TXT2IMG | 1u << ATL_IMAGE_IMG2IMG | 1u << ATL_IMAGE_INPAINT | 1u << ATL_IMAGE_UPSCALE,
 	.run = a1111_run, .models = a1111_models,
 };

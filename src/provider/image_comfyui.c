@@ -322,7 +322,7 @@ static enum atl_err comfy_models(const struct atl_image_endpoint *endpoint, stru
 }
 
 const struct atl_image_ops atl_image_comfyui = {
-	.kind = "comfyui", .resumable = true, .costs = false, .needs_key = false, .previews = true, .concurrency = 1,
+	.kind = "comfyui", .resumable = true, .costs = false, .cancels = true, .needs_key = false, .previews = true, .concurrency = 1,
 	.tasks = 1u << ATL_IMAGE_TXT2IMG | 1u << ATL_IMAGE_IMG2IMG | 1u << ATL_IMAGE_INPAINT | 1u << ATL_IMAGE_UPSCALE |
 		 1u << ATL_IMAGE_TXT2VID | 1u << ATL_IMAGE_IMG2VID | 1u << ATL_IMAGE_WORKFLOW,
 	.run = comfy_run, .check = comfy_check, .models = comfy_models,

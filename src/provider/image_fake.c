@@ -123,6 +123,6 @@ static enum atl_err fake_run(const struct atl_image_run *run, struct atl_arena *
 }
 
 const struct atl_image_ops atl_image_fake = {
-	.kind = "fake", .resumable = false, .costs = false, .previews = false, .concurrency = 64,
+	.kind = "fake", .resumable = false, .costs = false, .cancels = true, .previews = false, .concurrency = 64,
 	.tasks = (1u << ATL_IMAGE_TASK_COUNT) - 1, .run = fake_run,
 };

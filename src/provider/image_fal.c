@@ -345,7 +345,7 @@ static enum atl_err fal_run(const struct atl_image_run *run, struct atl_arena *a
 }
 
 const struct atl_image_ops atl_image_fal = {
-	.kind = "fal", .resumable = true, .costs = true, .needs_key = true, .concurrency = 4, .run = fal_run,
+	.kind = "fal", .resumable = true, .costs = true, .cancels = true, .needs_key = true, .concurrency = 4, .run = fal_run,
 	.tasks = 1u << ATL_IMAGE_TXT2IMG | 1u << ATL_IMAGE_IMG2IMG | 1u << ATL_IMAGE_INPAINT | 1u << ATL_IMAGE_EDIT |
 		 1u << ATL_IMAGE_UPSCALE | 1u << ATL_IMAGE_REMOVE_BACKGROUND | 1u << ATL_IMAGE_TXT2VID |
 		 1u << ATL_IMAGE_IMG2VID,

@@ -301,6 +301,6 @@ static enum atl_err run(const struct atl_image_run *run, struct atl_arena *arena
 }
 
 const struct atl_image_ops atl_image_local = {
-	.kind = "local", .previews = true, .concurrency = 1, .run = run,
+	.kind = "local", .cancels = true, .previews = true, .concurrency = 1, .run = run,
 	.tasks = 1u << ATL_IMAGE_TXT2IMG | 1u << ATL_IMAGE_IMG2IMG | 1u << ATL_IMAGE_INPAINT | 1u << ATL_IMAGE_EDIT |
 		 1u << ATL_IMAGE_UPSCALE};

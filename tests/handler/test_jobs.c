@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
-#include "core/job.h"
+#include "core/job_int.h"
 #include "os/file.h"
 
 /* ---- the scripted kind ---- */
@@ -86,7 +86,12 @@ static int64_t estimate(struct atl_app *app, const struct atl_job *job)
 	return 2000;
 }
 
-static const struct atl_job_kind scripted = { "fake", run, repeatable, concurrency, estimate };
+static const char *cancel_note(struct atl_app *app, struct atl_arena *arena, const struct atl_job *job)
+{
+	return atomic_load(&may_repeat) ? NULL : "The service may \"charge\" for it.";
+}
+
+static const struct atl_job_kind scripted = { "fake", run, repeatable, concurrency, estimate, cancel_note };
 static const struct atl_job_kind *const kinds[] = { &scripted, NULL };
 
 static void reach_gate(int count)
@@ -126,10 +131,12 @@ static const char *submit_more(struct site *site, const struct person *who, cons
 	more.model = "fake/noop";
 	more.provider_id = "prv_fake";
 	more.prompt = prompt;
-	more.request = "{\"steps\":4}";
+	more.request = "{\"steps\":4,\"notes\":[\"As asked.\"]}";
 	atl_arena_init(&arena, 0);
 	assert_ok(atl_job_submit(&site->app, &identity, &arena, &more, &job, &info), &info);
 	assert_string_equal(job.state, "queued");
+	assert_int_equal(job.notes.count, 1); /* told at once */
+	assert_string_equal(job.notes.items[0], "As asked.");
 	id = fmt("%s", job.id);
 	atl_arena_finish(&arena);
 	return id;
@@ -233,7 +240,10 @@ static void test_running(void **state)
 	open_gate(1);
 	assert_string_equal(end_of(site, id), "done");
 	req = get(site, id);
-	assert_string_equal(text_at(req, "notes.0"), "The size was rounded to \"64\".");
+	assert_string_equal(text_at(req, "notes.0"), "As asked.");
+	assert_string_equal(text_at(req, "notes.1"), "The size was rounded to \"64\".");
+	ears_wait(site, "job.updated", "\"state\":\"queued\"");
+	ears_wait(site, "job.updated", "\"notes\":[\"As asked.\",\"The size was rounded to \\\"64\\\".\"]");
 	assert_int_equal(int_at(req, "cost_micro_usd"), 1500);
 	expect_problem(ask(site, &owner, fmt("GET /api/v1/jobs/%s/previews/0", id), NULL), 404, "not_found", NULL);
 	ears_close(site);
@@ -272,6 +282,42 @@ static void test_cancel(void **state)
 	assert_int_equal(count_at(req, "items"), 3);
 	req = expect(ask(site, &owner, fmt("GET /api/v1/jobs?state=cancelled&limit=50&after=%s", text_at(req, "next")), NULL), 200);
 	assert_int_equal(count_at(req, "items"), 4);
+}
+
+/* A service that cannot be told to stop: a run that it may finish, and charge for, says so; what only waited does not. */
+static void test_cancel_note(void **state)
+{
+	static const char *const NOTE = "The service may \"charge\" for it.";
+	struct site *site = *state;
+	const char *running, *waiting;
+	struct atl_req *req;
+
+	atomic_store(&may_repeat, false);
+	for (int all = 0; all < 2; all++) {
+		running = submit(site, &owner, "gate");
+		reach_gate(1);
+		waiting = submit(site, &owner, "noop");
+		ears_open(site, owner.id);
+		if (all) {
+			expect(ask(site, &owner, "POST /api/v1/jobs/cancel", NULL), 200);
+		} else {
+			expect(ask(site, &owner, fmt("POST /api/v1/jobs/%s/cancel", waiting), NULL), 200);
+			req = expect(ask(site, &owner, fmt("POST /api/v1/jobs/%s/cancel", running), NULL), 200);
+			assert_string_equal(text_at(req, "notes.1"), NOTE);
+		}
+		ears_wait(site, "job.updated", "may \\\"charge\\\" for it");
+		ears_close(site);
+		reach_gate(0);
+		assert_string_equal(text_at(get(site, running), "notes.1"), NOTE);
+		assert_int_equal(count_at(get(site, running), "notes"), 2);
+		assert_int_equal(count_at(get(site, waiting), "notes"), 1);
+	}
+	atomic_store(&may_repeat, true);
+	running = submit(site, &owner, "gate");
+	reach_gate(1);
+	req = expect(ask(site, &owner, fmt("POST /api/v1/jobs/%s/cancel", running), NULL), 200);
+	assert_int_equal(count_at(req, "notes"), 1);
+	reach_gate(0);
 }
 
 /* A gate is held while `prompts` are queued; then the order in which they were started. */
@@ -541,6 +587,38 @@ static void test_own_leases(void **state)
 	expect(ask(site, &owner, fmt("POST /api/v1/jobs/%s/cancel", theirs), NULL), 200);
 }
 
+/* Two servers on one database tell each other: nobody waits for the next look. */
+static void test_two_servers(void **state)
+{
+	struct site *site = *state;
+	struct atl_errinfo info = { 0 };
+	const char *first, *other;
+	struct atl_app second;
+
+	if (!atl_str_eq(atl_db_kind(site->app.db), "postgres"))
+		return; /* SQLite has no other server */
+	atl_job_look_ms = 10 * 60 * 1000;
+	site_restart(site);
+	second = site->app;
+	second.data_dir = site->upload_dir;
+	assert_ok(atl_jobs_create(&second, kinds, &second.jobs, &info), &info);
+	assert_ok(atl_jobs_start(second.jobs, &info), &info);
+	first = submit(site, &owner, "gate");
+	reach_gate(1);
+	other = submit(site, &owner, "gate"); /* one at a time here: the other server runs it */
+	reach_gate(2);
+	expect(ask(site, &owner, fmt("POST /api/v1/jobs/%s/cancel", other), NULL), 200);
+	reach_gate(1);
+	other = submit(site, &owner, "gate");
+	reach_gate(2);
+	open_gate(2);
+	assert_string_equal(end_of(site, first), "done");
+	assert_string_equal(end_of(site, other), "done");
+	atl_jobs_drain(second.jobs, WAIT_MS);
+	atl_jobs_destroy(second.jobs);
+	atl_job_look_ms = 1000;
+}
+
 static void test_others_see_nothing(void **state)
 {
 	struct site *site = *state;
@@ -564,6 +642,7 @@ int main(void)
 		cmocka_unit_test_setup(test_failed, fresh),
 		cmocka_unit_test_setup(test_running, fresh),
 		cmocka_unit_test_setup(test_cancel, fresh),
+		cmocka_unit_test_setup(test_cancel_note, fresh),
 		cmocka_unit_test_setup(test_order, fresh),
 		cmocka_unit_test_setup(test_fair_turn, fresh),
 		cmocka_unit_test_setup(test_depends, fresh),
@@ -573,6 +652,7 @@ int main(void)
 		cmocka_unit_test_setup(test_stop, fresh),
 		cmocka_unit_test_setup(test_recover, fresh),
 		cmocka_unit_test_setup(test_own_leases, fresh),
+		cmocka_unit_test_setup(test_two_servers, fresh),
 		cmocka_unit_test_setup(test_others_see_nothing, fresh),
 	};
 
