@@ -37,6 +37,13 @@ export function moment(iso) {
   return iso ? new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "";
 }
 
+/** The time of day when it is today, else the day too. @param {string|null|undefined} iso @param {Date} [now] */
+export function soon(iso, now = new Date()) {
+  if (!iso) return "";
+  const at = new Date(iso);
+  return at.toDateString() === now.toDateString() ? at.toLocaleTimeString(undefined, { timeStyle: "short" }) : at.getFullYear() === now.getFullYear() ? at.toLocaleString(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" }) : moment(iso);
+}
+
 /** Two letters for a character without a picture. @param {string} name */
 export function initials(name) {
   const words = name.trim().split(/\s+/u).filter(Boolean);

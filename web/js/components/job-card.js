@@ -4,7 +4,7 @@
  */
 import { h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
-import { duration, moment } from "../format.js";
+import { duration, soon } from "../format.js";
 import { fileOf, menuRows, modelFor, nameOf, remix, star, submit, thumbWidth, vary } from "../pictures/actions.js";
 import { attempt, longPress, menu, toast } from "./ui.js";
 
@@ -32,9 +32,12 @@ const pace = (job) => job.step_ms > 0 ? t("job.pace", { time: job.step_ms < 1000
 /** Waits for a time of day. @param {any} job */
 export const isLater = (job) => job.state === "queued" && !!job.not_before && new Date(job.not_before).getTime() > Date.now();
 
+/** What was asked, or where that needed no words, what is done. @param {any} job */
+export const titleOf = (job) => job.prompt || t(`task.${job.task}`);
+
 /** What a job is doing, in words. @param {any} job */
 export function stateWords(job) {
-  if (isLater(job)) return t("job.not_before", { at: moment(job.not_before) });
+  if (isLater(job)) return t("job.not_before", { at: soon(job.not_before) });
   if (job.state === "queued") return [job.position ? t("job.position", { n: job.position }) : t("job.queued"), job.depends_on && t("job.waits_for"), job.wait_ms ? t("create.estimate.wait", { time: duration(job.wait_ms / 1000) }) : null].filter(Boolean).join(" · ");
   if (job.state === "running" || job.state === "leased") {
     const what = job.steps && (!job.phase || job.phase === "sampling") ? t("job.step", { step: job.step, steps: job.steps }) : PHASES.includes(job.phase) ? t(`job.phase.${job.phase}`) : t(`job.${job.state}`);
@@ -74,9 +77,9 @@ export const canFollow = (job) => isActive(job) && job.task !== "upscale" && !!m
 /** @param {any} job @param {{cancel: (job: any) => void, retry: (job: any) => void, remix: (job: any) => void, copy: (job: any) => void}} on */
 export function jobCard(job, on) {
   const words = h("span", { class: "job-state" }), tiles = h("div", { class: "tiles" }), foot = h("div", { class: "job-foot" });
-  const prompt = h("p", { class: "job-prompt" }, job.prompt || t("job.untitled"));
+  const prompt = h("p", { class: "job-prompt" }, titleOf(job));
   const facts = h("div", { class: "job-facts muted small" });
-  const element = h("article", { class: "job", "aria-label": job.prompt || t(`task.${job.task}`), tabindex: -1, dataset: { id: job.id } }, h("div", { class: "job-head" }, h("div", { class: "grow" }, prompt, facts), h("div", { class: "job-right" }, words)), tiles, foot);
+  const element = h("article", { class: "job", "aria-label": titleOf(job), tabindex: -1, dataset: { id: job.id } }, h("div", { class: "job-head" }, h("div", { class: "grow" }, prompt, facts), h("div", { class: "job-right" }, words)), tiles, foot);
   /** @type {Map<number, {key: string, node: any, ring?: any, img?: any}>} */ const shown = new Map();
   const width = job.request?.width || job.assets?.[0]?.width || 1, height = job.request?.height || job.assets?.[0]?.height || 1;
   const box = (job.count ?? 1) > 1 ? 220 : 320;

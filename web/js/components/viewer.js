@@ -13,6 +13,7 @@ import { attempt, copy, dialog, failed, menu, toast } from "./ui.js";
 import { boardMenu } from "./boards.js";
 
 const DAYS = [1, 7, 30, 0];
+const INPUTS = ["mask", "reference", "control"], LINEAGE = ["init", "mask", "reference", "control", "upscaled", "varied", "frame"];
 const HIDDEN = ["original_prompt", "original_negative_prompt", "model_name", "safe_mode", "task", "count", "init_asset", "mask_asset"];
 const ROWS = ["prompt", "negative_prompt", "model", "seed", "steps", "cfg_scale", "guidance", "sampler", "scheduler", "width", "height", "strength", "clip_skip", "subseed", "subseed_strength", "style"];
 
@@ -47,7 +48,7 @@ export function mountViewer(root, on) {
   }
 
   /** The picture it was made of; masks and references are no earlier versions. */
-  const parentOf = () => lineage.find((one) => one.depth === -1 && !["mask", "reference", "control"].includes(one.role))?.asset;
+  const parentOf = () => lineage.find((one) => one.depth === -1 && !INPUTS.includes(one.role))?.asset;
 
   function drawStage() {
     stage.className = zoomed ? "stage zoomed" : "stage";
@@ -98,11 +99,15 @@ export function mountViewer(root, on) {
   /** @param {any} [what] */
   const recallNow = (what) => { recall(asset, what); };
 
+  /** One step of the tree: what came at this distance; masks and other inputs stand small beside what they went into. */
   function drawFilm() {
     film.hidden = lineage.length < 2;
-    const list = [...lineage].sort((a, b) => a.depth - b.depth);
-    replace(film, h("ul", {}, list.map((one) => h("li", {}, h("a", { href: `/library/${one.asset.id}${location.search}`, "aria-current": one.asset.id === asset.id ? "true" : null, title: one.role && one.depth ? t(`lineage.${one.role}`) : nameOf(one.asset) }, h("img", { src: fileOf(one.asset, 128), alt: one.depth < 0 ? t("viewer.parent") : one.depth > 0 ? t("viewer.child") : t("viewer.this") }))))));
-    film.querySelector("[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+    const depths = [...new Set(lineage.map((one) => one.depth))].sort((a, b) => a - b);
+    const name = (/** @type {any} */ one) => one.depth === 0 ? t("viewer.this") : t(`lineage.${LINEAGE.includes(one.role) ? one.role : "init"}`);
+    const item = (/** @type {any} */ one) => h("li", { class: INPUTS.includes(one.role) && one.depth ? "film-input" : "" }, h("a", { href: `/library/${one.asset.id}${location.search}`, "aria-current": one.depth === 0 ? "true" : null, title: one.asset.prompt || name(one) }, h("img", { src: fileOf(one.asset, 128), alt: one.depth < 0 ? t("viewer.parent") : one.depth > 0 ? t("viewer.child") : t("viewer.this") })), h("span", { class: "film-name" }, one.depth > 0 || (one.depth < 0 && INPUTS.includes(one.role)) ? name(one) : one.depth === 0 ? name(one) : one.asset.task ? t(`task.${one.asset.task}`) : t("lineage.upload")));
+    replace(film, h("ol", { class: "film-steps" }, depths.map((depth) => h("li", { class: "film-step" }, h("ul", {}, lineage.filter((one) => one.depth === depth).sort((a, b) => Number(INPUTS.includes(a.role)) - Number(INPUTS.includes(b.role))).map(item))))));
+    const here = film.querySelector("[aria-current]");
+    if (here) film.scrollLeft = here.offsetLeft - film.clientWidth / 2 + 28;
   }
 
   function share() {

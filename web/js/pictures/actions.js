@@ -30,14 +30,15 @@ export async function bulkAll(ids, action, value) {
   for (let at = 0; at < ids.length; at += BULK_MAX) await api.post("/assets/bulk", { ids: ids.slice(at, at + BULK_MAX), action, ...(value === undefined ? {} : { value }) });
 }
 
-/** To the trash, with ten seconds to change one's mind. @param {any[]} assets */
-export const trash = (assets) => attempt(async () => {
+/** To the trash, with ten seconds to change one's mind. @param {any[]} assets @param {() => void} [back] they were brought back */
+export const trash = (assets, back) => attempt(async () => {
   const ids = assets.map((one) => one.id);
   await bulkAll(ids, "delete");
   for (const id of ids) store.dispatch({ type: "asset.deleted", id });
   toast(t("asset.trashed", { count: ids.length }), { undo: () => attempt(async () => {
     await bulkAll(ids, "restore");
-    for (const asset of assets) { const back = { ...asset, deleted_at: null }; store.dispatch({ type: "asset.updated", asset: back }); store.dispatch({ type: "asset.created", asset: back }); }
+    for (const asset of assets) { const live = { ...asset, deleted_at: null }; store.dispatch({ type: "asset.updated", asset: live }); store.dispatch({ type: "asset.created", asset: live }); }
+    back?.();
   }) });
 });
 

@@ -7,9 +7,9 @@ import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { store } from "../state.js";
 import { go } from "../router.js";
-import { duration, moment } from "../format.js";
+import { duration, moment, soon } from "../format.js";
 import { announce, attempt, dialog, menu, toast } from "../components/ui.js";
-import { canFollow, errorOf, isActive, isLater, price, ring, share, stateWords, thenUpscale } from "../components/job-card.js";
+import { canFollow, errorOf, isActive, isLater, price, ring, share, stateWords, thenUpscale, titleOf } from "../components/job-card.js";
 import { fileOf } from "../pictures/actions.js";
 import * as draft from "../pictures/draft.js";
 import { followQueue, jobVerbs } from "./create.js";
@@ -52,7 +52,7 @@ export function mountActivity(root) {
   function later(job) {
     const at = new Date(isLater(job) ? job.not_before : Date.now() + 3600000), local = new Date(at.getTime() - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
     const input = h("input", { class: "input", type: "datetime-local", value: local, required: true, "aria-label": t("create.later") });
-    const close = dialog(t("activity.later"), h("form", { class: "stack", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); close(); move(job, { not_before: new Date(input.value).toISOString() }, t("job.not_before", { at: moment(new Date(input.value).toISOString()) })); } }, h("p", { class: "muted" }, job.prompt || t("job.untitled")), input, h("button", { class: "button primary" }, t("common.save"))));
+    const close = dialog(t("activity.later"), h("form", { class: "stack", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); close(); move(job, { not_before: new Date(input.value).toISOString() }, t("job.not_before", { at: moment(new Date(input.value).toISOString()) })); } }, h("p", { class: "muted" }, titleOf(job)), input, h("button", { class: "button primary" }, t("common.save"))));
     input.focus();
   }
 
@@ -69,7 +69,7 @@ export function mountActivity(root) {
   /** @param {any} first */
   function makeRow(first) {
     let job = first;
-    const wait = ring(), mark = h("span", { class: "activity-mark" }), words = h("span", { class: "activity-state small" }), facts = h("span", { class: "muted small" }), acts = h("span", { class: "row tight activity-acts" }), line = h("p", { class: "activity-prompt" }, job.prompt || t("job.untitled")), bar = h("progress", { max: 1, value: 0, "aria-label": t("job.progress"), hidden: true });
+    const wait = ring(), mark = h("span", { class: "activity-mark" }), words = h("span", { class: "activity-state small" }), facts = h("span", { class: "muted small" }), acts = h("span", { class: "row tight activity-acts" }), line = h("p", { class: "activity-prompt" }, titleOf(job)), bar = h("progress", { max: 1, value: 0, "aria-label": t("job.progress"), hidden: true });
     const grip = h("span", { class: "grip", "aria-hidden": "true" }, icon("grip"));
     const node = h("li", { class: "activity-row", tabindex: 0, dataset: { id: job.id }, "aria-describedby": "activity-hint" }, grip, mark, h("div", { class: "grow" }, line, h("div", { class: "activity-facts" }, words, facts), bar), acts);
     node.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
@@ -90,7 +90,7 @@ export function mountActivity(root) {
       node.draggable = queued;
       node.className = `activity-row ${job.state}`;
       words.textContent = job.state === "failed" ? `${t("job.failed")}: ${errorOf(job)}` : stateWords(job);
-      facts.textContent = [t(`task.${job.task}`), job.count > 1 ? `${job.done_count}/${job.count}` : null, job.request?.model_name ?? (job.model ?? "").split("/").pop(), job.finished_at && job.started_at ? duration((new Date(job.finished_at).getTime() - new Date(job.started_at).getTime()) / 1000) : null, job.cost_micro_usd ? price(job.cost_micro_usd) : null, moment(job.created_at)].filter(Boolean).join(" · ");
+      facts.textContent = [t(`task.${job.task}`), job.count > 1 ? `${job.done_count}/${job.count}` : null, job.request?.model_name ?? (job.model ?? "").split("/").pop(), job.finished_at && job.started_at ? duration((new Date(job.finished_at).getTime() - new Date(job.started_at).getTime()) / 1000) : null, job.cost_micro_usd ? price(job.cost_micro_usd) : null, soon(job.created_at)].filter(Boolean).join(" · ");
       const done = share(job);
       bar.hidden = !running;
       if (done === null) bar.removeAttribute("value"); else bar.value = (job.done_count + done) / (job.count || 1);

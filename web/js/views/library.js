@@ -8,6 +8,7 @@ import { debounce, h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { store } from "../state.js";
+import { moment, size } from "../format.js";
 import { go } from "../router.js";
 import { announce, ask, attempt, dialog, failed, menu, toast } from "../components/ui.js";
 import { mountGrid } from "../components/grid.js";
@@ -110,7 +111,13 @@ export function mountLibrary(root, route) {
   function boardOptions(anchor) {
     const board = boards.find((one) => one.id === filter.board_id);
     menu(anchor, [{ label: t("chat.rename"), icon: "edit", run: () => ask(t("board.name"), board?.name ?? "", (name) => attempt(async () => { await api.patch(`/boards/${filter.board_id}`, { name }); side(); })) },
-      { label: t("board.delete"), icon: "trash", danger: true, run: () => attempt(async () => { await api.del(`/boards/${filter.board_id}`); toast(t("board.deleted", { name: board?.name ?? "" })); apply({ board_id: null }); side(); }) }]);
+      { label: t("board.delete"), icon: "trash", danger: true, run: () => attempt(async () => {
+        const ids = (await api.all("/assets", { board_id: filter.board_id })).map((one) => one.id);
+        await api.del(`/boards/${filter.board_id}`);
+        toast(t("board.deleted", { name: board?.name ?? "" }), { undo: () => attempt(async () => { const back = await api.post("/boards", { name: board?.name ?? "" }); if (ids.length) await bulkAll(ids, "board", back.id); await side(); apply({ board_id: back.id }); }) });
+        apply({ board_id: null });
+        side();
+      }) }]);
   }
   /** @param {Element} anchor */
   const more = (anchor) => menu(anchor, [{ label: t("library.select.all"), icon: "check", run: () => { grid.all(); } }, { label: t("library.duplicates"), icon: "copy", run: duplicates }, { label: t("library.upload"), icon: "upload", run: () => picker.click() }]);
@@ -128,11 +135,19 @@ export function mountLibrary(root, route) {
     const starred = list().every((one) => one.starred);
     replace(bar, h("strong", { class: "small", role: "status" }, t("library.selected", { count: ids.size })), h("span", { class: "grow" }),
       filter.trash ? [tool("again", t("library.restore"), async () => { await bulk("restore"); const back = list(); grid.clear(); drop(all); for (const one of back) store.dispatch({ type: "asset.updated", asset: { ...one, deleted_at: null } }); toast(t("library.restored", { count: all.length })); }), tool("trash", t("library.forever"), () => forever(all))]
-        : [tool("star", t(starred ? "asset.unstar" : "asset.star"), async () => { await bulk(starred ? "unstar" : "star"); for (const one of list()) change({ ...one, starred: !starred }); drawBar(ids); }), tool("library", t("library.board"), (event) => boardMenu(event.currentTarget, all, side)), tool("pin", t("library.tag"), () => ask(t("library.tag.add"), "", (tag) => bulk("tag", tag).then(() => { toast(t("common.saved")); side(); }))),
+        : [tool("star", t(starred ? "asset.unstar" : "asset.star"), async () => { await bulk(starred ? "unstar" : "star"); for (const one of list()) change({ ...one, starred: !starred }); drawBar(ids); }), tool("library", t("library.board"), (event) => boardMenu(event.currentTarget, all, side)), filter.board_id && tool("minus", t("board.take"), () => takeOff("board", filter.board_id, all)), filter.tag && tool("eraser", t("library.untag"), () => takeOff("tag", filter.tag, all)), tool("pin", t("library.tag"), () => ask(t("library.tag.add"), "", (tag) => bulk("tag", tag).then(() => { toast(t("common.saved")); side(); }))),
           tool("download", t("library.zip"), () => zip(all)), tool("trash", t("common.delete"), () => { const gone = list(); grid.clear(); trash(gone); })],
       iconButton("close", t("library.selected.clear"), () => { grid.clear(); grid.moveTo(grid.items().indexOf(grid.current())); }, { class: "icon-button small", "data-key": "close" }));
     if (had) /** @type {any} */ (bar.querySelector(`[data-key="${had}"]`))?.focus();
   }
+  /** Off the board, or without the tag, that is looked at. @param {"board"|"tag"} what @param {string} value @param {string[]} ids */
+  const takeOff = (what, value, ids) => attempt(async () => {
+    await bulkAll(ids, `un${what}`, value);
+    grid.clear();
+    drop(ids);
+    side();
+    toast(t(what === "board" ? "board.taken" : "library.untagged", { count: ids.length }), { undo: () => attempt(async () => { await bulkAll(ids, what, value); side(); load(true); }) });
+  });
   /** @param {string[]} ids */
   function zip(ids) {
     for (let at = 0; at < ids.length; at += ZIP_MAX) { const link = h("a", { href: `/api/v1/assets/zip?ids=${ids.slice(at, at + ZIP_MAX).join(",")}`, download: "", hidden: true }); document.body.append(link); link.click(); link.remove(); }
@@ -171,8 +186,20 @@ export function mountLibrary(root, route) {
     const page = await attempt(() => api.get("/assets/duplicates?distance=6"));
     if (!page) return;
     if (!page.groups.length) return void toast(t("library.duplicates.none"));
-    const list = h("div", { class: "stack" }, page.groups.map((/** @type {any} */ group) => h("div", { class: "card row" }, group.items.map((/** @type {any} */ one) => { const item = h("div", { class: "duplicate" }, h("img", { src: fileOf(one, 256), alt: nameOf(one) }), h("button", { class: "button small", onclick: async () => { await trash([one]); item.remove(); } }, t("asset.trash"))); return item; }))));
-    dialog(t("library.duplicates"), list, "wide");
+    const list = h("div", { class: "stack" });
+    let left = page.groups.length;
+    const group = (/** @type {any[]} */ all) => {
+      let alive = [...all];
+      const box = h("section", { class: "card stack tight" });
+      const end = () => { const next = box.nextElementSibling ?? box.previousElementSibling; box.remove(); if (--left === 0) replace(list, h("p", { class: "muted", role: "status" }, t("library.duplicates.end"))); /** @type {any} */ (next?.querySelector("button"))?.focus(); };
+      const gone = async (/** @type {any[]} */ some) => { const was = alive; alive = alive.filter((one) => !some.includes(one)); draw(); await trash(some, () => { alive = was; if (!box.isConnected) { left++; list.append(box); } draw(); }); if (alive.length < 2) end(); };
+      const draw = () => replace(box, h("div", { class: "row between" }, h("strong", { class: "small" }, t("library.duplicates.alike", { count: alive.length }))), h("div", { class: "row top" }, alive.map((one) => h("figure", { class: "duplicate" }, h("a", { href: `/library/${one.id}`, onclick: () => close() }, h("img", { src: fileOf(one, 256), alt: nameOf(one) })), h("figcaption", { class: "muted small" }, [`${one.width} × ${one.height}`, size(one.size_bytes), one.starred && "★"].filter(Boolean).join(" · "), h("br"), moment(one.created_at)),
+        h("div", { class: "row tight" }, h("button", { type: "button", class: "button small", onclick: () => gone(alive.filter((other) => other !== one)) }, t("library.duplicates.keep")), iconButton("trash", t("asset.trash"), () => gone([one]), { class: "icon-button small" }))))));
+      draw();
+      return box;
+    };
+    replace(list, page.groups.map((/** @type {any} */ one) => group(one.items)));
+    const close = dialog(t("library.duplicates"), list, "wide");
   }
 
   /** @param {string[]} ids */
