@@ -52,6 +52,7 @@ static const struct {
 	{ "vae", "an autoencoder" },	{ "model", "a picture model" },	    { "diffusion_model", "a picture model" },
 	{ "sd1", "a picture model" },	{ "sd2", "a picture model" },	    { "sdxl", "a picture model" },
 	{ "sd3", "a picture model" },	{ "flux", "a picture model" },	    { "ovis", "a picture model" },
+	{ "wan", "a film model" },
 };
 
 struct kept {

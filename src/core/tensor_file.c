@@ -38,6 +38,7 @@ static const struct {
 	{ "cond_stage_model.model.transformer", "sd2" },
 	{ "cond_stage_model.transformer", "sd1" },
 	{ "text_encoders.llm", "ovis" },
+	{ "time_projection.1", "wan" },
 	{ "double_blocks.0", "flux" },
 	{ "joint_blocks.0", "sd3" },
 	{ "input_blocks.0", "sd1" },

@@ -27,7 +27,7 @@ struct atl_tensor {
 struct atl_tensor_file {
 	struct atl_tensor *tensors; /* by place */
 	size_t count;
-	const char *family; /* "sd1", "sd2", "sdxl", "flux", "ovis", "lora", "controlnet", "esrgan", "taesd", "vae", "unknown" */
+	const char *family; /* "sd1", "sd2", "sdxl", "flux", "ovis", "wan", "lora", "controlnet", "esrgan", "taesd", "vae", "unknown" */
 	bool complete;	    /* picture model, its text encoder and its autoencoder in one */
 	int64_t parameters; /* elements of all tensors */
 	int64_t context;    /* how wide the text is that a UNet or its ControlNet attends to; 0: it has none */

@@ -13,7 +13,7 @@
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 #define M(name) {#name, ATL_JT_STR, offsetof(struct atl_engine_model, name), ATL_JF_OMIT, .max = PATH_MAX_CHARS}
-static const struct atl_json_field MODEL[] = {M(model), M(diffusion_model), M(clip_l),     M(clip_g),
+static const struct atl_json_field MODEL[] = {M(model), M(diffusion_model), M(high_noise_diffusion_model), M(clip_l), M(clip_g),
 					      M(clip_vision), M(t5xxl),     M(llm),	   M(llm_vision),
 					      M(vae),	M(taesd),	    M(control_net), M(upscaler)};
 const struct atl_json_desc atl_engine_model_desc = {"EngineModel", "Files of a picture model.", MODEL, ATL_COUNT(MODEL),
@@ -28,7 +28,7 @@ static const struct atl_json_field LORA[] = {
 static const struct atl_json_desc LORA_DESC = {"EngineLora", "A LoRA.", LORA, ATL_COUNT(LORA),
 					       sizeof(struct atl_engine_lora), ATL_JSON_NO_PRESENT, false};
 
-static const char *const TASKS[] = {"generate", "upscale", NULL};
+static const char *const TASKS[] = {"generate", "film", "upscale", NULL};
 #define A(member) offsetof(struct atl_engine_ask, member)
 #define NUMBER(name) {#name, ATL_JT_NUM, A(name), ATL_JF_REQUIRED, .min = -1, .max = 1000}
 static const struct atl_json_field ASK[] = {
@@ -52,6 +52,8 @@ static const struct atl_json_field ASK[] = {
 	{"loras", ATL_JT_LIST, A(loras), ATL_JF_REQUIRED, .max = 16, .sub = &LORA_DESC},
 	{"preview_interval", ATL_JT_INT, A(preview_interval), ATL_JF_REQUIRED, .min = 0, .max = 1000},
 	{"tiling", ATL_JT_BOOL, A(tiling), ATL_JF_REQUIRED},
+	{"frames", ATL_JT_INT, A(frames), ATL_JF_REQUIRED, .min = 0, .max = ATL_ENGINE_FRAMES_MAX},
+	{"fps", ATL_JT_INT, A(fps), ATL_JF_REQUIRED, .min = 0, .max = ATL_ENGINE_FPS_MAX},
 };
 const struct atl_json_desc atl_engine_ask_desc = {"EngineAsk", "A run of the picture engine.", ASK, ATL_COUNT(ASK),
 						  sizeof(struct atl_engine_ask), ATL_JSON_NO_PRESENT, false};
@@ -88,6 +90,8 @@ static const struct atl_json_field MADE[] = {
 	{"width", ATL_JT_INT, R(width), ATL_JF_REQUIRED, .min = 1, .max = 16384},
 	{"height", ATL_JT_INT, R(height), ATL_JF_REQUIRED, .min = 1, .max = 16384},
 	{"seed", ATL_JT_INT, R(seed), ATL_JF_REQUIRED, .min = 0, .max = 9007199254740991.0},
+	{"media_type", ATL_JT_STR, R(media_type), ATL_JF_OMIT, .max = 60},
+	{"length", ATL_JT_INT, R(length), ATL_JF_REQUIRED, .min = 0, .max = 1 << 30},
 };
 const struct atl_json_desc atl_engine_made_desc = {"EngineMade", "A finished picture.", MADE, ATL_COUNT(MADE),
 						   sizeof(struct atl_engine_made), ATL_JSON_NO_PRESENT, false};

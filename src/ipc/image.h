@@ -14,9 +14,12 @@
 #define ATL_ENGINE_REFERENCES_MAX 8
 #define ATL_ENGINE_JSON_MAX ((size_t)1 << 20)
 #define ATL_ENGINE_PREVIEW_SIDE 256
+#define ATL_ENGINE_FRAMES_MAX 257
+#define ATL_ENGINE_FPS_MAX 60
+#define ATL_ENGINE_FILM_PIXELS_MAX ((int64_t)1 << 27) /* of all frames together */
 
 struct atl_engine_model { /* absolute paths; NULL: not used */
-	const char *model, *diffusion_model, *clip_l, *clip_g, *clip_vision, *t5xxl, *llm, *llm_vision, *vae, *taesd,
+	const char *model, *diffusion_model, *high_noise_diffusion_model, *clip_l, *clip_g, *clip_vision, *t5xxl, *llm, *llm_vision, *vae, *taesd,
 		*control_net, *upscaler;
 };
 struct atl_engine_lora {
@@ -24,7 +27,7 @@ struct atl_engine_lora {
 	double weight;
 };
 struct atl_engine_ask { /* GENERATE; the pictures came before it as INPUT */
-	const char *task; /* "generate" or "upscale" */
+	const char *task; /* "generate", "film" or "upscale" */
 	const struct atl_engine_model *model;
 	const char *prompt, *negative_prompt, *sampler, *scheduler; /* the last two NULL: the model's default */
 	int64_t width, height, count, seed;
@@ -32,6 +35,7 @@ struct atl_engine_ask { /* GENERATE; the pictures came before it as INPUT */
 	double cfg_scale, guidance, strength, control_strength, flow_shift; /* negative: the model's default */
 	struct atl_items loras;
 	int64_t preview_interval; /* steps; 0: no previews */
+	int64_t frames, fps;	  /* of a film; 0 otherwise */
 	bool tiling;
 };
 struct atl_engine_hello { /* HELLO, at every connection: also its state */
@@ -45,8 +49,10 @@ struct atl_engine_step { /* PROGRESS */
 	int64_t step, steps;
 	double step_ms, left_ms; /* 0: unknown */
 };
-struct atl_engine_made { /* RESULT; the rows, 8-bit RGB, are in a sealed memory file that comes along */
+struct atl_engine_made { /* RESULT; the rows, 8-bit RGB, or the file are in a sealed memory file that comes along */
 	int64_t width, height, seed;
+	const char *media_type; /* NULL: rows */
+	int64_t length;		/* of the file; 0: rows */
 };
 
 /* `item` of ERROR */

@@ -22,6 +22,9 @@
 #define TIMEOUT_DEFAULT_MS (30u * 60 * 1000)
 #define CANCEL_GRACE_MS 60000 /* a step or the decoding may take this long; then we hang up, which ends it as well */
 #define SIDE_DEFAULT 512
+#define FRAMES_DEFAULT 33
+#define FPS_DEFAULT 16 /* as Wan was trained */
+#define FILM_TYPE "video/webm"
 #define PAYLOAD_MAX ((size_t)4 << 20) /* results come as descriptors */
 
 struct local {
@@ -82,13 +85,43 @@ static int64_t preview_interval(const struct atl_image_request *q, const struct 
 	return atl_json_int(extra, "preview_interval", steps > 10 ? steps / 10 : 1);
 }
 
+static bool is_film(enum atl_image_task task)
+{
+	return task == ATL_IMAGE_TXT2VID || task == ATL_IMAGE_IMG2VID;
+}
+
+static const char *task_word(enum atl_image_task task)
+{
+	return is_film(task) ? "film" : task == ATL_IMAGE_UPSCALE ? "upscale" : "generate";
+}
+
+/* Its length is told in frames, or in seconds. */
+static enum atl_err fill_film(struct local *l, struct atl_engine_ask *ask)
+{
+	const struct atl_image_request *q = l->run->request;
+	if (!is_film(q->task))
+		return ATL_OK;
+	ask->fps = given(q->fps, FPS_DEFAULT);
+	ask->frames = given(q->frames, q->duration_s == ATL_IMAGE_UNSET ? FRAMES_DEFAULT : q->duration_s * ask->fps + 1);
+	if (ask->fps < 1 || ask->fps > ATL_ENGINE_FPS_MAX)
+		return atl_fail_field(l->info, ATL_ERR_INVALID, "fps", "The local engine makes 1 to %d frames a second.",
+				      ATL_ENGINE_FPS_MAX);
+	if (ask->frames < 1 || ask->frames > ATL_ENGINE_FRAMES_MAX)
+		return atl_fail_field(l->info, ATL_ERR_INVALID, "frames", "The local engine makes films of 1 to %d frames.",
+				      ATL_ENGINE_FRAMES_MAX);
+	if (ask->width * ask->height * ask->frames > ATL_ENGINE_FILM_PIXELS_MAX)
+		return atl_fail_field(l->info, ATL_ERR_INVALID, "frames",
+				      "So many frames are too much at this size. Ask for fewer, or a smaller size.");
+	return ATL_OK;
+}
+
 static enum atl_err send_ask(struct local *l)
 {
 	const struct atl_image_request *q = l->run->request;
 	struct atl_engine_model model;
 	struct atl_json *extra = NULL;
 	struct atl_engine_ask ask = {
-		.task = q->task == ATL_IMAGE_UPSCALE ? "upscale" : "generate", .model = &model, .prompt = q->prompt,
+		.task = task_word(q->task), .model = &model, .prompt = q->prompt,
 		.negative_prompt = q->negative_prompt, .sampler = q->sampler, .scheduler = q->scheduler,
 		.width = given(q->width, SIDE_DEFAULT), .height = given(q->height, SIDE_DEFAULT), .count = given(q->count, 1),
 		.seed = q->seed, .steps = given(q->steps, 0), .clip_skip = given(q->clip_skip, 0),
@@ -99,6 +132,9 @@ static enum atl_err send_ask(struct local *l)
 		err = fill_loras(l, &ask.loras);
 	if (!err && q->extra)
 		err = atl_json_parse(l->arena, q->extra, strlen(q->extra), &extra, l->info);
+	if (err)
+		return err;
+	err = fill_film(l, &ask);
 	if (err)
 		return err;
 	ask.flow_shift = atl_json_num(extra, "flow_shift", -1);
@@ -201,13 +237,16 @@ static enum atl_err on_result(struct local *l, const struct atl_frame *frame, in
 	enum atl_err err = atl_engine_read(&l->scratch, &atl_engine_made_desc, l->payload.data, l->payload.length, &made, l->info);
 	if (err)
 		return err;
-	size_t length = (size_t)made.width * (size_t)made.height * 3;
+	size_t length = made.media_type ? (size_t)made.length : (size_t)made.width * (size_t)made.height * 3;
+	if (made.media_type && !atl_str_eq(made.media_type, FILM_TYPE))
+		return atl_fail(l->info, ATL_ERR_UPSTREAM_FORMAT, "The picture engine sent a file of an unknown kind.");
 	if (l->run->max_result_bytes && length > l->run->max_result_bytes)
 		return atl_fail(l->info, ATL_ERR_TOO_LARGE, "The picture is larger than allowed.");
 	err = atl_engine_map(fd, length, &rows, l->info);
 	if (err)
 		return err;
-	struct atl_image_result result = {.index = frame->item, .data = rows, .length = length, .rgb = true,
+	struct atl_image_result result = {.index = frame->item, .data = rows, .length = length,
+					  .media_type = made.media_type ? FILM_TYPE : NULL, .rgb = !made.media_type,
 					  .width = made.width, .height = made.height, .seed = made.seed};
 	err = l->run->events->result(l->run->arg, &result, l->info);
 	munmap((void *)rows, length);
@@ -303,4 +342,4 @@ static enum atl_err run(const struct atl_image_run *run, struct atl_arena *arena
 const struct atl_image_ops atl_image_local = {
 	.kind = "local", .cancels = true, .previews = true, .concurrency = 1, .run = run,
 	.tasks = 1u << ATL_IMAGE_TXT2IMG | 1u << ATL_IMAGE_IMG2IMG | 1u << ATL_IMAGE_INPAINT | 1u << ATL_IMAGE_EDIT |
-		 1u << ATL_IMAGE_UPSCALE};
+		 1u << ATL_IMAGE_UPSCALE | 1u << ATL_IMAGE_TXT2VID | 1u << ATL_IMAGE_IMG2VID};

@@ -24,7 +24,7 @@ extern "C" {
 /* member of the model's description, member of struct engine_model */
 #define ENGINE_PARTS(X) \
 	X(model)        \
-	X(diffusion_model) X(clip_l) X(clip_g) X(clip_vision) X(t5xxl) X(llm) X(llm_vision) X(vae) X(taesd) X(control_net)
+	X(diffusion_model) X(high_noise_diffusion_model) X(clip_l) X(clip_g) X(clip_vision) X(t5xxl) X(llm) X(llm_vision) X(vae) X(taesd) X(control_net)
 
 struct engine_model { /* paths; NULL: not used */
 #define ENGINE_PART_X(name) const char *name;
@@ -53,6 +53,7 @@ struct engine_ask {
 	struct engine_image init, mask, control;
 	const struct engine_image *references;
 	size_t reference_count;
+	int frames;		   /* of a film */
 	bool tiling;		   /* decode in tiles: less memory, slower */
 	int preview_interval;	   /* steps; 0: none */
 };
@@ -82,12 +83,16 @@ void engine_unload(void);
 bool engine_loaded(void);
 /* One picture; ret->data is freed with engine_free(). */
 enum engine_end engine_generate(const struct engine_ask *ask, struct engine_image *ret, char why[ENGINE_WHY_SIZE]);
+/* A film; each frame of *ret is freed with engine_free(), *ret with free(). */
+enum engine_end engine_generate_film(const struct engine_ask *ask, struct engine_image **ret, size_t *ret_count,
+				     char why[ENGINE_WHY_SIZE]);
 /* By a model of its own (ESRGAN), which is not kept. */
 enum engine_end engine_upscale(const char *model_path, int threads, const struct engine_image *image,
 			       struct engine_image *ret, char why[ENGINE_WHY_SIZE]);
 void engine_free(struct engine_image *image);
 /* The call that is going on ends soon. engine_resume() makes the next one possible. */
 void engine_cancel(void);
+bool engine_is_cancelled(void);
 void engine_resume(void);
 
 #ifdef __cplusplus

@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "ipc/channel.h"
 #include "media/encode.h"
+#include "worker/film.h"
 #include "worker/image.h"
 
 #define MODEL_TEXT_MAX 65536
@@ -180,16 +181,15 @@ static bool fill_loras(const struct atl_engine_ask *ask, struct engine_lora *lor
 	return true;
 }
 
-static enum engine_end send_result(struct engine_image *image, int64_t seed, char why[ENGINE_WHY_SIZE])
+static enum engine_end send_made(const struct atl_engine_made *made, const void *data, size_t length,
+				 char why[ENGINE_WHY_SIZE])
 {
-	struct atl_engine_made made = {image->width, image->height, seed};
 	struct atl_frame frame = {.type = ATL_FRAME_RESULT, .item = (uint16_t)self.index, .id = self.job->id};
 	struct atl_errinfo info = {0};
 	int fd = -1;
-	enum atl_err err = image->channels == 3 ? atl_engine_share(image->data, (size_t)image->width * image->height * 3, &fd, &info)
-						: atl_fail(&info, ATL_ERR_INTERNAL, "it has %u channels", image->channels);
+	enum atl_err err = atl_engine_share(data, length, &fd, &info);
 	if (!err)
-		err = atl_engine_write(&atl_engine_made_desc, &made, &self.message, &info);
+		err = atl_engine_write(&atl_engine_made_desc, made, &self.message, &info);
 	if (!err)
 		err = atl_channel_send_fd(self.job->fd, atl_monotonic_ms() + IMAGE_TALK_MS, &frame, self.message.data,
 					  self.message.length, fd, &info);
@@ -198,6 +198,15 @@ static enum engine_end send_result(struct engine_image *image, int64_t seed, cha
 	if (err)
 		snprintf(why, ENGINE_WHY_SIZE, "The picture could not be handed over: %.300s", info.detail);
 	return err ? ENGINE_FAILED : ENGINE_OK;
+}
+
+static enum engine_end send_result(struct engine_image *image, int64_t seed, char why[ENGINE_WHY_SIZE])
+{
+	struct atl_engine_made made = {.width = image->width, .height = image->height, .seed = seed};
+	if (image->channels == 3)
+		return send_made(&made, image->data, (size_t)image->width * image->height * 3, why);
+	snprintf(why, ENGINE_WHY_SIZE, "The engine made a picture of %u channels.", image->channels);
+	return ENGINE_FAILED;
 }
 
 /* What is not painted anew stays as it was, to the bit: the autoencoder changes every pixel that goes through it. */
@@ -213,6 +222,54 @@ static void keep_unmasked(const struct image_inputs *inputs, struct engine_image
 	}
 }
 
+static enum engine_end make_picture(const struct engine_ask *e, const struct image_inputs *inputs, char why[ENGINE_WHY_SIZE])
+{
+	struct engine_image image = {0};
+	enum engine_end end = engine_generate(e, &image, why);
+	if (end == ENGINE_OK) {
+		keep_unmasked(inputs, &image);
+		end = send_result(&image, e->seed, why);
+	}
+	engine_free(&image);
+	return end;
+}
+
+/* The frames are ours, so libav writes them here: what leaves is the file. */
+static enum engine_end send_film(const struct engine_image *frames, size_t count, int64_t seed, char why[ENGINE_WHY_SIZE])
+{
+	struct atl_errinfo info = {0};
+	struct atl_buf file;
+	atl_buf_init(&file, FILM_BYTES_MAX + (1 << 20));
+	on_progress(NULL, ENGINE_DECODING, 0, 0, 0);
+	enum atl_err err = film_encode(frames, count, (int)self.job->ask.fps, self.threads, engine_is_cancelled, &file, &info);
+	enum engine_end end = err == ATL_ERR_CANCELLED ? ENGINE_CANCELLED : ENGINE_FAILED;
+	if (err)
+		snprintf(why, ENGINE_WHY_SIZE, "%.390s", info.detail);
+	struct atl_engine_made made = {.width = frames[0].width & ~1u, .height = frames[0].height & ~1u, .seed = seed,
+				       .media_type = FILM_MEDIA_TYPE, .length = (int64_t)file.length};
+	if (!err)
+		end = send_made(&made, file.data, file.length, why);
+	atl_buf_finish(&file);
+	return end;
+}
+
+static enum engine_end make_film(const struct engine_ask *e, char why[ENGINE_WHY_SIZE])
+{
+	struct engine_image *frames = NULL;
+	size_t count = 0;
+	if (e->frames < 1 || self.job->ask.fps < 1 || (int64_t)e->width * e->height * e->frames > ATL_ENGINE_FILM_PIXELS_MAX) {
+		snprintf(why, ENGINE_WHY_SIZE, "The film has too many frames for its size.");
+		return ENGINE_FAILED;
+	}
+	enum engine_end end = engine_generate_film(e, &frames, &count, why);
+	if (end == ENGINE_OK)
+		end = send_film(frames, count, e->seed, why);
+	for (size_t i = 0; i < count; i++)
+		engine_free(&frames[i]);
+	free(frames);
+	return end;
+}
+
 static enum engine_end generate(struct image_job *job, char why[ENGINE_WHY_SIZE])
 {
 	const struct atl_engine_ask *ask = &job->ask;
@@ -224,21 +281,15 @@ static enum engine_end generate(struct image_job *job, char why[ENGINE_WHY_SIZE]
 		.strength = (float)ask->strength, .control_strength = (float)ask->control_strength,
 		.flow_shift = (float)ask->flow_shift, .loras = loras, .init = job->inputs.init, .mask = job->inputs.mask,
 		.control = job->inputs.control, .references = job->inputs.references,
-		.reference_count = job->inputs.reference_count, .tiling = ask->tiling,
+		.reference_count = job->inputs.reference_count, .frames = (int)ask->frames, .tiling = ask->tiling,
 		.preview_interval = (int)ask->preview_interval};
 	if (!fill_loras(ask, loras, &e.lora_count, why))
 		return ENGINE_FAILED;
 	enum engine_end end = need_model(ask->model, why);
 	for (self.index = 0; end == ENGINE_OK && self.index < ask->count; self.index++) {
-		struct engine_image image = {0};
 		e.seed = ask->seed + self.index;
 		on_progress(NULL, ENGINE_ENCODING, 0, 0, 0);
-		end = engine_generate(&e, &image, why);
-		if (end == ENGINE_OK) {
-			keep_unmasked(&job->inputs, &image);
-			end = send_result(&image, e.seed, why);
-		}
-		engine_free(&image);
+		end = atl_str_eq(ask->task, "film") ? make_film(&e, why) : make_picture(&e, &job->inputs, why);
 	}
 	return end;
 }

@@ -31,7 +31,7 @@ struct { /* the log says this when the phase begins */
 	{"apply lora", ENGINE_LOADING},		     {"loading tensors", ENGINE_LOADING},
 	{"IMG2IMG", ENGINE_ENCODING},		     {"EDIT mode", ENGINE_ENCODING},
 	{"get_learned_condition completed", ENGINE_SAMPLING}, {"generating image:", ENGINE_SAMPLING},
-	{"decoding ", ENGINE_DECODING},
+	{"decoding ", ENGINE_DECODING},		     {"generating latent video completed", ENGINE_DECODING},
 };
 
 struct engine_events events;
@@ -114,9 +114,10 @@ float or_default(float value, float fallback)
 	return value < 0 ? fallback : value;
 }
 
-bool fill(const struct engine_ask *ask, sd_img_gen_params_t *p, char why[ENGINE_WHY_SIZE])
+/* What pictures and films have in common. */
+template <typename Params>
+bool fill_common(const struct engine_ask *ask, Params *p, char why[ENGINE_WHY_SIZE])
 {
-	sd_img_gen_params_init(p);
 	p->prompt = ask->prompt;
 	p->negative_prompt = ask->negative_prompt;
 	p->clip_skip = ask->clip_skip > 0 ? ask->clip_skip : -1;
@@ -124,10 +125,7 @@ bool fill(const struct engine_ask *ask, sd_img_gen_params_t *p, char why[ENGINE_
 	p->height = ask->height;
 	p->seed = ask->seed;
 	p->strength = or_default(ask->strength, p->strength);
-	p->control_strength = or_default(ask->control_strength, p->control_strength);
 	p->init_image = as_sd(ask->init);
-	p->mask_image = as_sd(ask->mask);
-	p->control_image = as_sd(ask->control);
 	p->vae_tiling_params.enabled = ask->tiling;
 	if (ask->steps > 0)
 		p->sample_params.sample_steps = ask->steps;
@@ -149,6 +147,40 @@ bool fill(const struct engine_ask *ask, sd_img_gen_params_t *p, char why[ENGINE_
 		return false;
 	}
 	return true;
+}
+
+bool fill(const struct engine_ask *ask, sd_img_gen_params_t *p, char why[ENGINE_WHY_SIZE])
+{
+	sd_img_gen_params_init(p);
+	p->control_strength = or_default(ask->control_strength, p->control_strength);
+	p->mask_image = as_sd(ask->mask);
+	p->control_image = as_sd(ask->control);
+	return fill_common(ask, p, why);
+}
+
+/* The part of the model that makes the rough of a film, where it has one, works by the same values. */
+bool fill_film(const struct engine_ask *ask, sd_vid_gen_params_t *p, char why[ENGINE_WHY_SIZE])
+{
+	sd_vid_gen_params_init(p);
+	p->video_frames = ask->frames;
+	if (!fill_common(ask, p, why))
+		return false;
+	p->high_noise_sample_params = p->sample_params;
+	p->high_noise_sample_params.sample_steps = -1; /* by where the noise is strong */
+	return true;
+}
+
+std::vector<sd_lora_t> loras_of(const struct engine_ask *ask)
+{
+	std::vector<sd_lora_t> loras;
+	for (size_t i = 0; i < ask->lora_count; i++)
+		loras.push_back({false, ask->loras[i].weight, ask->loras[i].path});
+	return loras;
+}
+
+void on_preview_every(int steps)
+{
+	sd_set_preview_callback(on_preview, steps > 0 ? PREVIEW_PROJ : PREVIEW_NONE, steps > 0 ? steps : 1, true, false, nullptr);
 }
 
 enum engine_end take(sd_image_t *images, struct engine_image *ret, char why[ENGINE_WHY_SIZE])
@@ -215,11 +247,6 @@ enum engine_end engine_load(const struct engine_model *model, char why[ENGINE_WH
 		/* Merged into the weights they cannot be taken out again without a trace: the next picture would differ. */
 		p.lora_apply_mode = LORA_APPLY_AT_RUNTIME;
 		context = new_sd_ctx(&p);
-		if (context && !sd_ctx_supports_image_generation(context)) {
-			engine_unload();
-			std::snprintf(why, ENGINE_WHY_SIZE, "This model makes no still pictures.");
-			return ENGINE_FAILED;
-		}
 		if (!context)
 			say(why, "The model could not be loaded.");
 		return context ? ENGINE_OK : ENGINE_FAILED;
@@ -243,21 +270,58 @@ enum engine_end engine_generate(const struct engine_ask *ask, struct engine_imag
 	phase = ENGINE_ENCODING;
 	return guarded(why, [&] {
 		sd_img_gen_params_t p;
-		std::vector<sd_lora_t> loras;
+		std::vector<sd_lora_t> loras = loras_of(ask);
 		std::vector<sd_image_t> references;
+		if (!sd_ctx_supports_image_generation(context)) {
+			std::snprintf(why, ENGINE_WHY_SIZE, "This model makes films, no still pictures.");
+			return ENGINE_FAILED;
+		}
 		if (!fill(ask, &p, why))
 			return ENGINE_FAILED;
-		for (size_t i = 0; i < ask->lora_count; i++)
-			loras.push_back({false, ask->loras[i].weight, ask->loras[i].path});
 		for (size_t i = 0; i < ask->reference_count; i++)
 			references.push_back(as_sd(ask->references[i]));
 		p.loras = loras.data();
 		p.lora_count = static_cast<uint32_t>(loras.size());
 		p.ref_images = references.data();
 		p.ref_images_count = static_cast<int>(references.size());
-		sd_set_preview_callback(on_preview, ask->preview_interval > 0 ? PREVIEW_PROJ : PREVIEW_NONE,
-					ask->preview_interval > 0 ? ask->preview_interval : 1, true, false, nullptr);
+		on_preview_every(ask->preview_interval);
 		return take(generate_image(context, &p), ret, why);
+	});
+}
+
+enum engine_end engine_generate_film(const struct engine_ask *ask, struct engine_image **ret, size_t *ret_count,
+				     char why[ENGINE_WHY_SIZE])
+{
+	phase = ENGINE_ENCODING;
+	return guarded(why, [&] {
+		sd_vid_gen_params_t p;
+		std::vector<sd_lora_t> loras = loras_of(ask);
+		int count = 0;
+		if (!sd_ctx_supports_video_generation(context)) {
+			std::snprintf(why, ENGINE_WHY_SIZE, "This model makes no films.");
+			return ENGINE_FAILED;
+		}
+		if (!fill_film(ask, &p, why))
+			return ENGINE_FAILED;
+		p.loras = loras.data();
+		p.lora_count = static_cast<uint32_t>(loras.size());
+		on_preview_every(ask->preview_interval);
+		sd_image_t *frames = generate_video(context, &p, &count);
+		auto *images = static_cast<struct engine_image *>(std::calloc(count > 0 ? count : 1, sizeof(struct engine_image)));
+		if (!frames || count < 1 || !images) {
+			std::free(images);
+			for (int i = 0; frames && i < count; i++)
+				std::free(frames[i].data);
+			std::free(frames);
+			say(why, "The picture engine made no film.");
+			return ENGINE_FAILED;
+		}
+		for (int i = 0; i < count; i++)
+			images[i] = {frames[i].width, frames[i].height, frames[i].channel, frames[i].data};
+		std::free(frames);
+		*ret = images;
+		*ret_count = static_cast<size_t>(count);
+		return ENGINE_OK;
 	});
 }
 
@@ -297,6 +361,11 @@ void engine_free(struct engine_image *image)
 void engine_cancel(void)
 {
 	stop = true;
+}
+
+bool engine_is_cancelled(void)
+{
+	return stop;
 }
 
 void engine_resume(void)

@@ -23,7 +23,7 @@ from random_checkpoint import gaussian, read_list, write
 CHANNELS, EMBED, CONTEXT = 320, 1280, 768
 MULTIPLES, PER_LEVEL = (1, 2, 4, 4), 2
 BLOCK = 65521  # random numbers, repeated; a prime, so that rows differ
-# as in a real one, the way of the control picture into the network starts at about a tenth of the network's own numbers
+# so that a control picture changes the result and does not drown it
 GAIN_ZERO_CONV = 0.5
 
 Tensors = dict[str, list[int]]
