@@ -1,14 +1,14 @@
 /* openai_images.c - /v1/images/generations, /edits and /variations in OpenAI's shapes.
  *
- * Each is a job like any other; the answer waits for it. With `stream` the answer is server-sent events: the finished
- * pictures as image_generation.completed. What OpenAI's clients always send and a model does not take becomes a note of
+ * Each is a job like any other; the answer waits for it. With `stream` the answer is server-sent events
+ * (picture_stream.h). What OpenAI's clients always send and a model does not take becomes a note of
  * the job, not an error.
  */
 #include <string.h>
 
 #include "api/fields.h"
 #include "api/form.h"
-#include "api/waiting.h"
+#include "api/picture_stream.h"
 #include "base/str.h"
 #include "core/picture.h"
 
@@ -47,7 +47,7 @@ static const struct atl_json_field images_fields[] = {
 	F_INT(struct images_in, output_compression, ATL_JF_NULLABLE, 0, 100, "ignored"),
 	F_STR(struct images_in, moderation, ATL_JF_NULLABLE, 0, 20, "ignored: this server's rules hold"),
 	F_BOOL(struct images_in, stream, ATL_JF_NULLABLE, NULL),
-	F_INT(struct images_in, partial_images, ATL_JF_NULLABLE, 0, 3, "ignored"),
+	F_INT(struct images_in, partial_images, ATL_JF_NULLABLE, 0, ATL_API_PARTIALS_MAX, "with stream: pictures on the way, where the model shows any"),
 	F_STR(struct images_in, negative_prompt, ATL_JF_NULLABLE, 0, ATL_PICTURE_PROMPT_MAX, "not OpenAI's"),
 	F_STR(struct images_in, sampler, ATL_JF_NULLABLE, 0, 60, "not OpenAI's"),
 	F_STR(struct images_in, scheduler, ATL_JF_NULLABLE, 0, 60, "not OpenAI's"),
@@ -79,6 +79,7 @@ DESC(out_desc, struct images_out, "ImagesResponse", out_fields);
 struct wish { /* how the answer is to look */
 	bool url, stream;
 	const char *output_format;
+	struct atl_api_stream how; /* with stream */
 };
 
 /* ---- the answer ---- */
@@ -143,31 +144,6 @@ static void answer_json(struct atl_req *req, const struct wish *wish, const stru
 	atl_buf_finish(&out);
 }
 
-static void answer_stream(struct atl_req *req, const struct wish *wish, const struct atl_job *job)
-{
-	const struct atl_asset *assets = job->assets.items;
-	struct atl_errinfo info = { 0 };
-	struct atl_buf out;
-	enum atl_err err = ATL_OK;
-
-	atl_buf_init(&out, ATL_HTTP_OUT_MAX);
-	for (size_t i = 0; i < job->assets.count && !err; i++) {
-		atl_buf_addf(&out, "event: image_generation.completed\ndata: {\"type\":\"image_generation.completed\",\"created_at\":%lld,"
-				   "\"size\":\"%lldx%lld\",\"output_format\":\"%s\",\"b64_json\":\"",
-			     (long long)(job->created_at / 1000), (long long)assets[i].width, (long long)assets[i].height,
-			     wish->output_format);
-		err = atl_api_put_base64(req, &assets[i], &out, &info);
-		atl_buf_adds(&out, "\"}\n\n");
-	}
-	if (!err)
-		err = atl_buf_err(&out, &info);
-	if (err)
-		atl_api_fail(req, err, &info);
-	else
-		atl_res_body(req, 200, "text/event-stream", out.data, out.length);
-	atl_buf_finish(&out);
-}
-
 static void answer(struct atl_req *req)
 {
 	const struct atl_api_waited *waited = req->state;
@@ -181,8 +157,6 @@ static void answer(struct atl_req *req)
 	else if (!atl_str_eq(waited->job.state, "done"))
 		atl_api_fail(req, atl_fail(&info, ATL_ERR_UPSTREAM_TIMEOUT, "The picture is not ready yet: it is the job %s.",
 					   waited->job.id), &info);
-	else if (wish->stream)
-		answer_stream(req, wish, &waited->job);
 	else
 		answer_json(req, wish, &waited->job);
 }
@@ -209,6 +183,8 @@ static enum atl_err take(struct atl_req *req, const struct images_in *in, struct
 	wish->url = atl_str_eq(in->response_format, "url");
 	wish->stream = in->stream;
 	wish->output_format = in->output_format ? in->output_format : "png";
+	wish->how = (struct atl_api_stream){ .prefix = "image_generation", .quality = in->quality, .background = in->background,
+					     .output_format = wish->output_format, .partials = in->partial_images };
 	*ret = wish;
 	ask->prompt = in->prompt;
 	ask->negative_prompt = in->negative_prompt;
@@ -255,6 +231,8 @@ static void submit(struct atl_req *req, struct atl_picture_ask *ask, struct wish
 	atl_api_name_field(&info, NAMES);
 	if (err)
 		atl_api_fail(req, err, &info);
+	else if (wish->stream)
+		atl_api_stream_job(req, job.id, &wish->how, WAIT_MS);
 	else
 		atl_api_wait_job(req, job.id, WAIT_MS, answer, wish);
 }
@@ -290,6 +268,7 @@ static enum atl_err read_form(struct atl_req *req, const struct atl_form *form, 
 		{ "size", offsetof(struct images_in, size), 20 },
 		{ "quality", offsetof(struct images_in, quality), 20 },
 		{ "style", offsetof(struct images_in, style), 80 },
+		{ "background", offsetof(struct images_in, background), 20 },
 		{ "sampler", offsetof(struct images_in, sampler), 60 },
 		{ "scheduler", offsetof(struct images_in, scheduler), 60 },
 	};
@@ -306,6 +285,8 @@ static enum atl_err read_form(struct atl_req *req, const struct atl_form *form, 
 		err = atl_form_choice(req, form, "output_format", FILES, &in->output_format, info);
 	if (!err)
 		err = atl_form_int(req, form, "n", 1, 10, &in->n, info);
+	if (!err)
+		err = atl_form_int(req, form, "partial_images", 0, ATL_API_PARTIALS_MAX, &in->partial_images, info);
 	if (!err)
 		err = atl_form_int(req, form, "steps", 0, 150, &in->steps, info);
 	if (!err && !atl_str_empty(atl_form_text(req, form, "seed"))) {
@@ -373,6 +354,7 @@ static void handle_form(struct atl_req *req, bool variation)
 		atl_api_fail(req, err, &info);
 		return;
 	}
+	wish->how.prefix = "image_edit";
 	if (variation) {
 		ask.task = "img2img";
 		ask.strength = 0.6;

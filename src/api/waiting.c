@@ -175,13 +175,19 @@ enum atl_err atl_api_take_picture(struct atl_req *req, const char *field, const 
 enum atl_err atl_api_put_base64(struct atl_req *req, const struct atl_asset *asset, struct atl_buf *out,
 				struct atl_errinfo *info)
 {
+	return atl_api_put_file(atl_api_app(req), asset, out, info);
+}
+
+enum atl_err atl_api_put_file(struct atl_app *app, const struct atl_asset *asset, struct atl_buf *out,
+			      struct atl_errinfo *info)
+{
 	struct atl_arena arena;
 	const void *data;
 	size_t length;
 	enum atl_err err;
 
 	atl_arena_init(&arena, PICTURE_ARENA_MAX);
-	err = atl_asset_read(atl_api_app(req), &arena, asset, &data, &length, info);
+	err = atl_asset_read(app, &arena, asset, &data, &length, info);
 	if (!err) {
 		atl_base64_encode(out, ATL_BASE64_STANDARD, data, length);
 		err = atl_buf_err(out, info);

@@ -48,6 +48,8 @@ enum atl_err atl_api_take_picture(struct atl_req *req, const char *field, const 
 enum atl_err atl_api_take_bytes(struct atl_req *req, const char *field, const void *data, size_t length,
 				const char **ret_id, struct atl_errinfo *info) ATL_MUST_USE;
 /* Append a result's file to `out` as base64. */
+enum atl_err atl_api_put_file(struct atl_app *app, const struct atl_asset *asset, struct atl_buf *out,
+			      struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_api_put_base64(struct atl_req *req, const struct atl_asset *asset, struct atl_buf *out,
 				struct atl_errinfo *info) ATL_MUST_USE;
 /* A client knows its own field names: `names` are pairs of ours and its, NULL-terminated. */

@@ -2,7 +2,8 @@
  *
  * The model's name is the script: "picture" a gradient at once; "slow" the same with 50 ms a step; "hang" says nothing
  * until it is cancelled; "fail" ends with UPSTREAM; "refuse" with UPSTREAM_REFUSED; "rate" with UPSTREAM_RATE;
- * "garbage" gives a result that is no picture; "noop" ends without a result; "video" gives a second of red as WebM.
+ * "garbage" gives a result that is no picture; "noop" ends without a result; "video" gives a second of red as WebM;
+ * "preview" shows a small picture each step and takes 300 ms for one.
  * `count` and `steps` are obeyed.
  */
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "provider/image_services.h"
 
 #define SLOW_STEP_MS 50
+#define PREVIEW_STEP_MS 300 /* previews that come quicker are left out by the queue */
 #define SIDE_MAX 2048
 
 static const struct {
@@ -25,6 +27,13 @@ static const struct {
 	{ "fail", ATL_ERR_UPSTREAM, "The scripted service failed, as it was told to." },
 	{ "refuse", ATL_ERR_UPSTREAM_REFUSED, "The scripted service refused the content." },
 	{ "rate", ATL_ERR_UPSTREAM_RATE, "The scripted service asks to slow down." },
+};
+
+/* One grey pixel. */
+static const unsigned char PREVIEW_PNG[] = {
+	0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13, 'I', 'H', 'D', 'R', 0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0,
+	0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, 'I', 'D', 'A', 'T', 0x78, 0x9c, 0x63, 0x68, 0, 0, 0, 0x82, 0, 0x81,
+	0x77, 0xcd, 0x72, 0xb6, 0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82,
 };
 
 /* 16 x 16 pixels, 4 pictures of VP8. */
@@ -76,6 +85,8 @@ static enum atl_err one(const struct atl_image_run *run, int64_t index, unsigned
 		run->events->progress(run->arg, &(struct atl_image_progress){
 			.phase = "sampling", .index = index, .step = step, .steps = steps, .step_ms = step_ms,
 			.left_ms = (double)((steps - step) + (q->count - index - 1) * steps) * step_ms, .queue_position = -1 });
+		if (step_ms == PREVIEW_STEP_MS)
+			run->events->preview(run->arg, index, PREVIEW_PNG, sizeof(PREVIEW_PNG), "image/png");
 	}
 	if (width > SIDE_MAX || height > SIDE_MAX)
 		return atl_fail_field(info, ATL_ERR_INVALID, "width", "is larger than the scripted service makes");
@@ -99,7 +110,7 @@ static enum atl_err one(const struct atl_image_run *run, int64_t index, unsigned
 static enum atl_err fake_run(const struct atl_image_run *run, struct atl_arena *arena, struct atl_errinfo *info)
 {
 	const struct atl_image_request *q = run->request;
-	unsigned step_ms = atl_str_eq(q->model, "slow") ? SLOW_STEP_MS : 0;
+	unsigned step_ms = atl_str_eq(q->model, "slow") ? SLOW_STEP_MS : atl_str_eq(q->model, "preview") ? PREVIEW_STEP_MS : 0;
 	enum atl_err err = ATL_OK;
 
 	for (size_t i = 0; i < ATL_COUNT(ENDINGS); i++)

@@ -98,6 +98,64 @@ static void test_stream(void **state)
 	assert_true(atl_str_ends(req->out.data, "}\n\n"));
 }
 
+static size_t occurrences(const char *text, const char *what)
+{
+	size_t count = 0;
+
+	for (const char *at = strstr(text, what); at; at = strstr(at + 1, what))
+		count++;
+	return count;
+}
+
+static void test_stream_shows_pictures_on_the_way(void **state)
+{
+	struct site *site = *state;
+	struct atl_req *req = expect(ask(site, &owner, "POST /v1/images/generations",
+					 fmt("{\"prompt\":\"x\",\"model\":\"%s/preview\",\"steps\":4,\"stream\":true,\"partial_images\":2,"
+					     "\"quality\":\"high\"}", provider)), 200);
+	const char *text = req->out.data, *first, *second, *completed;
+	struct form form;
+
+	first = strstr(text, "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",");
+	second = strstr(text, "\"partial_image_index\":1,");
+	completed = strstr(text, "event: image_generation.completed\n");
+	assert_ptr_equal(first, text);
+	assert_true(first && second > first && completed > second);
+	assert_int_equal(occurrences(text, "event: image_generation.partial_image\n"), 2);
+	assert_int_equal(occurrences(text, "\"quality\":\"high\""), 3);
+	assert_non_null(strstr(completed, "\"size\":\"64x64\""));
+	assert_non_null(strstr(completed, "\"total_tokens\":0"));
+
+	form_begin(&form);
+	form_text(&form, "prompt", "a red door");
+	form_text(&form, "model", fmt("%s/preview", provider));
+	form_text(&form, "steps", "3");
+	form_text(&form, "stream", "true");
+	form_text(&form, "partial_images", "1");
+	form_file(&form, "image", "good.png");
+	req = expect(form_send(site, &form, "images/edits"), 200);
+	assert_int_equal(occurrences(req->out.data, "event: image_edit.partial_image\n"), 1);
+	assert_int_equal(occurrences(req->out.data, "event: image_edit.completed\n"), 1);
+
+	req = expect(ask(site, &owner, "POST /v1/images/generations",
+			 fmt("{\"prompt\":\"x\",\"model\":\"%s/preview\",\"steps\":2,\"stream\":true}", provider)), 200);
+	assert_int_equal(occurrences(req->out.data, "partial_image"), 0); /* none unless asked for */
+}
+
+/* The head is out when a job fails: the failure is an event. What is wrong with the request is an answer. */
+static void test_stream_ends_with_the_failure(void **state)
+{
+	struct site *site = *state;
+	struct atl_req *req = expect(ask(site, &owner, "POST /v1/images/generations",
+					 fmt("{\"prompt\":\"x\",\"model\":\"%s/refuse\",\"stream\":true}", provider)), 200);
+
+	assert_true(atl_str_starts(req->out.data, "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"The scripted service "
+						  "refused the content.\""));
+	assert_int_equal(occurrences(req->out.data, "event: "), 1);
+	expect_error(ask(site, &owner, "POST /v1/images/generations", "{\"prompt\":\"x\",\"stream\":true,\"partial_images\":4}"), 400,
+		     "invalid_request", "partial_images");
+}
+
 static void test_edits(void **state)
 {
 	struct site *site = *state;
@@ -247,6 +305,8 @@ int main(void)
 		cmocka_unit_test(test_generations),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_stream_shows_pictures_on_the_way),
+		cmocka_unit_test(test_stream_ends_with_the_failure),
 		cmocka_unit_test(test_edits),
 		cmocka_unit_test(test_refusals_name_the_field),
 		cmocka_unit_test(test_failures_keep_their_sentence),

@@ -43,6 +43,28 @@ def test_streams_the_finished_picture(client):
     assert [event.type for event in events] == ["image_generation.completed"] and opened(events[0]).size == (64, 64)
 
 
+def test_streams_pictures_on_the_way(pictures, client):
+    events = list(client.images.generate(model=f"{pictures.fake}/preview", prompt="a lighthouse", stream=True, partial_images=2,
+                                         extra_body={"steps": 4}))
+    assert [event.type for event in events] == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
+    assert [event.partial_image_index for event in events[:2]] == [0, 1]
+    assert all(opened(event).size for event in events) and events[2].usage.total_tokens == 0
+    events = list(client.images.edit(model=f"{pictures.fake}/preview", prompt="a red door", image=file(), stream=True, partial_images=1,
+                                     extra_body={"steps": 4}))
+    assert [event.type for event in events] == ["image_edit.partial_image", "image_edit.completed"]
+    with pytest.raises(openai.APIError) as caught:
+        list(client.images.generate(model=f"{pictures.fake}/fail", prompt="a lighthouse", stream=True))
+    assert "as it was told to" in str(caught.value)
+
+
+def test_a_stream_that_is_left_ends_alone(pictures, client):
+    with client.images.generate(model=f"{pictures.fake}/preview", prompt="left", stream=True, partial_images=1,
+                                extra_body={"steps": 6}) as events:
+        assert next(iter(events)).type == "image_generation.partial_image"
+    wait_until(lambda: [job for job in pictures.owner.get("/api/v1/jobs")["items"] if job["prompt"] == "left" and job["state"] == "done"],
+               what="the job of a client that hung up")
+
+
 def test_edits_with_a_mask_and_several_inputs(pictures, client):
     mask = file("mask.png", mode="RGBA", colour=(0, 0, 0, 0))
     answer = client.images.edit(model="picture", image=file(), mask=mask, prompt="a red door", size="64x64", n=1)
