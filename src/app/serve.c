@@ -71,6 +71,7 @@ struct serve {
 	struct atl_static *page;
 	struct atl_server_options options;
 	char **hosts, **trusted_proxies, **outbound_private;
+	unsigned housekeeping_turn;
 	char upload_dir[PATH_SIZE], models_dir[PATH_SIZE], decode_program[PATH_SIZE], picture_program[PATH_SIZE];
 };
 
@@ -691,22 +692,30 @@ static void announce(struct serve *s)
 
 /* ---- running ---- */
 
+static enum atl_err collect(struct atl_app *app, struct atl_errinfo *info)
+{
+	return atl_assets_collect(app, atl_now_ms(), NULL, info);
+}
+
 static void housekeeping(struct serve *s)
 {
 	static const struct {
 		const char *what;
 		enum atl_err (*run)(struct atl_app *app, struct atl_errinfo *info);
+		unsigned every; /* runs of the housekeeping */
 	} tasks[] = {
-		{ "write times of last use", atl_auth_flush },
-		{ "remove expired sessions", atl_session_purge },
-		{ "remove old idempotency keys", atl_idempotency_purge },
-		{ "empty the trash", atl_assets_purge },
-		{ "remove unfinished uploads", atl_uploads_purge },
+		{ "write times of last use", atl_auth_flush, 1 },
+		{ "remove expired sessions", atl_session_purge, 1 },
+		{ "remove old idempotency keys", atl_idempotency_purge, 1 },
+		{ "empty the trash", atl_assets_purge, 1 },
+		{ "remove unfinished uploads", atl_uploads_purge, 1 },
+		{ "remove pictures that nothing names", collect, 60 }, /* looks at each of them */
 	};
+	unsigned turn = s->housekeeping_turn++;
 
 	for (size_t i = 0; i < ATL_COUNT(tasks); i++) {
 		struct atl_errinfo info = { 0 };
-		enum atl_err err = tasks[i].run(&s->app, &info);
+		enum atl_err err = turn % tasks[i].every == 0 ? tasks[i].run(&s->app, &info) : ATL_OK;
 
 		if (err)
 			atl_warn(MODULE, "%s: %s %s", tasks[i].what, atl_err_name(err), info.detail);

@@ -2,7 +2,7 @@
  *
  * Bytes are content-addressed and counted (table blobs): a row with refs 0 is written before the file, the asset's
  * transaction raises it; what still has 0 at the next start is removed, so a kill leaves no orphan.
- * Assets with `library` false (avatars) are shown by what uses them only.
+ * Assets with `library` false (avatars, inputs) are shown by what uses them only, and go when nothing names them any more.
  *
  * Threads:    blocking: pool threads and runners. Ownership: the given arena.
  * Limits:     ATL_ASSET_*.
@@ -222,6 +222,11 @@ enum atl_err atl_asset_delete_forever(struct atl_app *app, struct atl_arena *are
 /* ---- keeping ---- */
 /* At start: files of which no asset came to be are removed. */
 enum atl_err atl_assets_recover(struct atl_app *app, struct atl_errinfo *info) ATL_MUST_USE;
+/* Now and then, `now_ms` by the caller's clock: what is outside the library and was named by nothing for
+ * ATL_ASSET_UNNAMED_MS goes. *ret_collected (NULL is allowed): how many. */
+#define ATL_ASSET_UNNAMED_MS ((int64_t)7 * 24 * 60 * 60 * 1000)
+enum atl_err atl_assets_collect(struct atl_app *app, int64_t now_ms, int64_t *ret_collected,
+				struct atl_errinfo *info) ATL_MUST_USE;
 /* Now and then: the trash is emptied of what has been there for ATL_ASSET_TRASH_MS, unused files go. */
 #define ATL_ASSET_TRASH_MS ((int64_t)30 * 24 * 60 * 60 * 1000)
 enum atl_err atl_assets_purge(struct atl_app *app, struct atl_errinfo *info) ATL_MUST_USE;

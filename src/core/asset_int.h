@@ -35,6 +35,10 @@ enum atl_err atl_asset_sweep_blob(struct atl_app *app, const char *sha256, int64
 /* The same for all such blobs. */
 enum atl_err atl_asset_sweep_unused(struct atl_app *app, int64_t put_before_ms, struct atl_errinfo *info) ATL_MUST_USE;
 
+/* asset_collect.c, in a transaction: the row of an input and its reference on the file, unless something names it. */
+enum atl_err atl_asset_collect_in(struct atl_conn *conn, const char *id, const char *sha256, bool *ret_gone,
+				  struct atl_errinfo *info) ATL_MUST_USE;
+
 #define ATL_ASSET_PUT_GRACE_MS ((int64_t)60 * 60 * 1000) /* from the bytes to their asset's row */
 
 #endif

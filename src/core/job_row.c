@@ -1,6 +1,7 @@
 /* job_row.c - rows of the table jobs: reading, inserting, listing, and their form in the API. */
 #include <string.h>
 
+#include "base/id.h"
 #include "base/str.h"
 #include "core/job_int.h"
 
@@ -168,10 +169,26 @@ enum atl_err atl_job_row_get(struct atl_conn *conn, struct atl_arena *arena, con
 	return err;
 }
 
+/* The inputs that a request names: while the job is there, they are (asset_collect.c). */
+static enum atl_err name_inputs(struct atl_conn *conn, const char *job_id, const struct atl_json *value, struct atl_errinfo *info)
+{
+	enum atl_err err = ATL_OK;
+
+	if (value->kind == ATL_JSON_STRING && atl_id_valid(value->string, "ast"))
+		return atl_exec(conn, info,
+				"INSERT INTO job_assets (job_id, asset_id) SELECT ?, id FROM assets WHERE id = ? AND library = 0 "
+				"ON CONFLICT DO NOTHING",
+				"ss", job_id, value->string);
+	if (value->kind == ATL_JSON_ARRAY || value->kind == ATL_JSON_OBJECT)
+		for (const struct atl_json *at = value->child; at && !err; at = at->next)
+			err = name_inputs(conn, job_id, at, info);
+	return err;
+}
+
 enum atl_err atl_job_row_insert(struct atl_conn *conn, const struct atl_job *job, const char *request, double place,
 				struct atl_errinfo *info)
 {
-	return atl_exec(conn, info,
+	enum atl_err err = atl_exec(conn, info,
 			"INSERT INTO jobs (id, user_id, kind, task, state, origin, model, provider_id, prompt, request, "
 			"priority, place, count, done_count, not_before, depends_on, attempt, notes, cost_micro_usd, "
 			"character_id, conversation_id, message_id, board_id, webhook_url, version, created_at, updated_at) "
@@ -180,6 +197,8 @@ enum atl_err atl_job_row_insert(struct atl_conn *conn, const struct atl_job *job
 			job->model, job->provider_id, job->prompt, request, job->priority, place, job->count, job->not_before,
 			job->depends_on, job->character_id, job->conversation_id, job->message_id, job->board_id,
 			job->webhook_url, job->created_at, job->updated_at);
+
+	return !err && job->request ? name_inputs(conn, job->id, job->request, info) : err;
 }
 
 /* ---- lists ---- */
