@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { pictures } from "./mock-pictures.mjs";
+import { recipes } from "./mock-recipes.mjs";
 
 const WEB = join(dirname(fileURLToPath(import.meta.url)), "../../web");
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
@@ -71,7 +72,7 @@ export async function startMock(options = {}) {
   const list = (items) => ({ items, next: null });
   class Problem extends Error { constructor(status, detail) { super(detail); this.status = status; } }
 
-  const shown = pictures({ emit, Problem, options });
+  const shown = pictures({ emit, Problem, options }), kept = recipes({ emit, Problem, options });
 
   function api(method, parts, body, url, headers, raw) {
     const [area, one, verb] = parts, key = `${method} ${area}`;
@@ -82,7 +83,9 @@ export async function startMock(options = {}) {
     if (method !== "GET" && headers["x-csrf-token"] !== "token") throw new Problem(403, "The CSRF token is missing.");
     if (key === "DELETE session") { db.session = false; return null; }
     if (area === "me") { if (one === "preferences") { if (method === "PUT") db.prefs = body; return db.prefs; } if (method === "PATCH") Object.assign(db.user, body); return db.user; }
-    const picture = shown.answer(method, parts, body, url, raw, headers["content-type"]);
+    const recipe = kept.answer(method, parts, body, url);
+    if (recipe !== undefined) return recipe;
+    const picture = shown.answer(method, parts, body, url, raw, headers["content-type"], headers);
     if (picture !== undefined) return picture;
     if (area === "sessions") return list([{ id: "ses_1", current: true, created_at: now() }]);
     if (area === "models") return list(options.noModel ? [] : [{ id: "local/small.gguf", name: "small", provider_id: null, provider_name: "This machine", local: true, context_size: 8192, ready: true }]);
@@ -172,7 +175,7 @@ export async function startMock(options = {}) {
     } catch { res.writeHead(404).end(); }
   });
   await new Promise((ready) => server.listen(options.port ?? 0, "127.0.0.1", ready));
-  return { url: `http://127.0.0.1:${server.address().port}`, db, emit, pictures: shown, dropClients: () => { for (const res of clients) res.destroy(); }, close: () => new Promise((done) => { server.close(done); server.closeAllConnections(); }) };
+  return { url: `http://127.0.0.1:${server.address().port}`, db, emit, pictures: shown, recipes: kept, dropClients: () => { for (const res of clients) res.destroy(); }, close: () => new Promise((done) => { server.close(done); server.closeAllConnections(); }) };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) console.log((await startMock({ port: Number(process.argv[2] ?? 8099), signedIn: true, auto: true, library: 300 })).url);

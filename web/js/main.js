@@ -27,11 +27,12 @@ function theme() {
 const later = {
   characters: () => import("./views/characters.js"), settings: () => import("./views/settings.js"), temporary: () => import("./views/temporary.js"),
   create: () => styled(import("./views/create.js")), edit: () => styled(import("./views/edit.js")), library: () => styled(import("./views/library.js")), activity: () => styled(import("./views/activity.js")),
+  grids: () => styled(import("./views/grids.js")),
 };
 /** A view of pictures comes with their style sheet. @param {Promise<any>} view */
 const styled = (view) => Promise.all([view, stylesheet("pictures")]).then(([module]) => module);
 /** Which of the rail's areas a view belongs to; the others are the chat's. @type {Record<string, string>} */
-const AREAS = { characters: "people", character: "people", settings: "settings", create: "create", edit: "create", library: "library", activity: "activity" };
+const AREAS = { characters: "people", character: "people", settings: "settings", create: "create", edit: "create", library: "library", activity: "activity", grids: "create" };
 
 async function refresh() {
   const set = (/** @type {string} */ key, /** @type {string} */ path) => api.all(path).then((items) => store.dispatch({ type: "set", values: { [key]: items } })).catch(() => {});
@@ -107,7 +108,8 @@ async function show(route) {
     else if (route.view === "edit") view = module.mountEdit(work, route.id ?? "");
     else if (route.view === "library") view = module.mountLibrary(work, route);
     else if (route.view === "activity") view = module.mountActivity(work);
-    else view = module.mountSettings(work, route.section ?? "appearance");
+    else if (route.view === "grids") view = module.mountGrids(work, route);
+    else view = module.mountSettings(work, route.section ?? "appearance", route.id);
   }
 }
 

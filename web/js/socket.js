@@ -7,7 +7,8 @@ export const EVENTS = ["hello", "reset", "message.created", "message.delta", "me
   "conversation.created", "conversation.updated", "conversation.deleted", "character.created", "character.updated",
   "character.deleted", "persona.changed", "folder.changed", "provider.updated", "engine.state", "transfer.progress",
   "generation.progress", "session.revoked", "job.updated", "job.progress", "job.preview", "job.asset", "queue.updated",
-  "asset.created", "asset.updated", "asset.deleted", "board.changed", "style.changed", "picture_models.changed"];
+  "asset.created", "asset.updated", "asset.deleted", "board.changed", "style.changed", "picture_models.changed",
+  "webhook.changed", "webhook.delivery", "wildcard.changed", "workflow.changed"];
 const RETRY_MAX_MS = 15000;
 
 /**

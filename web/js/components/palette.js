@@ -16,7 +16,7 @@ export function openPalette() {
   const rows = [
     { label: t("chat.new"), mark: icon("plus"), run: to("/") }, { label: t("nav.characters"), mark: icon("people"), run: to("/characters") },
     { label: t("nav.create"), mark: icon("create"), run: to("/create") }, { label: t("nav.library"), mark: icon("library"), run: to("/library") }, { label: t("nav.activity"), mark: icon("activity"), run: to("/activity") },
-    ...["appearance", "keyboard", "models", "providers", "personas", "keys", "account", "about"].map((one) => ({ label: `${t("settings.title")}: ${t(`settings.${one}`)}`, mark: icon("settings"), run: to(`/settings/${one}`) })),
+    ...["appearance", "keyboard", "models", "providers", "personas", "workflows", "wildcards", "webhooks", "keys", "account", "about"].map((one) => ({ label: `${t("settings.title")}: ${t(`settings.${one}`)}`, mark: icon("settings"), run: to(`/settings/${one}`) })),
     { label: t("keys.help"), mark: icon("menu"), run: openHelp },
     ...(characters ?? []).map((one) => ({ label: one.name, mark: avatar(one, "small"), run: to(`/characters/${one.id}`) })),
     ...(conversations ?? []).map((one) => ({ label: one.title || one.character?.name || t("chat.untitled"), mark: icon("chat"), run: to(`/c/${one.id}`) })),

@@ -20,7 +20,7 @@ const pick = (/** @type {any[][]} */ rows, /** @type {any} */ value, /** @type {
 /** What cannot be undone is asked with the thing's name in the button. @param {string} label @param {() => Promise<any>} run */
 function sure(label, run) { const close = dialog(label, h("div", { class: "row" }, h("button", { class: "button danger", onclick: () => { close(); attempt(run); } }, label), h("button", { class: "button quiet", onclick: () => close() }, t("common.cancel")))); }
 
-/** @type {Record<string, (box: any, again: () => any) => any>} */
+/** @type {Record<string, (box: any, again: () => any, id?: string) => any>} */
 const sections = {
   appearance(box) {
     const prefs = store.get().prefs;
@@ -94,6 +94,9 @@ const sections = {
     const form = (/** @type {any} */ one) => { const name = input({ value: one?.name ?? "", required: true }), text = h("textarea", { class: "input", value: one?.description ?? "" }), def = h("input", { type: "checkbox", checked: one?.is_default }); const close = dialog(one?.name ?? t("personas.add"), h("form", { onsubmit: submit(async () => { const body = { name: name.value, description: text.value, is_default: def.checked }; await (one ? api.patch(`/personas/${one.id}`, body) : api.post("/personas", body)); close(); again(); }) }, field(t("common.name"), name), field(t("personas.description"), text), h("label", { class: "row" }, def, t("personas.default")), h("br"), h("button", { class: "button primary" }, t("common.save")))); };
     replace(box, h("div", { class: "stack" }, list.items.length ? list.items.map((/** @type {any} */ one) => h("div", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name), one.is_default && h("span", { class: "hint" }, t("personas.is_default")), h("p", { class: "muted" }, one.description)), button(t("common.edit"), () => form(one)), button(t("common.delete"), async () => { await api.del(`/personas/${one.id}`); toast(t("personas.deleted", { name: one.name }), { undo: () => attempt(() => api.post(`/personas/${one.id}/restore`).then(again)) }); again(); }, "quiet danger"))) : h("p", { class: "muted" }, t("personas.none")), h("div", {}, button(t("personas.add"), () => form(null), "primary"))));
   },
+  workflows: (box, again, id) => import("./workflows.js").then((module) => module.mountWorkflows(box, id)),
+  wildcards: (box, again, id) => import("./wildcards.js").then((module) => module.mountWildcards(box, id)),
+  webhooks: (box) => import("./webhooks.js").then((module) => module.mountWebhooks(box)),
   async keys(box, again) {
     const list = await api.get("/keys");
     let days = "90";
@@ -120,12 +123,12 @@ async function browse(provider) {
   draw();
 }
 
-/** @param {Element} root @param {string} section */
-export function mountSettings(root, section) {
+/** @param {Element} root @param {string} section @param {string} [id] what is open in it */
+export function mountSettings(root, section, id) {
   const name = sections[section] ? section : "appearance";
   const box = h("div"), nav = h("nav", { class: "row", "aria-label": t("settings.title") });
   const search = input({ type: "search", id: "list-search", placeholder: t("settings.search"), "aria-label": t("settings.search") });
-  const words = (/** @type {string} */ one) => t(`settings.${one}`) + ({ appearance: "theme dark light enter send", keyboard: "shortcuts keys", models: "pictures engine gguf context threads gpu download catalogue", providers: "openai venice openrouter key url", personas: "about you", keys: "api scopes", account: "password name devices sessions", about: "version" })[one];
+  const words = (/** @type {string} */ one) => t(`settings.${one}`) + ({ appearance: "theme dark light enter send", keyboard: "shortcuts keys", models: "pictures engine gguf context threads gpu download catalogue", providers: "openai venice openrouter key url", personas: "about you", workflows: "comfyui graph nodes inputs json", wildcards: "dynamic prompts lists words __name__", webhooks: "signed address notify jobs deliveries secret", keys: "api scopes", account: "password name devices sessions", about: "version" })[one];
   const drawNav = () => replace(nav, Object.keys(sections).filter((one) => words(one).toLowerCase().includes(search.value.trim().toLowerCase())).map((one) => h("a", { class: "chip", href: `/settings/${one}`, "aria-current": one === name ? "page" : null, "aria-pressed": null }, t(`settings.${one}`))));
   search.addEventListener("input", drawNav);
   search.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => { const first = nav.querySelector("a"); if (event.key === "Enter" && first) go(first.getAttribute("href")); });
@@ -134,8 +137,8 @@ export function mountSettings(root, section) {
   /** @type {any} */ let off = null;
   let closed = false;
   async function fill() {
-    try { const next = await sections[name](box, fill); off?.(); off = next; if (closed) off?.(); } catch (error) { failed(box, error, fill); }
+    try { const next = await sections[name](box, fill, id); off?.(); off = next; if (closed) off?.(); } catch (error) { failed(box, error, fill); }
   }
   fill();
-  return () => { closed = true; off?.(); };
+  return Object.assign(() => { closed = true; off?.(); }, { reset: () => off?.reset?.() });
 }
