@@ -34,7 +34,7 @@ export function mountActivity(root) {
   const chips = h("div", { class: "chips", role: "group", "aria-label": t("library.filters") });
   const older = h("button", { class: "button", hidden: true, onclick: () => load(true) }, t("create.older"));
   const hint = h("p", { class: "hint", id: "activity-hint" }, t("activity.hint"));
-  replace(root, h("div", { class: "page" }, h("div", { class: "page-inner" }, h("div", { class: "page-head" }, h("h1", {}, t("nav.activity")), tools), chips, hint, list, empty, h("div", { class: "row center" }, older))));
+  replace(root, h("div", { class: "page" }, h("div", { class: "page-inner" }, h("div", { class: "page-head" }, h("h1", {}, t("nav.activity")), h("a", { class: "button quiet", href: "/grids" }, icon("library"), t("grids.title")), tools), chips, hint, list, empty, h("div", { class: "row center" }, older))));
 
   const matches = (/** @type {any} */ job) => filter === "all" || (filter === "active" ? isActive(job) : job.state === filter);
 

@@ -13,6 +13,7 @@ import { chosenModel, createPanel, uploadInput } from "../components/create-pane
 import { askOf, controlTypes, recalled } from "../pictures/form.js";
 import * as draft from "../pictures/draft.js";
 import { modelFor, submit } from "../pictures/actions.js";
+import { mountGridForm } from "./grid-form.js";
 
 const PAGE = 30, FOLLOW_MS = 200;
 const SAMPLES = ["one", "two", "three", "four"];
@@ -50,6 +51,7 @@ export function mountCreate(root) {
   const stream = h("section", { class: "stream", "aria-label": t("create.results") }, dropped, paused, list, empty, h("div", { class: "row center" }, older));
   const box = h("div", { class: "create" }, panel, stream);
   replace(root, box);
+  const endGrid = mountGridForm(panel);
 
   const on = {
     ...jobVerbs,
@@ -186,6 +188,6 @@ export function mountCreate(root) {
       star: withTile((asset, actions) => actions.star(asset)), remix: withTile((asset, actions) => actions.remix(asset)), trash: withTile((asset, actions) => actions.trash([asset])),
       recall: withTile((asset, actions) => actions.recall(asset)), recall_seed: withTile((asset, actions) => actions.recall(asset, { seed: true })), recall_prompt: withTile((asset, actions) => actions.recall(asset, { prompt: true })),
     },
-    dispose: () => { closed = true; off(); unfollow(); panel.dispose(); cancelAnimationFrame(frame); document.removeEventListener("paste", paste); },
+    dispose: () => { closed = true; off(); unfollow(); endGrid(); panel.dispose(); cancelAnimationFrame(frame); document.removeEventListener("paste", paste); },
   };
 }
