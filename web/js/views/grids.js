@@ -75,7 +75,7 @@ function mountOne(root, id) {
   /** What the events say of a cell's job stands above what was read. @param {any} cell */
   function follow(cell) {
     const job = store.get().jobs[cell.job_id];
-    if (!job || cell.job === job) return false;
+    if (!job || cell.job === job || (isActive(job) && !isActive(cell))) return false; // what has ended stays ended
     cell.job = job;
     cell.state = job.state;
     cell.error_detail = job.error_detail;
