@@ -37,7 +37,7 @@ test("a picture by keyboard alone: prompt, generate, growing preview, result, op
   await page.getByText("Number 1 in line").waitFor();
   mock.pictures.start(job);
   mock.pictures.step(job, 3);
-  await page.getByText("Step 3 of 8 · 3 s left").waitFor();
+  await page.getByText("Step 3 of 8 · 0.50 s a step · 3 s left").waitFor();
   mock.pictures.preview(job);
   await page.locator(".tile .preview").waitFor();
   await axe(page, "create, running");
@@ -122,6 +122,127 @@ test("a style of one's own: made, chosen, sent", () => open({}, async (page, moc
   await page.getByRole("button", { name: "Styles: more" }).click();
   await page.getByRole("menuitem", { name: "Edit this style" }).click();
   assert.equal(await page.getByRole("dialog").getByLabel("Prompt").inputValue(), "{prompt}, ink drawing");
+}));
+
+test("styles: bring in a styles.csv, share one, delete it and take that back", () => open({}, async (page, mock) => {
+  const more = (name) => page.getByRole("button", { name: "Styles: more" }).click().then(() => page.getByRole("menuitem", { name }).click());
+  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), more("Import styles.csv")]);
+  await chooser.setFiles({ name: "styles.csv", mimeType: "text/csv", buffer: Buffer.from("name,prompt,negative_prompt\nInk,{prompt} in ink,colour\nWax,{prompt} in wax,") });
+  await page.getByText("2 styles imported.").waitFor();
+  await page.getByRole("button", { name: "Wax" }).click();
+  await more("Edit this style");
+  await page.getByLabel("Everybody here may use it").check();
+  await page.getByRole("button", { name: "Save" }).click();
+  await until(page, () => mock.pictures.styles.find((one) => one.name === "Wax").shared);
+  await more("Delete Wax");
+  await page.getByText("Wax deleted.").waitFor();
+  await page.waitForFunction(() => ![...document.querySelectorAll(".style-name")].some((one) => one.textContent === "Wax"));
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByRole("button", { name: "Wax" }).waitFor();
+}));
+
+test("a style's picture: none is drawn, chosen in the viewer it stands on the chip, and stays", () => open({ library: 3 }, async (page, mock) => {
+  const face = page.locator(".style-chip", { hasText: "Lux" }).locator(".style-face");
+  await page.locator(".style-chip", { hasText: "Lux" }).locator(".style-face.blank").waitFor();
+  await page.goto(`${mock.url}/library/${mock.pictures.all[0].id}`);
+  await page.getByRole("button", { name: "Picture actions: More" }).click();
+  await page.getByRole("menuitem", { name: "Use as a style's picture" }).click();
+  await axe(page, "style's picture");
+  await page.getByRole("dialog").getByRole("button", { name: "Lux" }).click();
+  await page.getByText("This is the picture of Lux now.").waitFor();
+  await page.goto(`${mock.url}/create`);
+  await page.waitForFunction((id) => [...document.querySelectorAll(".style-chip img")].some((one) => one.src.includes(id)), mock.pictures.all[0].id);
+  assert.equal(await face.evaluate((one) => one.tagName), "IMG");
+}));
+
+test("a control picture: chosen by keyboard, its kind and strength are sent; a model without says so; recalled", () => open({ library: 6, control: true }, async (page, mock) => {
+  await page.getByRole("button", { name: "More", exact: true }).click();
+  await page.getByRole("button", { name: "Add a control picture" }).click();
+  await page.locator(".picker-one").nth(2).waitFor();
+  await axe(page, "create, picker");
+  await page.locator(".picker-one").first().focus();
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("Enter");
+  await page.getByLabel("What it controls").selectOption("depth");
+  await page.getByText("A depth map: near is light, far is dark.").waitFor();
+  await page.getByLabel("How strictly").fill("0.6");
+  await axe(page, "create, control");
+  await shoot(page, "create-control-desktop-light");
+  await prompt(page).fill("A stone bridge");
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 1);
+  const { request } = mock.pictures.jobs[0];
+  assert.deepEqual([request.task, request.control_asset, request.control_type, request.control_strength], ["txt2img", mock.pictures.all[1].id, "depth", 0.6]);
+  await page.reload();
+  assert.equal(await page.getByLabel("What it controls").inputValue(), "depth", "a reload keeps it");
+  await page.getByRole("button", { name: /Change model/ }).click();
+  await page.getByRole("radio", { name: /GPT Image 1/ }).click();
+  await page.getByText("GPT Image 1 takes no control picture: it is left out.").waitFor();
+  // what a service suggests is a list; anything else may be typed
+  assert.equal(await page.getByLabel("Style preset").evaluate((one) => [...one.list.options].map((it) => it.value).join()), "Film noir,Watercolor");
+  await page.getByLabel("Style preset").fill("Film noir");
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 2);
+  assert.deepEqual([mock.pictures.jobs[0].request.control_asset, mock.pictures.jobs[0].request.extra], [undefined, { style_preset: "Film noir" }]);
+  await page.getByRole("button", { name: "Remove the control picture" }).click();
+  assert.equal(await page.locator(".control-input").isVisible(), false);
+  await page.locator(".job").nth(1).getByRole("button", { name: "Remix" }).click();
+  assert.equal(await page.getByLabel("What it controls").inputValue(), "depth", "remix brings it back");
+}));
+
+test("use as control, from the viewer: a model that takes one is chosen; a file dropped on it replaces it", () => open({ library: 3, control: true }, async (page, mock) => {
+  await page.getByRole("button", { name: /Change model/ }).click();
+  await page.getByRole("radio", { name: /GPT Image 1/ }).click();
+  await page.goto(`${mock.url}/library/${mock.pictures.all[0].id}`);
+  await page.getByRole("button", { name: "Picture actions: More" }).click();
+  await page.getByRole("menuitem", { name: "Use as control" }).click();
+  await page.getByLabel("What it controls").waitFor();
+  await page.getByText("Starter (test pattern)").first().waitFor();
+  await page.locator(".control-input").evaluate((box, bytes) => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(bytes)], "pose.png", { type: "image/png" }));
+    box.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+  }, [...png(4)]);
+  await until(page, () => mock.pictures.uploads.length === 1);
+  await page.waitForFunction((id) => document.querySelector(".control-input img")?.src.includes(id), mock.pictures.all[0].id);
+  assert.equal(await page.locator(".dropped").isVisible(), false, "it is not asked what it shall be");
+}));
+
+test("then enlarge: a second job that waits for the first, before and after the first was asked for; not before a time", () => open({ upscaler: true }, async (page, mock) => {
+  await prompt(page).fill("A fox");
+  await page.getByLabel("Then enlarge it").check();
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 2);
+  const [then, first] = mock.pictures.jobs;
+  assert.deepEqual([then.task, then.depends_on, then.model], ["upscale", first.id, "local/flux-schnell"]);
+  await page.getByText(/waits for another job/).waitFor();
+  await page.getByLabel("Then enlarge it").uncheck();
+  await page.getByRole("button", { name: "More", exact: true }).click();
+  await page.getByLabel("Not before").fill("2099-01-02T03:04");
+  await page.getByText(/Starts .*2099.* at the earliest/).waitFor();
+  await prompt(page).focus();
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 3);
+  assert.equal(mock.pictures.jobs[0].request.not_before, new Date("2099-01-02T03:04").toISOString());
+  await page.getByText(/Not before .*2099/).waitFor();
+  await page.getByText(/at the earliest/).waitFor({ state: "hidden" });
+  await page.locator(".job").first().getByRole("button", { name: "Then enlarge" }).click();
+  await until(page, () => mock.pictures.jobs.length === 4 && mock.pictures.jobs[0].depends_on === mock.pictures.jobs[1].id);
+}));
+
+test("a toast stands above an open dialog and its button can be pressed", () => open({ library: 3 }, async (page, mock) => {
+  await page.goto(`${mock.url}/library/${mock.pictures.all[0].id}`);
+  await page.getByRole("button", { name: "Share with a link" }).click();
+  await page.getByRole("button", { name: "Make a link and copy it" }).click();
+  const toast = page.locator(".toast", { hasText: "Copied" });
+  await toast.waitFor();
+  assert.ok(await toast.evaluate((one) => { const at = one.getBoundingClientRect(); return one.contains(document.elementFromPoint(at.left + at.width / 2, at.top + at.height / 2)); }), "nothing lies over it");
+  await toast.getByRole("button", { name: "Close" }).click();
+  await toast.waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Revoke this link" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  assert.equal(await page.locator("body > #toasts").count(), 1, "it is back in the page for the next one");
 }));
 
 test("prompt keys: history and weights", () => open({}, async (page) => {

@@ -30,12 +30,20 @@ export const MODELS = [
   { id: "prv_1/gpt-image-1", name: "GPT Image 1", description: "Follows instructions; paints text.", provider_id: "prv_1", provider_name: "OpenAI", provider_kind: "openai", remote_id: "gpt-image-1", kind: "picture", tasks: ["txt2img", "edit"], params: [{ name: "quality", type: "enum", label: "Quality", values: ["low", "medium", "high"], default: "medium" }], width: 1024, height: 1024, size_multiple: 0, size_min: 0, size_max: 0, sizes: ["1024x1024", "1536x1024", "1024x1536"], references_max: 4, negative: false, loras: false, masks: true, previews: true, cancel: false, licence: null, licence_url: null, safety: "filtered", price_unit: "image", price_micro_usd: 42000, ready: true, why: null, starter: false },
   { id: "local/flux-schnell", name: "FLUX.1 schnell (Q4)", description: "Follows long prompts closely and writes short texts; four steps. 12 GB of memory.", provider_id: null, provider_name: "This machine", provider_kind: "local", remote_id: "flux-schnell", kind: "picture", tasks: ["txt2img", "img2img", "upscale"], params: [{ name: "steps", type: "integer", label: "Steps", min: 1, max: 150, default: 4 }], width: 1024, height: 1024, size_multiple: 64, size_min: 256, size_max: 1536, sizes: [], references_max: 0, negative: false, loras: true, masks: false, previews: true, cancel: true, licence: "Apache-2.0", licence_url: null, safety: "unfiltered", price_unit: null, price_micro_usd: 0, ready: false, why: "Its files are not here yet.", starter: false },
 ];
+/** More than the plain models: `control` and `upscaler` of the mock's options. */
+function modelsFor(options) {
+  const [starter, gpt, flux] = MODELS.map((one) => ({ ...one, params: [...one.params] }));
+  if (options.control) starter.params.push({ name: "control_type", type: "enum", label: "Control", values: ["pose", "depth", "canny"] }, { name: "control_strength", type: "number", label: "Control strength", min: 0, max: 2, step: 0.05 });
+  if (options.control) gpt.params.push({ name: "style_preset", type: "string", label: "Style preset", values: ["Film noir", "Watercolor"], extra: true });
+  if (options.upscaler) Object.assign(flux, { ready: true, why: null });
+  return [starter, gpt, flux];
+}
 const WORDS = ["A lighthouse in a storm", "Portrait of a clockmaker", "Paper boat on a puddle", "Greenhouse full of ferns", "A fox asleep in snow", "Night market in rain"];
 const SIZES = [[768, 512], [512, 768], [512, 512], [896, 512], [512, 640]];
 
 /** @param {{emit: (event: string, data: any) => void, Problem: any, options: any}} server */
 export function pictures({ emit, Problem, options }) {
-  const ids = {};
+  const ids = {}, models = modelsFor(options), pieces = new Map();
   const id = (prefix) => `${prefix}_${String((ids[prefix] = (ids[prefix] ?? 0) + 1)).padStart(26, "0")}`;
   const now = () => new Date().toISOString();
   const uploads = [], all = [], jobs = [], boards = [], shares = [], files = new Map(), queue = { paused: false, paused_all: false, queued: 0, running: 0, queued_all: 0, running_all: 0 };
@@ -60,18 +68,18 @@ export function pictures({ emit, Problem, options }) {
     emit("queue.updated", { queue: { ...queue } });
   }
   const made = {
-    all, jobs, queue, asset, shares, boards, uploads, looks: new Map(),
+    all, jobs, queue, asset, shares, boards, uploads, styles, inBoard, pieces: [], breakAt: -1, looks: new Map(),
     start(job) { Object.assign(job, { state: "running", position: 0, started_at: now() }); changed(job); places(); },
     step(job, step, steps = 8) { Object.assign(job, { step, steps }); emit("job.progress", { id: job.id, index: job.done_count, phase: "sampling", step, steps, step_ms: 500, left_ms: (steps - step) * 500 }); },
     preview(job) { job.preview++; emit("job.preview", { id: job.id, index: job.done_count, n: job.preview }); },
-    picture(job) { const it = asset({ job_id: job.id, job_index: job.done_count, width: job.request.width ?? 512, height: job.request.height ?? 512, prompt: job.prompt, model: job.model, task: job.task, seed: job.request.seed + job.done_count, params: { ...job.request }, created_at: now(), starred: false, rating: 0, parents: job.request.init_asset ? [{ id: job.request.init_asset, role: "init" }] : [] }); job.assets.push(it); job.done_count++; emit("job.asset", { id: job.id, asset: bare(it) }); emit("asset.created", { asset: bare(it) }); return it; },
+    picture(job) { const it = asset({ job_id: job.id, job_index: job.done_count, width: job.request.width ?? 512, height: job.request.height ?? 512, prompt: job.prompt, model: job.model, task: job.task, seed: job.request.seed + job.done_count, params: { ...job.request }, created_at: now(), starred: false, rating: 0, parents: [["init_asset", job.task === "upscale" ? "upscaled" : "init"], ["mask_asset", "mask"], ["control_asset", "control"]].filter(([key]) => job.request[key]).map(([key, role]) => ({ id: job.request[key], role })) }); job.assets.push(it); job.done_count++; emit("job.asset", { id: job.id, asset: bare(it) }); emit("asset.created", { asset: bare(it) }); return it; },
     finish(job) { while (job.done_count < job.count) made.picture(job); Object.assign(job, { state: "done", finished_at: now(), step: 0 }); changed(job); places(); },
     fail(job, detail) { Object.assign(job, { state: "failed", error_slug: "upstream", error_detail: detail, finished_at: now(), position: 0 }); changed(job); places(); },
   };
   function submit(body) {
-    if (!body.prompt && !body.init_asset) throw new Problem(422, "A prompt is needed.");
+    if (!body.prompt && !body.init_asset && !body.depends_on) throw new Problem(422, "A prompt is needed.");
     const model = MODELS.find((one) => one.id === body.model) ?? MODELS[0];
-    const job = { id: id("job"), kind: "picture", task: body.task ?? "txt2img", state: "queued", origin: "web", model: model.id, provider_id: model.provider_id, prompt: body.prompt ?? "", request: { ...body, seed: body.seed >= 0 ? body.seed : 4242 }, priority: body.priority ?? 0, count: body.count ?? 1, done_count: 0, attempt: 1, not_before: null, depends_on: null, position: 0, place: jobs.length, wait_ms: 0, run_ms: 4000, step: 0, steps: 0, left_ms: 0, preview: 0, assets: [], error_slug: null, error_detail: null, notes: [], cost_micro_usd: model.price_micro_usd, character_id: body.character_id ?? null, conversation_id: null, message_id: null, board_id: null, webhook_url: null, version: 1, created_at: now(), started_at: null, finished_at: null, updated_at: now() };
+    const job = { id: id("job"), kind: "picture", task: body.task ?? "txt2img", state: "queued", origin: "web", model: model.id, provider_id: model.provider_id, prompt: body.prompt ?? "", request: { ...body, seed: body.seed >= 0 ? body.seed : 4242 }, priority: body.priority ?? 0, count: body.count ?? 1, done_count: 0, attempt: 1, not_before: body.not_before ?? null, depends_on: body.depends_on ?? null, position: 0, place: jobs.length, wait_ms: 0, run_ms: 4000, step: 0, steps: 0, left_ms: 0, preview: 0, assets: [], error_slug: null, error_detail: null, notes: [], cost_micro_usd: model.price_micro_usd, character_id: body.character_id ?? null, conversation_id: null, message_id: null, board_id: null, webhook_url: null, version: 1, created_at: now(), started_at: null, finished_at: null, updated_at: now() };
     jobs.unshift(job);
     places();
     if (options.auto) run(job);
@@ -101,6 +109,8 @@ export function pictures({ emit, Problem, options }) {
       if (action === "star" || action === "unstar") one.starred = action === "star";
       if (action === "rate") one.rating = Number(value);
       if (action === "board") inBoard.set(value, (inBoard.get(value) ?? new Set()).add(one.id));
+      if (action === "unboard") inBoard.get(value)?.delete(one.id);
+      if (action === "untag") tags.get(one.id)?.delete(value);
       if (action === "tag") tags.set(one.id, (tags.get(one.id) ?? new Set()).add(value));
       one.version++;
       if (action !== "delete") emit("asset.updated", { asset: bare(one) });
@@ -110,18 +120,29 @@ export function pictures({ emit, Problem, options }) {
   function lineage(one) {
     const items = [{ asset: bare(one), depth: 0, role: "" }];
     let depth = 0;
-    for (let at = one; at.parents[0]; ) { const parent = all.find((it) => it.id === at.parents[0].id); if (!parent) break; items.unshift({ asset: bare(parent), depth: --depth, role: at.parents[0].role }); at = parent; }
+    for (let at = one; at.parents[0]; ) { const parent = all.find((it) => it.id === at.parents[0].id); if (!parent) break; depth--; for (const other of at.parents.slice(1)) { const it = all.find((two) => two.id === other.id); if (it) items.unshift({ asset: bare(it), depth, role: other.role }); } items.unshift({ asset: bare(parent), depth, role: at.parents[0].role }); at = parent; }
     for (const child of all.filter((it) => it.parents.some((two) => two.id === one.id))) items.push({ asset: bare(child), depth: 1, role: "init" });
     return { items };
   }
 
   /** The answer of a request, undefined when it is not about pictures. A Buffer is sent as a PNG. */
-  function answer(method, parts, body, url, raw, type) {
+  function answer(method, parts, body, url, raw, type, headers = {}) {
     const [area, one, verb] = parts, key = `${method} ${area}`;
-    if (area === "picture-models") return { items: options.noPictureModel ? [] : MODELS };
+    if (area === "picture-models") return { items: options.noPictureModel ? [] : models };
     if (area === "picture-engine") return { state: "healthy", why: null, model: "starter", version: "1", backend: "CPU", memory_bytes: 120e6, restarts: 0, threads: 1 };
     if (area === "loras") return { items: [{ name: "soft-light" }], next: null };
     if (area === "styles" && method === "POST" && !one) { const made = { id: id("sty"), model: null, params: {}, builtin: false, version: 1, ...body }; styles.push(made); return made; }
+    if (area === "styles" && method === "DELETE") { styles.splice(styles.indexOf(find(styles, one)), 1); return null; }
+    if (area === "styles" && one === "import") { for (const line of raw.toString().trim().split("\n").slice(1)) { const [name, prompt, negative_prompt] = line.split(","); styles.push({ id: id("sty"), name, prompt, negative_prompt, model: null, params: {}, shared: false, builtin: false, version: 1 }); } return { imported: raw.toString().trim().split("\n").length - 1 }; }
+    if (area === "uploads") {
+      if (method === "POST" && !one) { const it = { id: id("upl"), size_bytes: body.size_bytes, received_bytes: 0 }; pieces.set(it.id, { it, data: [] }); return it; }
+      const up = pieces.get(one);
+      if (!up) throw new Problem(404, "There is no such upload.");
+      if (method === "PATCH") { if (made.breakAt === up.data.length) { made.breakAt = -1; throw new Problem(503, "The server restarts."); } if (Number(headers["upload-offset"]) !== up.it.received_bytes) throw new Problem(409, "Not there."); up.data.push(raw); up.it.received_bytes += raw.length; made.pieces.push(raw.length); }
+      if (verb === "finish") { pieces.delete(one); const it = asset({ origin: "upload", prompt: "", model: null, task: null, seed: -1, width: 640, height: 480, created_at: now(), size_bytes: up.it.received_bytes }); return bare(it); }
+      if (method === "DELETE") { pieces.delete(one); return null; }
+      return up.it;
+    }
     if (area === "styles" && method === "PATCH") return Object.assign(find(styles, one), body);
     if (area === "styles") return { items: styles, next: null };
     if (area === "prompts") return one === "enhance" ? { prompt: `${body.prompt}, dramatic light, fine detail`, by: "rules" } : { items: [{ prompt: "An earlier prompt", used_at: now() }, { prompt: "The first prompt", used_at: now() }], next: null };
@@ -137,13 +158,14 @@ export function pictures({ emit, Problem, options }) {
       if (verb === "previews") return png(job.preview, 32, 32);
       if (method === "PATCH") {
         if (body.priority !== undefined) job.priority = body.priority;
+        if (body.not_before !== undefined) job.not_before = body.not_before;
         const other = jobs.find((it) => it.id === (body.before ?? body.after));
         if (other) { job.priority = other.priority; job.place = other.place + (body.before ? -0.5 : 0.5); }
         changed(job); places();
       }
       return show(job);
     }
-    if (area === "boards") { if (method === "POST") { const board = { id: id("brd"), name: body.name, count: 0, cover_id: null, created_at: now(), updated_at: now() }; boards.push(board); return board; } return { items: boards.map((it) => ({ ...it, count: inBoard.get(it.id)?.size ?? 0 })), next: null }; }
+    if (area === "boards") { if (method === "DELETE") { boards.splice(boards.indexOf(find(boards, one)), 1); inBoard.delete(one); return null; } if (method === "POST") { const board = { id: id("brd"), name: body.name, count: 0, cover_id: null, created_at: now(), updated_at: now() }; boards.push(board); return board; } return { items: boards.map((it) => ({ ...it, count: inBoard.get(it.id)?.size ?? 0 })), next: null }; }
     if (area === "shares") { if (method === "DELETE") { const at = shares.findIndex((it) => it.key === one); shares.splice(at, 1); return null; } return { items: shares.filter((it) => it.asset_id === url.searchParams.get("asset_id")), next: null }; }
     if (area === "characters" && verb === "look") { if (method === "PUT") made.looks.set(one, body); return made.looks.get(one) ?? { prompt_prefix: "", negative_prompt: "", model: null, loras: [], reference_assets: [], seed: -1, seed_policy: "free" }; }
     if (key === "POST conversations" && verb === "pictures") { const job = submit({ prompt: `The ${body.what}`, width: 256, height: 256 }); Object.assign(job, { conversation_id: one, message_id: body.message_id, what: body.what }); return show(job); }
@@ -153,7 +175,7 @@ export function pictures({ emit, Problem, options }) {
     if (one === "duplicates") return { groups: all.length > 4 ? [{ items: [bare(all[0]), bare(all[1])] }] : [] };
     if (one === "bulk") return bulk(body);
     if (one === "recall") { const text = raw.toString("latin1"); if (!/Steps: /.test(text)) throw new Problem(404, "Nothing is in this file."); return { source: "a1111", prompt: /parameters\0([^\n]*)/.exec(text)?.[1] ?? text.split("\n")[0], negative_prompt: "blurry", steps: 12, cfg_scale: 5.5, sampler: "euler_a", seed: 987654321, width: 256, height: 256 }; }
-    if (method === "POST" && !one) { const it = asset({ library: url.searchParams.get("library") !== "false", origin: "upload", prompt: "", model: null, seed: -1, width: 256, height: 256 }); files.set(it.id, { data: raw, type }); uploads.push(raw); return bare(it); }
+    if (method === "POST" && !one) { const parent = url.searchParams.get("parent"), it = asset({ library: url.searchParams.get("library") !== "false", task: null, parents: parent ? [{ id: find(all, parent).id, role: "init" }] : [], origin: "upload", prompt: "", model: null, seed: -1, width: 256, height: 256 }); files.set(it.id, { data: raw, type }); uploads.push(raw); return bare(it); }
     const it = find(all, one);
     if (verb === "file") return files.get(one)?.data ?? png(Number(one.slice(-6)), Math.round(it.width / 8), Math.round(it.height / 8));
     if (verb === "details") return { asset: bare(it), params: { prompt: it.prompt, negative_prompt: "blurry", model: it.model, steps: 8, cfg_scale: 4, sampler: "euler", seed: it.seed, width: it.width, height: it.height, ...it.params }, parameters: `${it.prompt}\nSteps: 8, Sampler: Euler, Seed: ${it.seed}`, tags: [...(tags.get(one) ?? [])], boards: boards.filter((board) => inBoard.get(board.id)?.has(one)), loras: [] };

@@ -2,7 +2,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { initial, reduce } from "../../web/js/state.js";
-import { aspects, askOf, emptyDraft, nearestAspect, ratio, recalled, taskOf, weigh } from "../../web/js/pictures/form.js";
+import { aspects, askOf, controls, emptyDraft, nearestAspect, ratio, recalled, taskOf, weigh } from "../../web/js/pictures/form.js";
 import { emptyLayout, extend, neighbour, rowOf, visible } from "../../web/js/pictures/justify.js";
 import { decode } from "../../web/js/pictures/blurhash.js";
 import { MODELS } from "./mock-pictures.mjs";
@@ -26,6 +26,19 @@ test("a request holds what the model takes, and nothing else", () => {
   assert.equal(taskOf(starter, { init: { id: "a" } }), "img2img");
   assert.equal(taskOf(gpt, { init: { id: "a" } }), "edit");
   assert.equal(taskOf(starter, { init: { id: "a" }, mask: { id: "b" } }), "inpaint");
+});
+
+test("a control picture goes only to a model that takes one; a time that has passed is not sent", () => {
+  const model = { ...starter, params: [...starter.params, { name: "control_type", type: "enum", label: "Control", values: ["pose", "canny"] }, { name: "control_strength", type: "number", label: "Strength", min: 0, max: 2 }] };
+  const draft = { ...emptyDraft(), prompt: "a fox", control: { id: "ast_1" }, control_type: "depth", control_strength: 9 };
+  const { control_asset, control_type, control_strength } = askOf(model, draft);
+  assert.deepEqual([control_asset, control_type, control_strength], ["ast_1", "pose", 2], "a kind it does not know becomes its first; the strength is bounded");
+  assert.equal(askOf(starter, draft).control_asset, undefined);
+  assert.deepEqual(controls(model).map((one) => one.name).filter((name) => name.startsWith("control")), [], "they have a place of their own");
+  const back = recalled(emptyDraft(), { control_asset: "ast_1", control_type: "canny", control_strength: 0.5 });
+  assert.deepEqual([back.control, back.control_type, back.control_strength], [{ id: "ast_1" }, "canny", 0.5]);
+  assert.equal(askOf(starter, { ...draft, not_before: "2001-01-01T00:00" }).not_before, undefined);
+  assert.equal(askOf(starter, { ...draft, not_before: "2099-01-01T00:00" }).not_before, new Date("2099-01-01T00:00").toISOString());
 });
 
 test("recall sets what was said and keeps the rest", () => {

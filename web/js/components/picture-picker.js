@@ -10,12 +10,12 @@ const SHOWN = 60;
 /** A picture for the form: uploaded, outside the library. @param {Blob} file @param {string} [parent] what it was made of here */
 export const uploadInput = (file, parent) => attempt(() => api.sendRaw("POST", `/assets?library=false${parent ? `&parent=${encodeURIComponent(parent)}` : ""}`, file, file.type));
 
-/** @param {string} title @param {(asset: any) => void} done */
-export function pickPicture(title, done) {
+/** @param {string} title @param {(asset: any) => void} done @param {(file: File) => void} [ask] what to do with a file of this device, instead of uploading it */
+export function pickPicture(title, done, ask) {
   let turn = 0;
   const list = h("div", { class: "picker-list", role: "group", "aria-label": t("library.pictures"), "aria-busy": "true" });
   const search = h("input", { class: "input grow", type: "search", placeholder: t("library.search"), "aria-label": t("library.search") });
-  const file = h("input", { type: "file", accept: "image/*", hidden: true, onchange: async () => { const asset = file.files[0] && await uploadInput(file.files[0]); if (asset) end(asset); } });
+  const file = h("input", { type: "file", accept: "image/*", hidden: true, onchange: async () => { if (ask && file.files[0]) { close(); return ask(file.files[0]); } const asset = file.files[0] && await uploadInput(file.files[0]); if (asset) end(asset); } });
   const close = dialog(title, h("div", { class: "stack" }, h("div", { class: "row picker-head" }, search, h("button", { type: "button", class: "button", onclick: () => file.click() }, icon("upload"), t("picker.device")), file), list), "wide picker");
   const end = (/** @type {any} */ asset) => { close(); done({ id: asset.id, width: asset.width, height: asset.height }); };
   async function load() {

@@ -7,14 +7,15 @@
 import { greyPng } from "./mask.js";
 
 const NAME = "atelier-canvas", STORE = "edits", KEPT = 20, AGE_MS = 30 * 86400000;
-/** @typedef {{key: string, at: number, width: number, height: number, mask: Blob|null, frame: any, tool: string, size: number, prompt: string, mode: string, strength: number, model: string|null}} Kept */
+/** @typedef {{key: string, at: number, width: number, height: number, mask: Blob|Uint8Array|null, frame: any, tool: string, size: number, prompt: string, mode: string, strength: number, model: string|null}} Kept */
 
+/** Stays open: what is kept while the page goes away has no time to open it. @type {IDBDatabase|null} */ let base = null;
 /** @returns {Promise<IDBDatabase|null>} */
-const database = () => new Promise((done) => {
+const database = () => base ? Promise.resolve(base) : new Promise((done) => {
   if (typeof indexedDB === "undefined") return done(null);
   const ask = indexedDB.open(NAME, 1);
   ask.onupgradeneeded = () => ask.result.createObjectStore(STORE, { keyPath: "key" }).createIndex("at", "at");
-  ask.onsuccess = () => done(ask.result);
+  ask.onsuccess = () => { base = ask.result; base.onclose = base.onversionchange = () => { base?.close(); base = null; }; done(base); };
   ask.onerror = ask.onblocked = () => done(null);
 });
 
@@ -25,9 +26,8 @@ async function within(mode, run) {
   return new Promise((done) => {
     /** @type {any} */ let ask;
     const work = db.transaction(STORE, mode);
-    const end = (/** @type {any} */ value) => { db.close(); done(value); };
-    work.oncomplete = () => end(ask?.result);
-    work.onabort = work.onerror = () => end(undefined); // no room: nothing is kept
+    work.oncomplete = () => done(ask?.result);
+    work.onabort = work.onerror = () => done(undefined); // no room: nothing is kept
     ask = run(work.objectStore(STORE));
   });
 }
@@ -51,6 +51,22 @@ export async function keep(key, { mask, ...what }) {
       oldest.onsuccess = () => { const cursor = oldest.result; if (cursor && over-- > 0) { cursor.delete(); cursor.continue(); } };
     };
   });
+}
+
+/** The same while the page goes away: uncompressed, committed at once. @param {string} key @param {Record<string, any>} what */
+export function keepNow(key, what) {
+  if (!base) return;
+  try {
+    const work = base.transaction(STORE, "readwrite");
+    work.objectStore(STORE).put({ ...what, key, at: Date.now() });
+    work.commit?.();
+  } catch { /* it is closing */ }
+}
+
+/** The mask as something to draw. @param {Kept} one */
+export async function maskOf({ mask, width, height }) {
+  const file = mask instanceof Uint8Array ? mask.some((it) => it > 0) ? await greyPng(mask, width, height) : null : mask;
+  return file && createImageBitmap(file).catch(() => null);
 }
 
 /** @param {string} key */

@@ -42,3 +42,9 @@ export async function recallAsset(id, what) {
 export function remixJob(job) {
   set({ ...recalled(get(), { character_id: job.character_id, ...job.request, model: job.model, prompt: job.request?.prompt ?? job.prompt }, { prompt: true, rest: true, original: true }), seed_locked: false });
 }
+
+/** @type {File|null} */ let waiting = null;
+/** A picture that was dropped elsewhere: Create asks what it shall be. @param {File} file */
+export const hand = (file) => { waiting = file; };
+/** @returns {File|null} */
+export const handed = () => { const file = waiting; waiting = null; return file; };

@@ -156,11 +156,16 @@ export function mountActivity(root) {
     draw();
   }
 
+  // a picture dropped here goes to Create, which asks what it shall be
+  const over = (/** @type {DragEvent} */ event) => { if ([...(event.dataTransfer?.types ?? [])].includes("Files")) event.preventDefault(); };
+  const drop = (/** @type {DragEvent} */ event) => { const file = [...(event.dataTransfer?.files ?? [])].find((one) => one.type.startsWith("image/")); if (file) { event.preventDefault(); draft.hand(file); go("/create"); } };
+  root.addEventListener("dragover", over);
+  root.addEventListener("drop", drop);
   const unfollow = followQueue();
   const off = store.subscribe((state, old) => { if ((state.jobs !== old.jobs || state.queue !== old.queue) && !frame) frame = requestAnimationFrame(draw); });
   drawChips();
   drawTools();
   api.get("/queue").then((queue) => store.dispatch({ type: "queue.updated", queue })).catch(() => {});
   const ready = load();
-  return { ready, reset: () => { load(); }, dispose: () => { closed = true; off(); unfollow(); cancelAnimationFrame(frame); } };
+  return { ready, reset: () => { load(); }, dispose: () => { closed = true; root.removeEventListener("dragover", over); root.removeEventListener("drop", drop); off(); unfollow(); cancelAnimationFrame(frame); } };
 }

@@ -13,6 +13,9 @@ import { chosenModel, createPanel, uploadInput } from "../components/create-pane
 import { askOf, controlTypes, recalled } from "../pictures/form.js";
 import * as draft from "../pictures/draft.js";
 import { modelFor, submit } from "../pictures/actions.js";
+import { mountWorkflowForm } from "../components/workflow-form.js";
+import { labelOf } from "../components/workflow-table.js";
+import { missingOf } from "../pictures/workflow.js";
 import { mountGridForm } from "./grid-form.js";
 
 const PAGE = 30, FOLLOW_MS = 200;
@@ -43,7 +46,7 @@ export function mountCreate(root) {
   /** @type {Map<string, any>} */ const cards = new Map();
   let edge = ""; // older jobs than this one are shown only after "older"
 
-  const panel = createPanel((front) => generate(front));
+  const panel = createPanel((front) => generate(front), (file) => take(file, true));
   const list = h("div", { class: "job-list" }), dropped = h("div", { class: "card dropped", hidden: true, role: "region", "aria-label": t("create.dropped") });
   const empty = h("div", { class: "empty create-empty", hidden: true });
   const paused = h("div", { class: "notice row between", role: "status", hidden: true }, t("job.paused"), h("button", { class: "button small", onclick: () => attempt(async () => store.dispatch({ type: "queue.updated", queue: await api.post("/queue/resume") })) }, icon("play"), t("job.resume")));
@@ -51,7 +54,7 @@ export function mountCreate(root) {
   const stream = h("section", { class: "stream", "aria-label": t("create.results") }, dropped, paused, list, empty, h("div", { class: "row center" }, older));
   const box = h("div", { class: "create" }, panel, stream);
   replace(root, box);
-  const endGrid = mountGridForm(panel);
+  const endGrid = mountGridForm(panel), endWorkflow = mountWorkflowForm(panel);
 
   const on = {
     ...jobVerbs,
@@ -61,7 +64,9 @@ export function mountCreate(root) {
 
   async function generate(/** @type {boolean} */ front) {
     const model = chosenModel(), now = draft.get();
-    if (!now.prompt.trim() && !now.init) { toast(t("create.empty.prompt")); panel.prompt.focus(); return; }
+    const lacking = missingOf(now)[0];
+    if (lacking) return void toast(t("workflows.form.lacking", { name: labelOf(lacking) }), { bad: true });
+    if (!now.workflow && !now.prompt.trim() && !now.init) { toast(t("create.empty.prompt")); panel.prompt.focus(); return; }
     if (!model) return void toast(t("create.empty.none"), { bad: true });
     sending++;
     panel.remember(now.prompt);
@@ -125,8 +130,11 @@ export function mountCreate(root) {
     draw();
   }
 
-  /** A picture came by drop or paste: what shall it be? @param {File} file */
-  async function take(file) {
+  const readRecall = (/** @type {File} */ file) => api.send("POST", "/assets/recall", { raw: file, type: file.type }).then((answer) => answer.json()).catch(() => null);
+  /** A picture came by drop, paste or choice: what shall it be? @param {File} file @param {boolean} [chosen] as input, when it tells nothing of how it was made */
+  async function take(file, chosen = false) {
+    const early = chosen ? await readRecall(file) : null;
+    if (chosen && !early?.source && !early?.prompt) { const asset = await uploadInput(file); if (asset) draft.set({ init: asset, mask: null }); return; }
     const url = URL.createObjectURL(file);
     const end = () => { dropped.hidden = true; URL.revokeObjectURL(url); replace(dropped); };
     const button = (/** @type {string} */ label, /** @type {() => Promise<any>|void} */ run, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: async () => { await run(); end(); panel.prompt.focus(); } }, label);
@@ -139,7 +147,7 @@ export function mountCreate(root) {
     dropped.hidden = false;
     dropped.scrollIntoView({ block: "nearest" });
     row.querySelector("button")?.focus();
-    const recall = await api.send("POST", "/assets/recall", { raw: file, type: file.type }).then((answer) => answer.json()).catch(() => null);
+    const recall = early ?? await readRecall(file);
     if (!recall?.source && !recall?.prompt) return;
     text.textContent = t("create.dropped.found", { source: recall.source ?? "" });
     replace(found, button(t("create.dropped.recall"), () => { draft.set(recalled(draft.get(), known(recall))); toast(t("create.recalled")); }));
@@ -175,7 +183,8 @@ export function mountCreate(root) {
     if (state.queue !== old.queue) panel.again();
   });
   loadPictures();
-  const ready = load();
+  const ready = load(), handed = draft.handed();
+  if (handed) take(handed);
   if (matchMedia("(hover: hover)").matches) panel.prompt.focus();
   const tile = () => { const id = document.activeElement?.closest("[data-asset]")?.getAttribute("data-asset"); return id && Object.values(store.get().jobs).flatMap((job) => job.assets ?? []).find((one) => one.id === id); };
   const withTile = (/** @type {(asset: any, actions: any) => any} */ run) => () => { const asset = tile(); if (!asset) return false; import("../pictures/actions.js").then((actions) => run(asset, actions)); return true; };
@@ -188,6 +197,6 @@ export function mountCreate(root) {
       star: withTile((asset, actions) => actions.star(asset)), remix: withTile((asset, actions) => actions.remix(asset)), trash: withTile((asset, actions) => actions.trash([asset])),
       recall: withTile((asset, actions) => actions.recall(asset)), recall_seed: withTile((asset, actions) => actions.recall(asset, { seed: true })), recall_prompt: withTile((asset, actions) => actions.recall(asset, { prompt: true })),
     },
-    dispose: () => { closed = true; off(); unfollow(); endGrid(); panel.dispose(); cancelAnimationFrame(frame); document.removeEventListener("paste", paste); },
+    dispose: () => { closed = true; off(); unfollow(); endGrid(); endWorkflow(); panel.dispose(); cancelAnimationFrame(frame); document.removeEventListener("paste", paste); },
   };
 }

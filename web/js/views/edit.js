@@ -16,7 +16,7 @@ import { fit, param } from "../pictures/form.js";
 import { extended, fitFrame } from "../pictures/mask.js";
 import { fileOf, submit } from "../pictures/actions.js";
 import * as draft from "../pictures/draft.js";
-import { forget, keep, kept } from "../pictures/canvas-store.js";
+import { forget, keep, keepNow, kept, maskOf } from "../pictures/canvas-store.js";
 import { jobVerbs, loadPictures } from "./create.js";
 
 const TOOLS = /** @type {const} */ (["brush", "eraser", "lasso", "pan"]);
@@ -43,22 +43,25 @@ export function mountEdit(root, id) {
   replace(root, h("div", { class: "create edit" }, panel, h("section", { class: "paint-area", "aria-label": t("canvas.area") }, tools, stage, h("p", { class: "visually-hidden", id: "canvas-keys" }, t("canvas.keys")))));
 
   const key = `${store.get().status?.user?.id ?? ""}/${id}`;
-  let restored = false, dirty = false;
+  let restored = false, dirty = false, saving = 0;
   /** What stands here is kept in the browser a moment after each change, and when the page goes away. */
   const save = () => {
     if (!dirty || !canvas || !restored) return;
     dirty = false;
-    keep(key, { mask: canvas.mask.read(), width: asset.width, height: asset.height, frame: canvas.frame(), tool: canvas.tool(), size: canvas.size(), prompt: prompt.value, mode, strength, model: chosen });
+    saving++;
+    keep(key, state()).finally(() => saving--);
   };
+  const state = () => ({ mask: canvas.mask.read(), width: asset.width, height: asset.height, frame: canvas.frame(), tool: canvas.tool(), size: canvas.size(), prompt: prompt.value, mode, strength, model: chosen });
+  const leave = () => { if (canvas && restored && (dirty || saving)) { dirty = false; keepNow(key, state()); } };
   const saveSoon = debounce(save, KEEP_MS);
   const touch = () => { dirty = true; saveSoon(); };
   prompt.addEventListener("input", touch);
-  addEventListener("pagehide", save);
+  addEventListener("pagehide", leave);
   async function restore() {
     const was = await kept(key);
     if (closed || !canvas) return;
     if (was && was.width === asset.width && was.height === asset.height) {
-      const picture = was.mask && await createImageBitmap(was.mask).catch(() => null);
+      const picture = await maskOf(was);
       if (closed) return;
       if (picture) canvas.mask.load(picture);
       mode = was.mode === "instruct" ? "instruct" : "mask";
@@ -205,6 +208,6 @@ export function mountEdit(root, id) {
       smaller: withCanvas(() => canvas.resize(canvas.size() * 0.8)), larger: withCanvas(() => canvas.resize(Math.max(canvas.size() + 1, canvas.size() * 1.25))),
       undo: withCanvas(() => canvas.change(() => canvas.mask.undo())), redo: withCanvas(() => canvas.change(() => canvas.mask.redo())),
     },
-    dispose: () => { save(); closed = true; off(); removeEventListener("pagehide", save); canvas?.dispose(); },
+    dispose: () => { save(); closed = true; off(); removeEventListener("pagehide", leave); canvas?.dispose(); },
   };
 }
