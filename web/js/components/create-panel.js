@@ -61,7 +61,7 @@ export function createPanel(generate, take) {
   const enhance = h("button", { type: "button", class: "button quiet small", onclick: () => improve() }, icon("create"), t("create.enhance"));
   const form = h("form", { class: "create-panel", "aria-label": t("create.panel"), novalidate: true, onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); generate(false); } },
     h("div", { class: "create-fields" }, h("h1", { class: "visually-hidden" }, t("create.title")),
-      h("div", { class: "prompt-box" }, prompt, h("div", { class: "row between prompt-tools" }, enhance, iconButton("image", t("create.input.choose"), () => pickPicture(t("create.input"), (asset) => set({ init: asset, mask: null }, false), take), { class: "icon-button small" }))), enhanced, input, steer,
+      h("div", { class: "prompt-box" }, prompt, h("div", { class: "row between prompt-tools" }, enhance, h("span", { class: "grow" }), h("a", { class: "icon-button small", href: "/settings/wildcards", "aria-label": t("wildcards.help"), title: t("wildcards.help") }, icon("info")), iconButton("image", t("create.input.choose"), () => pickPicture(t("create.input"), (asset) => set({ init: asset, mask: null }, false), take), { class: "icon-button small" }))), enhanced, input, steer,
       styles, picker, hint, h("div", { class: "pair" }, h("div", {}, h("span", { class: "field-label" }, t("create.aspect")), shape, own)),
       h("div", { class: "pair two" }, field(t("create.count"), count), field(t("create.character"), character)), later, fold, extra),
     h("div", { class: "create-go" }, go));

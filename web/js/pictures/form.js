@@ -5,6 +5,8 @@
  * values that the chosen model has no use for, so that going to another model and back loses nothing; `askOf` sends only
  * what the model takes.
  */
+import { inputsOf, workflowAsk } from "./workflow.js";
+
 const RATIOS = [[1, 1], [4, 3], [3, 2], [16, 9], [3, 4], [2, 3], [9, 16]];
 /** Parameters with a place of their own in the form. */
 const PLACED = new Set(["width", "height", "count", "seed", "prompt", "negative_prompt", "subseed", "subseed_strength", "strength", "control_type", "control_strength"]);
@@ -12,7 +14,7 @@ export const SEED_MAX = 4294967295;
 
 /** @returns {any} */
 export const emptyDraft = () => ({ prompt: "", negative_prompt: "", model: null, style: null, character_id: null, width: 0, height: 0, count: 1, seed: 0, seed_locked: false,
-  subseed: 0, subseed_strength: 0, strength: 0.75, values: {}, extra: {}, loras: [], init: null, mask: null, references: [], control: null, control_type: null, control_strength: 1, then_upscale: false, not_before: "" });
+  subseed: 0, subseed_strength: 0, strength: 0.75, values: {}, extra: {}, loras: [], init: null, mask: null, references: [], control: null, control_type: null, control_strength: 1, workflow: null, inputs: {}, then_upscale: false, not_before: "" });
 
 /** @param {number} value @param {any} model */
 function side(value, model) {
@@ -86,6 +88,7 @@ export function fit(it, value) {
 
 /** The body of POST /jobs. @param {any} model @param {any} draft */
 export function askOf(model, draft) {
+  if (draft.workflow) return workflowAsk(draft);
   const task = taskOf(model, draft);
   /** @type {Record<string, any>} */
   const ask = { task, model: draft.model ?? undefined, prompt: draft.prompt, count: draft.count, seed: draft.seed_locked ? draft.seed : -1 };
@@ -141,6 +144,8 @@ export function recalled(draft, from, what = { seed: true, prompt: true, rest: t
   next.values = { ...draft.values };
   for (const key of ["steps", "cfg_scale", "guidance", "sampler", "scheduler", "clip_skip", "frames", "fps", "duration_s", "upscaler", "upscale_factor", "quality", "format"]) if (from[key] !== undefined && from[key] !== null) next.values[key] = from[key];
   next.extra = { ...draft.extra, ...(from.extra ?? {}) };
+  next.workflow = from.workflow_id ? { id: from.workflow_id } : null;
+  next.inputs = from.workflow_id ? inputsOf(from) : {};
   return next;
 }
 

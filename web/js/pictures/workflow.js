@@ -82,3 +82,22 @@ export function withoutMark(graph, name) {
 export function valuesOf(items, values) {
   return Object.fromEntries(items.filter((one) => !one.fixed && values[one.name] !== undefined && values[one.name] !== "").map((one) => [one.name, values[one.name]]));
 }
+
+/** The words of the form's own prompt field are a workflow's prompt where it shows one. @param {any} workflow */
+export const takesPrompt = (workflow) => !!workflow?.items?.some((/** @type {Input} */ one) => one.name === "prompt" && !one.fixed);
+
+/** Inputs that have no default and no value yet. @param {any} draft @returns {Input[]} */
+export const missingOf = (draft) => (draft.workflow?.items ?? []).filter((/** @type {Input} */ one) => one.required && !(one.name === "prompt" ? draft.prompt.trim() : draft.inputs?.[one.name]));
+
+/** The body of POST /jobs for the draft's workflow; its pictures are references. @param {any} draft */
+export function workflowAsk(draft) {
+  const { workflow } = draft, items = workflow.items ?? [], values = valuesOf(items, draft.inputs ?? {});
+  /** @type {string[]} */ const pictures = [];
+  for (const one of items) if (one.type === "image" && values[one.name]?.id) { values[one.name] = { reference: pictures.push(values[one.name].id) - 1 }; }
+  delete values.prompt;
+  const count = values.count ?? items.find((/** @type {Input} */ one) => one.name === "count")?.default ?? 1;
+  return { task: "workflow", model: draft.model ?? undefined, workflow_id: workflow.id, prompt: takesPrompt(workflow) ? draft.prompt : "", count, seed: Number.isInteger(values.seed) ? values.seed : -1, inputs: values, ...(pictures.length ? { reference_assets: pictures } : {}) };
+}
+
+/** The form's inputs of a job that was made with a workflow. @param {any} request @returns {Record<string, any>} */
+export const inputsOf = (request) => Object.fromEntries(Object.entries(request.inputs ?? {}).map(([name, value]) => [name, Number.isInteger(value?.reference) ? { id: request.reference_assets?.[value.reference] } : value]));
