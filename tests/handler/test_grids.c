@@ -198,6 +198,22 @@ static void test_a_hundred_cells(void **state)
 	expect(ask(site, &owner, fmt("DELETE /api/v1/grids/%s", id), NULL), 204);
 }
 
+/* Grid, cells and jobs are one transaction: when the last of it cannot be written, there is none of it. */
+static void test_there_is_no_half_grid(void **state)
+{
+	struct site *site = *state;
+	int64_t jobs = rows_of(site, "jobs"), grids = rows_of(site, "grids");
+	static const char *const axes = "\"x\":{\"parameter\":\"steps\",\"text\":\"1-3\"}";
+
+	execute(site->app.db, "ALTER TABLE grid_cells RENAME TO grid_cells_away");
+	expect(make(site, &owner, ",\"prompt\":\"a\"", axes), 500);
+	execute(site->app.db, "ALTER TABLE grid_cells_away RENAME TO grid_cells");
+	assert_int_equal(rows_of(site, "jobs"), jobs);
+	assert_int_equal(rows_of(site, "grids"), grids);
+	assert_int_equal(int_at(expect(ask(site, &owner, "GET /api/v1/queue", NULL), 200), "queued"), 0);
+	assert_int_equal(count_at(expect(make(site, &owner, ",\"prompt\":\"a\"", axes), 202), "cells"), 3);
+}
+
 /* A grid and its jobs outlive the server together. */
 static void test_a_restart_finds_all(void **state)
 {
@@ -233,6 +249,7 @@ int main(void)
 		cmocka_unit_test(test_cancel_and_delete),
 		cmocka_unit_test(test_a_hundred_cells),
 		cmocka_unit_test(test_a_restart_finds_all),
+		cmocka_unit_test(test_there_is_no_half_grid),
 	};
 
 	return cmocka_run_group_tests(tests, setup, site_teardown);
