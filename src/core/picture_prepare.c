@@ -646,8 +646,8 @@ static enum atl_err ask_policy(struct prepare *p, enum atl_entry_point entry)
 {
 	const struct atl_picture_ask *ask = p->ask;
 	struct atl_policy_text texts[] = { ATL_POLICY_TEXT(p->request.original_prompt), ATL_POLICY_TEXT(ask->prompt),
-					   { NULL, 0 }, ATL_POLICY_TEXT(p->graph ? p->graph : "") };
-	struct atl_policy_picture picture = { .mature = atl_mature_allowed(p->app),
+					   { NULL, 0 }, ATL_POLICY_TEXT(p->graph ? p->graph : ""), { NULL, 0 } };
+	struct atl_policy_picture picture = { .mature = atl_mature_allowed(p->app), .negative = ATL_POLICY_TEXT(ask->negative_prompt),
 		.supplied = ask->init_asset || ask->control_asset || ask->depends_on || ask->reference_assets.count || p->likeness ||
 			    ask->loras.count || (p->graph && strstr(p->graph, "Lora")) };
 	struct atl_buf inputs;
@@ -657,7 +657,7 @@ static enum atl_err ask_policy(struct prepare *p, enum atl_entry_point entry)
 	p->request.safe_mode = !picture.mature;
 	/* below 1 the guidance turns towards what is not wanted: then it is a prompt like the other */
 	if ((!isnan(ask->cfg_scale) && ask->cfg_scale < 1) || (!isnan(ask->guidance) && ask->guidance < 1))
-		texts[3] = ATL_POLICY_TEXT(ask->negative_prompt);
+		texts[4] = ATL_POLICY_TEXT(ask->negative_prompt);
 	/* what a workflow's inputs say is read as text too */
 	atl_buf_init(&inputs, ATL_JOB_REQUEST_MAX);
 	if (ask->inputs || ask->extra) {

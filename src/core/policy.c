@@ -33,7 +33,13 @@ enum kind {
 	K_FACE = 256,
 	K_SWAP = 512,
 	K_ALWAYS = 1024,   /* refused alone */
-	K_NUDIFY = 2048	   /* a tool that undresses */
+	K_NUDIFY = 2048,   /* a tool that undresses */
+	/* what a negative prompt takes away */
+	K_ADULT = 4096,	   /* being grown up */
+	K_COVER = 8192,	   /* clothes as such */
+	K_INTIMATE = 16384, /* the last ones; also in negatives that mean to be careful */
+	K_GARMENT = 32768, /* one of several */
+	K_BARE = 65536	   /* "without clothes" */
 };
 
 static const struct word {
@@ -64,7 +70,7 @@ static const struct word {
 	{ "cock", K_BODY }, { "genitals", K_BODY }, { "aroused", K_BODY }, { "intercourse", K_BODY },
 	{ "erection", K_BODY }, { "fetish", K_BODY }, { "seduce", K_BODY }, { "seduces", K_BODY },
 	{ "seducing", K_BODY }, { "molest", K_BODY }, { "molests", K_BODY }, { "rape", K_BODY }, { "rapes", K_BODY },
-	{ "lingerie", K_BODY }, { "undress", K_BODY | K_REMOVE }, { "undresses", K_BODY },
+	{ "lingerie", K_BODY | K_INTIMATE }, { "undress", K_BODY | K_REMOVE }, { "undresses", K_BODY },
 	{ "undressing", K_BODY | K_REMOVE }, { "grope", K_BODY }, { "gropes", K_BODY }, { "moans", K_BODY },
 	{ "fuck", K_BODY }, { "fucks", K_BODY }, { "fucked", K_BODY }, { "sexo", K_BODY }, { "nackt", K_BODY },
 	{ "desnuda", K_BODY }, { "stripping", K_BODY },
@@ -75,12 +81,24 @@ static const struct word {
 	{ "photo", K_PICTURE }, { "photos", K_PICTURE }, { "picture", K_PICTURE | K_CREATE },
 	{ "pictures", K_PICTURE | K_CREATE }, { "image", K_PICTURE | K_CREATE }, { "images", K_PICTURE | K_CREATE },
 	{ "pic", K_PICTURE }, { "pics", K_PICTURE }, { "selfie", K_PICTURE }, { "video", K_PICTURE },
-	{ "clothes", K_CLOTHES }, { "clothing", K_CLOTHES }, { "bikini", K_CLOTHES }, { "dress", K_CLOTHES },
-	{ "shirt", K_CLOTHES }, { "underwear", K_CLOTHES }, { "bra", K_CLOTHES },
+	{ "clothes", K_CLOTHES | K_COVER }, { "clothing", K_CLOTHES | K_COVER }, { "bikini", K_CLOTHES | K_INTIMATE }, { "dress", K_CLOTHES | K_GARMENT },
+	{ "shirt", K_CLOTHES | K_GARMENT }, { "underwear", K_CLOTHES | K_INTIMATE }, { "bra", K_CLOTHES | K_INTIMATE },
 	{ "remove", K_REMOVE }, { "removes", K_REMOVE }, { "removing", K_REMOVE }, { "strip", K_REMOVE | K_BODY },
 	{ "erase", K_REMOVE }, { "face", K_FACE }, { "faces", K_FACE },
 	{ "swap", K_SWAP }, { "swaps", K_SWAP }, { "swapping", K_SWAP }, { "replace", K_SWAP },
 	{ "faceswap", K_FACE | K_SWAP }, { "deepfake", K_FACE | K_SWAP },
+	{ "clothed", K_COVER }, { "cloth", K_COVER }, { "dressed", K_COVER }, { "garment", K_COVER }, { "garments", K_COVER },
+	{ "apparel", K_COVER }, { "attire", K_COVER }, { "kleidung", K_COVER }, { "kleider", K_COVER },
+	{ "ropa", K_COVER }, { "vetements", K_COVER }, { "vestiti", K_COVER },
+	{ "panties", K_INTIMATE }, { "bras", K_INTIMATE }, { "swimsuit", K_INTIMATE }, { "swimwear", K_INTIMATE },
+	{ "briefs", K_INTIMATE }, { "unterwasche", K_INTIMATE },
+	{ "shirts", K_GARMENT }, { "tshirt", K_GARMENT }, { "blouse", K_GARMENT }, { "skirt", K_GARMENT },
+	{ "pants", K_GARMENT }, { "trousers", K_GARMENT }, { "jeans", K_GARMENT }, { "shorts", K_GARMENT },
+	{ "jacket", K_GARMENT }, { "coat", K_GARMENT }, { "sweater", K_GARMENT }, { "outfit", K_GARMENT },
+	{ "outfits", K_GARMENT }, { "costume", K_GARMENT }, { "dresses", K_GARMENT },
+	{ "adult", K_ADULT }, { "adults", K_ADULT }, { "mature", K_ADULT }, { "old", K_ADULT }, { "older", K_ADULT },
+	{ "grown", K_ADULT }, { "grownup", K_ADULT }, { "elderly", K_ADULT }, { "aged", K_ADULT }, { "erwachsen", K_ADULT },
+	{ "erwachsene", K_ADULT }, { "adulto", K_ADULT }, { "adulta", K_ADULT }, { "adulte", K_ADULT },
 	{ "nudify", K_NUDIFY }, { "deepnude", K_NUDIFY }, { "undressher", K_NUDIFY },
 };
 
@@ -128,6 +146,7 @@ struct reader {
 	int minor, young, explicit_, body, create, picture, clothes, removal, face, swap;
 	bool any_minor, any_young, any_explicit;
 	unsigned body_words, removed_clothes;
+	unsigned adults, covers, intimates, garments, bares; /* words and phrases of these kinds */
 	unsigned canary; /* words of the canary matched so far */
 	enum atl_err verdict;
 };
@@ -227,6 +246,9 @@ static unsigned phrase_kinds(const struct reader *r)
 		return K_EXPLICIT;
 	if (is(r, 0, "off") && is(r, 1, "take"))
 		return K_REMOVE;
+	if (kinds_of(r->history[0]) & (K_COVER | K_INTIMATE) &&
+	    (is(r, 1, "without") || is(r, 1, "no") || ((is(r, 1, "any") || is(r, 1, "wearing")) && (is(r, 2, "without") || is(r, 2, "not")))))
+		return K_BARE;
 	return 0;
 }
 
@@ -264,6 +286,11 @@ static void note(struct reader *reader, unsigned kinds)
 		reader->face = reader->position;
 	if (kinds & K_SWAP)
 		reader->swap = reader->position;
+	reader->adults += (kinds & K_ADULT) != 0;
+	reader->covers += (kinds & K_COVER) != 0;
+	reader->intimates += (kinds & K_INTIMATE) != 0;
+	reader->garments += (kinds & K_GARMENT) != 0;
+	reader->bares += (kinds & K_BARE) != 0;
 	if (kinds & (K_REMOVE | K_CLOTHES) && near(reader->removal, reader->clothes, 6))
 		reader->removed_clothes++;
 	if (kinds)
@@ -445,20 +472,43 @@ void atl_policy_stats(struct atl_policy_stats *out)
 static enum atl_err decide_picture(const struct reader *r, const struct atl_policy_picture *picture,
 				   struct atl_errinfo *info)
 {
-	bool sexual = r->any_explicit || r->body_words > 0;
+	unsigned body_words = r->body_words + r->bares;
+	bool sexual = r->any_explicit || body_words > 0;
 
 	if (r->verdict)
 		return ATL_OK; /* said already */
-	if ((r->any_minor || r->any_young) && (r->any_explicit || (r->any_minor && r->body_words > 0) || r->body_words > 1))
+	if ((r->any_minor || r->any_young) && (r->any_explicit || (r->any_minor && body_words > 0) || body_words > 1 || r->bares))
 		return atl_fail(info, ATL_ERR_POLICY,
 				"Atelier refuses anything sexual that involves minors. If this was not meant, word it differently.");
 	if (picture->supplied && (r->removed_clothes || sexual))
-		return atl_fail(info, r->removed_clothes ? ATL_ERR_MODE_NOT_OFFERED : ATL_ERR_POLICY,
+		return atl_fail(info, r->removed_clothes || r->bares ? ATL_ERR_MODE_NOT_OFFERED : ATL_ERR_POLICY,
 				"Atelier makes nothing sexual of supplied pictures and undresses nobody. Without an input picture, "
 				"reference or likeness the rules are those of text to image.");
-	if (!picture->mature && (r->any_explicit || r->body_words > 1))
+	if (!picture->mature && (r->any_explicit || body_words > 1))
 		return atl_fail(info, ATL_ERR_POLICY, "Mature pictures are not allowed on this server. An administrator can "
 						      "change that in Settings, Safety.");
+	return ATL_OK;
+}
+
+/* A negative prompt takes away what it names. Words that guard ("nude, nsfw, child") are welcome in it; what is judged is
+ * taking away clothes, or being grown up, together with what is asked for. */
+static enum atl_err decide_negative(const struct reader *r, const struct reader *negative,
+				    const struct atl_policy_picture *picture, struct atl_errinfo *info)
+{
+	bool sexual = r->any_explicit || r->body_words + r->bares > 0, young = r->any_minor || r->any_young;
+	bool bares = negative->covers > 0 || negative->garments > 1, undresses = bares || negative->intimates > 0;
+
+	if ((negative->adults && (sexual || bares)) || (young && bares))
+		return atl_fail_field(info, ATL_ERR_POLICY, "negative_prompt",
+				      "Atelier refuses anything sexual that involves minors, and this negative prompt takes away what "
+				      "keeps the picture from it. If this was not meant, word it differently.");
+	if (picture->supplied && undresses)
+		return atl_fail_field(info, ATL_ERR_MODE_NOT_OFFERED, "negative_prompt",
+				      "Atelier undresses nobody: with an input picture, reference or likeness the negative prompt may "
+				      "not take clothes away.");
+	if ((sexual && undresses) || (bares && !picture->mature))
+		return atl_fail_field(info, ATL_ERR_POLICY, "negative_prompt",
+				      "A negative prompt that takes clothes away is refused here. Say in the prompt what is to be seen.");
 	return ATL_OK;
 }
 
@@ -468,7 +518,14 @@ static enum atl_err decide(enum atl_entry_point entry, const struct atl_policy_t
 	struct reader reader = { .minor = NEVER, .young = 2 * NEVER, .explicit_ = 3 * NEVER, .body = 4 * NEVER,
 				 .create = 5 * NEVER, .picture = 6 * NEVER, .clothes = 7 * NEVER, .removal = 8 * NEVER,
 				 .face = 9 * NEVER, .swap = 10 * NEVER };
-	size_t total = 0;
+	struct reader negative = reader;
+	size_t total = picture ? picture->negative.length : 0;
+	enum atl_err err;
+
+	if (total > ATL_POLICY_TEXT_MAX)
+		return atl_fail(info, ATL_ERR_POLICY, "The text is too long to be checked.");
+	if (total && !atl_utf8_valid(picture->negative.text, total))
+		return atl_fail(info, ATL_ERR_POLICY, "The text is not valid UTF-8 and cannot be checked.");
 
 	for (size_t i = 0; i < count; i++) {
 		total += texts[i].length;
@@ -488,7 +545,12 @@ static enum atl_err decide(enum atl_entry_point entry, const struct atl_policy_t
 				"Atelier refuses anything sexual that involves minors. If this was not meant, word it differently.");
 	if (reader.verdict)
 		return atl_fail(info, reader.verdict, "Undressing people and swapping faces in pictures are not offered.");
-	return picture ? decide_picture(&reader, picture, info) : ATL_OK;
+	if (!picture)
+		return ATL_OK;
+	if (picture->negative.text)
+		read_text(&negative, picture->negative.text, picture->negative.length);
+	err = decide_picture(&reader, picture, info);
+	return err ? err : decide_negative(&reader, &negative, picture, info);
 }
 
 static enum atl_err check(enum atl_entry_point entry, const struct atl_identity *identity,

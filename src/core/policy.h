@@ -59,9 +59,11 @@ struct atl_policy_text {
 enum atl_err atl_policy_check(struct atl_app *app, enum atl_entry_point entry, const struct atl_identity *identity,
 			      const struct atl_policy_text *texts, size_t count, struct atl_errinfo *info) ATL_MUST_USE;
 /* A prompt of a picture: stricter. Nothing sexual with an input picture, reference or likeness (`supplied`), and
- * without `mature` nothing sexual at all. */
+ * without `mature` nothing sexual at all. `negative` is judged by what it takes away, not as a prompt; one that a
+ * guidance below 1 turns around is to be among the texts as well. */
 struct atl_policy_picture {
 	bool supplied, mature;
+	struct atl_policy_text negative;
 };
 enum atl_err atl_policy_check_picture(struct atl_app *app, enum atl_entry_point entry,
 				      const struct atl_identity *identity, const struct atl_policy_text *texts,

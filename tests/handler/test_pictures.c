@@ -54,6 +54,7 @@ static void test_values_are_checked_against_the_model(void **state)
 	}
 	assert_int_equal(wrong, 0);
 	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM jobs"), 0);
+	expect_problem(make(site, ",\"negative_prompt\":\"clothes, adult\""), 403, "refused_by_policy", "negative_prompt");
 	assert_true(noted(site, expect(make(site, ",\"width\":100,\"height\":64"), 202), "multiples of 8"));
 }
 
