@@ -270,7 +270,8 @@ static void finish(struct atl_req *req, struct request *r, struct atl_picture_as
 	atl_api_name_field(info, NAMES);
 	if (err)
 		atl_api_fail(req, err, info);
-	else
+	atl_api_idempotent_made(req);
+	if (!err)
 		atl_api_wait_job(req, job.id, WAIT_MS, answer, r);
 }
 
@@ -301,12 +302,30 @@ void a1111_txt2img(struct atl_req *req)
 	struct atl_errinfo info = { 0 };
 	struct atl_picture_ask ask;
 	struct request *r = NULL;
-	enum atl_err err = begin(req, &r, &ask, &info);
+	enum atl_err err;
 
+	if (!atl_api_idempotent_join(req))
+		return;
+	err = begin(req, &r, &ask, &info);
 	if (!err)
 		err = take_common(req, r, &ask, &info);
 	ask.task = "txt2img";
 	finish(req, r, &ask, err, &info);
+}
+
+static enum atl_err take_pictures(struct atl_req *req, struct request *r, struct atl_picture_ask *ask, struct atl_errinfo *info)
+{
+	const struct atl_json *images = given(r, "init_images");
+	enum atl_err err;
+
+	if (!images || images->kind != ATL_JSON_ARRAY || !images->child || images->child->kind != ATL_JSON_STRING)
+		return atl_fail_field(info, ATL_ERR_INVALID, "init_images", "is required");
+	err = atl_api_take_picture(req, "init_images", images->child->string, &ask->init_asset, info);
+	if (images->count > 1)
+		note(r, "Only the first of init_images was taken.");
+	if (!err && text_of(r, "mask"))
+		err = atl_api_take_picture(req, "mask", text_of(r, "mask"), &ask->mask_asset, info);
+	return err;
 }
 
 void a1111_img2img(struct atl_req *req)
@@ -314,26 +333,19 @@ void a1111_img2img(struct atl_req *req)
 	struct atl_errinfo info = { 0 };
 	struct atl_picture_ask ask;
 	struct request *r = NULL;
-	const struct atl_json *images;
-	enum atl_err err = begin(req, &r, &ask, &info);
+	enum atl_err err;
 
+	if (!atl_api_idempotent_join(req))
+		return;
+	err = begin(req, &r, &ask, &info);
 	if (!err)
 		err = take_common(req, r, &ask, &info);
 	if (!err)
 		err = take_num(r, "denoising_strength", &ask.strength, &info);
 	if (!err)
 		err = check_words(req, &ask, &info);
-	if (!err) {
-		images = given(r, "init_images");
-		if (!images || images->kind != ATL_JSON_ARRAY || !images->child || images->child->kind != ATL_JSON_STRING)
-			err = atl_fail_field(&info, ATL_ERR_INVALID, "init_images", "is required");
-		else
-			err = atl_api_take_picture(req, "init_images", images->child->string, &ask.init_asset, &info);
-		if (!err && images->count > 1)
-			note(r, "Only the first of init_images was taken.");
-	}
-	if (!err && text_of(r, "mask"))
-		err = atl_api_take_picture(req, "mask", text_of(r, "mask"), &ask.mask_asset, &info);
+	if (!err && !atl_api_idempotent_found(req))
+		err = take_pictures(req, r, &ask, &info);
 	if (!err && atl_json_int(r->body, "inpainting_mask_invert", 0) == 1)
 		note(r, "inpainting_mask_invert was left out: send the mask with white where it is painted anew.");
 	ask.task = ask.mask_asset ? "inpaint" : "img2img";
@@ -345,8 +357,11 @@ void a1111_extra_single(struct atl_req *req)
 	struct atl_errinfo info = { 0 };
 	struct atl_picture_ask ask;
 	struct request *r = NULL;
-	enum atl_err err = begin(req, &r, &ask, &info);
+	enum atl_err err;
 
+	if (!atl_api_idempotent_join(req))
+		return;
+	err = begin(req, &r, &ask, &info);
 	if (!err) {
 		r->single = true;
 		ask.task = "upscale";
@@ -355,7 +370,7 @@ void a1111_extra_single(struct atl_req *req)
 	}
 	if (!err && !text_of(r, "image"))
 		err = atl_fail_field(&info, ATL_ERR_INVALID, "image", "is required");
-	if (!err)
+	if (!err && !atl_api_idempotent_found(req))
 		err = atl_api_take_picture(req, "image", text_of(r, "image"), &ask.init_asset, &info);
 	if (!err && text_of(r, "upscaler_1")) {
 		/* an upscaler is a model here */

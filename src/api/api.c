@@ -2,12 +2,17 @@
 #include "api/api.h"
 
 #include <stdio.h>
+#include <time.h>
 
+#include "api/form.h"
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "core/idempotency.h"
+
+#define JOIN_SLICE_MS 25
 
 #define ATL_API_TABLE_X(name) atl_##name##_routes,
 const struct atl_route *const atl_api_tables[] = { ATL_API_TABLES(ATL_API_TABLE_X) NULL };
@@ -155,17 +160,52 @@ enum atl_err atl_api_if_match(const struct atl_req *req, int64_t version, struct
 
 /* ---- Idempotency-Key ---- */
 
-bool atl_api_idempotent_begin(struct atl_req *req)
+/* A form sent again has another boundary: what is compared is its parts. NULL: it is no form. */
+static const char *form_digest(struct atl_req *req)
 {
-	const char *key = atl_req_header(req, "Idempotency-Key");
+	unsigned char hash[ATL_SHA256_SIZE];
+	char *text = atl_arena_alloc(&req->arena, ATL_SHA256_SIZE * 2 + 1);
+	struct atl_sha256 ctx;
+	struct atl_form form;
+
+	if (!text || !atl_form_is(req) || atl_form_read(req, &form, NULL) != ATL_OK)
+		return NULL;
+	atl_sha256_begin(&ctx);
+	for (size_t i = 0; i < form.count; i++) {
+		const struct atl_part *part = &form.parts[i];
+		uint64_t length = part->length;
+
+		atl_sha256_add(&ctx, part->name, strlen(part->name) + 1);
+		if (part->file_name)
+			atl_sha256_add(&ctx, part->file_name, strlen(part->file_name));
+		atl_sha256_add(&ctx, "", 1);
+		atl_sha256_add(&ctx, &length, sizeof(length));
+		atl_sha256_add(&ctx, part->data, part->length);
+	}
+	atl_sha256_end(&ctx, hash);
+	atl_hex_encode(hash, sizeof(hash), text);
+	return text;
+}
+
+static bool begin(struct atl_req *req, uint64_t patience_ms)
+{
+	const char *key = atl_req_header(req, "Idempotency-Key"), *form;
+	uint64_t until = atl_monotonic_ms() + patience_ms;
 	struct atl_errinfo info = { 0 };
 	struct atl_idempotent earlier;
 	enum atl_err err;
 
 	if (!key)
 		return true;
-	err = atl_idempotency_begin(atl_api_app(req), atl_api_user(req), key, atl_method_name(req->method), req->path,
-				    req->body, req->body_length, &req->arena, &earlier, &info);
+	form = form_digest(req);
+	for (;;) {
+		err = atl_idempotency_begin(atl_api_app(req), atl_api_user(req), key, atl_method_name(req->method), req->path,
+					    form ? form : req->body, form ? strlen(form) : req->body_length, &req->arena, &earlier,
+					    &info);
+		if (err != ATL_ERR_CONFLICT || atl_monotonic_ms() >= until)
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = JOIN_SLICE_MS * 1000000L }, NULL);
+	}
 	if (err) {
 		atl_api_fail(req, err, &info);
 		return false;
@@ -180,6 +220,25 @@ bool atl_api_idempotent_begin(struct atl_req *req)
 	atl_res_header(req, "Idempotent-Replayed", "true");
 	atl_res_json_text(req, earlier.status, earlier.response, strlen(earlier.response));
 	return false;
+}
+
+bool atl_api_idempotent_begin(struct atl_req *req)
+{
+	return begin(req, 0);
+}
+
+bool atl_api_idempotent_join(struct atl_req *req)
+{
+	if (!begin(req, ATL_API_JOIN_MS))
+		return false;
+	if (atl_api_idempotent_found(req))
+		atl_res_header(req, "Idempotent-Replayed", "true");
+	return true;
+}
+
+const char *atl_api_idempotent_found(const struct atl_req *req)
+{
+	return atl_api_identity(req)->once_made;
 }
 
 void atl_api_idempotent_end(struct atl_req *req)

@@ -32,6 +32,7 @@
 
 #define ATL_API_PAGE_DEFAULT 50
 #define ATL_API_PAGE_MAX 200
+#define ATL_API_JOIN_MS 15000
 
 /* Every resource's table: atl_<name>_routes. One line each. */
 #define ATL_API_TABLES(X) \
@@ -127,6 +128,12 @@ enum atl_err atl_api_wanted_version(const struct atl_req *req, int64_t *ret, str
 /* ---- Idempotency-Key ---- */
 /* True: go on. False: answered already (a replay, or an error). */
 bool atl_api_idempotent_begin(struct atl_req *req);
+/* The same for answers that wait for what is made: while the first request with this key is still on its way to making it
+ * (ATL_API_JOIN_MS at most) this one waits, then finds it. Pool threads. Followed by idempotent_made() as soon as it is
+ * made, before the wait. */
+bool atl_api_idempotent_join(struct atl_req *req);
+/* The id of what an earlier request with this key made, which is to be answered with; NULL: make it. */
+const char *atl_api_idempotent_found(const struct atl_req *req);
 /* Call after the answer was written: stores it under the key, or gives the key back after a failure. */
 void atl_api_idempotent_end(struct atl_req *req);
 /* Instead of end(), for answers that are large or change: the answer is not kept, what was made is. The same request again

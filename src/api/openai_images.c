@@ -219,6 +219,14 @@ static void forgive_model(struct atl_req *req, struct atl_picture_ask *ask)
 			ask->model = NULL;
 }
 
+/* What can be said at once. The key is given back: it holds the job, if there is one. */
+static void refuse(struct atl_req *req, enum atl_err err, struct atl_errinfo *info)
+{
+	atl_api_name_field(info, NAMES);
+	atl_api_fail(req, err, info);
+	atl_api_idempotent_made(req);
+}
+
 static void submit(struct atl_req *req, struct atl_picture_ask *ask, struct wish *wish)
 {
 	struct atl_errinfo info = { 0 };
@@ -228,10 +236,12 @@ static void submit(struct atl_req *req, struct atl_picture_ask *ask, struct wish
 	forgive_model(req, ask);
 	err = atl_picture_submit(atl_api_app(req), atl_api_identity(req), &req->arena, ATL_ENTRY_OPENAI_PICTURE, "openai", ask, &job,
 				 &info);
-	atl_api_name_field(&info, NAMES);
-	if (err)
-		atl_api_fail(req, err, &info);
-	else if (wish->stream)
+	if (err) {
+		refuse(req, err, &info);
+		return;
+	}
+	atl_api_idempotent_made(req);
+	if (wish->stream)
 		atl_api_stream_job(req, job.id, &wish->how, WAIT_MS);
 	else
 		atl_api_wait_job(req, job.id, WAIT_MS, answer, wish);
@@ -243,13 +253,16 @@ static void handle_generations(struct atl_req *req)
 	struct atl_picture_ask ask;
 	struct images_in in;
 	struct wish *wish;
-	enum atl_err err = atl_req_json_take(req, &in, &info);
+	enum atl_err err;
 
+	if (!atl_api_idempotent_join(req))
+		return;
+	err = atl_req_json_take(req, &in, &info);
 	atl_picture_ask_init(&ask);
 	if (!err)
 		err = take(req, &in, &ask, &wish, &info);
 	if (err)
-		atl_api_fail(req, err, &info);
+		refuse(req, err, &info);
 	else
 		submit(req, &ask, wish);
 }
@@ -334,8 +347,11 @@ static void handle_form(struct atl_req *req, bool variation)
 	struct images_in in;
 	struct atl_form form;
 	struct wish *wish;
-	enum atl_err err = atl_form_read(req, &form, &info);
+	enum atl_err err;
 
+	if (!atl_api_idempotent_join(req))
+		return;
+	err = atl_form_read(req, &form, &info);
 	atl_picture_ask_init(&ask);
 	if (!err)
 		err = read_form(req, &form, &in, &info);
@@ -348,10 +364,10 @@ static void handle_form(struct atl_req *req, bool variation)
 	/* the words are judged before any picture is stored */
 	if (!err)
 		err = atl_policy_check_text(atl_api_app(req), ATL_ENTRY_OPENAI_PICTURE, atl_api_identity(req), in.prompt, &info);
-	if (!err)
+	if (!err && !atl_api_idempotent_found(req))
 		err = take_files(req, &form, &ask, &info);
 	if (err) {
-		atl_api_fail(req, err, &info);
+		refuse(req, err, &info);
 		return;
 	}
 	wish->how.prefix = "image_edit";

@@ -131,7 +131,6 @@ static void answer(struct atl_req *req)
 		atl_api_fail(req, waited->err, &waited->info);
 	else
 		answer_job(req, &waited->job);
-	atl_api_idempotent_made(req);
 }
 
 static enum atl_err take_params(const struct params_in *in, struct atl_picture_ask *ask)
@@ -191,7 +190,7 @@ static void handle_generate(struct atl_req *req)
 	struct atl_job job;
 	enum atl_err err;
 
-	if (!atl_api_idempotent_begin(req))
+	if (!atl_api_idempotent_join(req))
 		return;
 	err = atl_req_json_take(req, &in, &info);
 	for (size_t i = 0; !err && i < ATL_COUNT(REFUSED); i++)
@@ -206,7 +205,7 @@ static void handle_generate(struct atl_req *req)
 		/* the words are judged before any picture is stored */
 		err = atl_policy_check_text(atl_api_app(req), ATL_ENTRY_STUDIO, atl_api_identity(req), in.prompt, &info);
 	}
-	if (!err)
+	if (!err && !atl_api_idempotent_found(req))
 		err = take_images(req, &in, &ask, &info);
 	if (!err) {
 		ask.prompt = in.prompt;
@@ -221,6 +220,7 @@ static void handle_generate(struct atl_req *req)
 		atl_api_idempotent_made(req);
 		return;
 	}
+	atl_api_idempotent_made(req); /* the same request again waits for this job, too */
 	if (async)
 		atl_res_header(req, "Preference-Applied", "respond-async");
 	atl_api_wait_job(req, job.id, async ? 0 : ATL_STUDIO_WAIT_MS, answer, NULL);

@@ -200,7 +200,7 @@ static void handle_create(struct atl_req *req)
 	struct atl_job job;
 	enum atl_err err;
 
-	if (!atl_api_idempotent_begin(req))
+	if (!atl_api_idempotent_join(req))
 		return;
 	err = read_request(req, &form, &in, &info);
 	atl_picture_ask_init(&ask);
@@ -211,7 +211,7 @@ static void handle_create(struct atl_req *req)
 	/* the words are judged before any picture is stored */
 	if (!err)
 		err = atl_policy_check_text(app, ATL_ENTRY_OPENAI_PICTURE, atl_api_identity(req), in.prompt, &info);
-	if (!err)
+	if (!err && !atl_api_idempotent_found(req))
 		err = take_reference(req, &form, &in, &ask, &info);
 	ask.task = ask.init_asset ? "img2vid" : "txt2vid";
 	if (!err)

@@ -769,13 +769,15 @@ enum atl_err atl_picture_submit(struct atl_app *app, const struct atl_identity *
 				struct atl_job *ret, struct atl_errinfo *info)
 {
 	struct atl_job_new job;
-	enum atl_err err = atl_picture_prepare(app, who, arena, entry, origin, ask, &job, info);
+	enum atl_err err;
 
+	if (who->once_made) /* by an earlier try of the same request: nothing is left to be decided */
+		return atl_job_get(app, arena, who->user_id, who->once_made, ret, info);
+	err = atl_picture_prepare(app, who, arena, entry, origin, ask, &job, info);
 	if (!err) /* what is missing at the service is told now, by name */
 		err = atl_picture_check_service(app, arena, who->user_id, &job, info);
 	if (err)
 		return err;
-	if (!who->once_made)
-		remember(app, who, origin, ask); /* before: it is written with the job, not after it */
+	remember(app, who, origin, ask); /* before: it is written with the job, not after it */
 	return atl_job_submit(app, who, arena, &job, ret, info);
 }

@@ -31,14 +31,19 @@ static void form_file(struct form *form, const char *name, const char *file)
 	atl_buf_finish(&data);
 }
 
-static struct atl_req *form_send(struct site *site, struct form *form, const char *path)
+static struct atl_req *form_send_with(struct site *site, struct form *form, const char *const *headers, const char *path)
 {
 	struct atl_req *req;
 
 	atl_buf_adds(&form->out, "--edge--\r\n");
-	req = ask_data(site, &owner, form_type, fmt("POST /v1/%s", path), form->out.data, form->out.length);
+	req = ask_data(site, &owner, headers, fmt("POST /v1/%s", path), form->out.data, form->out.length);
 	atl_buf_finish(&form->out);
 	return req;
+}
+
+static struct atl_req *form_send(struct site *site, struct form *form, const char *path)
+{
+	return form_send_with(site, form, form_type, path);
 }
 
 static struct atl_req *last_job(struct site *site)
@@ -187,6 +192,76 @@ static void test_edits(void **state)
 	assert_string_equal(text_at(last_job(site), "items.0.task"), "img2img");
 }
 
+static int64_t jobs_of(struct site *site, const char *prompt)
+{
+	return number_of(site->app.db, fmt("SELECT count(*) FROM jobs WHERE prompt = '%s'", prompt));
+}
+
+static void test_idempotency(void **state)
+{
+	static const char *const key[] = { "Idempotency-Key: img-1", NULL };
+	struct site *site = *state;
+	const char *line = "POST /v1/images/generations", *streamed = "{\"prompt\":\"once streamed\",\"stream\":true}";
+	struct atl_req *one = expect(ask_with(site, &owner, key, line, "{\"prompt\":\"once\",\"n\":2}"), 200), *two;
+	static const char *const other[] = { "Idempotency-Key: img-2", NULL };
+
+	two = expect(ask_with(site, &owner, key, line, "{\"prompt\":\"once\",\"n\":2}"), 200);
+	assert_string_equal(one->out.data, two->out.data);
+	assert_string_equal(atl_mock_header(two, "Idempotent-Replayed"), "true");
+	assert_int_equal(jobs_of(site, "once"), 1);
+	expect_error(ask_with(site, &owner, key, line, "{\"prompt\":\"twice\",\"n\":2}"), 422, "unprocessable", "Idempotency-Key");
+	assert_int_equal(jobs_of(site, "twice"), 0);
+	one = expect(ask_with(site, &owner, other, line, streamed), 200);
+	two = expect(ask_with(site, &owner, other, line, streamed), 200);
+	assert_string_equal(one->out.data, two->out.data);
+	assert_int_equal(jobs_of(site, "once streamed"), 1);
+	/* what was refused at once leaves the key free */
+	static const char *const third[] = { "Idempotency-Key: img-3", NULL };
+
+	expect(ask_with(site, &owner, third, line, "{\"prompt\":\"x\",\"size\":\"no\"}"), 400);
+	expect(ask_with(site, &owner, third, line, "{\"prompt\":\"after a mistake\"}"), 200);
+}
+
+/* The same form again has another boundary; a form that differs in a file is another one. */
+static void test_idempotency_of_forms(void **state)
+{
+	static const char *const first[] = { "Content-Type: multipart/form-data; boundary=edge", "Idempotency-Key: form-1", NULL };
+	static const char *const again[] = { "Content-Type: multipart/form-data; boundary=cliff", "Idempotency-Key: form-1", NULL };
+	struct site *site = *state;
+	int64_t assets = 0;
+
+	for (int i = 0; i < 3; i++) {
+		struct form form;
+		struct atl_req *req;
+
+		form_begin(&form);
+		form_text(&form, "prompt", "form once");
+		form_file(&form, "image", i < 2 ? "good.png" : "good.jpg");
+		if (i == 1) {
+			struct atl_buf moved;
+
+			atl_buf_adds(&form.out, "--edge--\r\n");
+			atl_buf_init(&moved, (size_t)16 << 20);
+			for (size_t at = 0; at < form.out.length;) {
+				bool edge = form.out.length - at >= 6 && memcmp(form.out.data + at, "--edge", 6) == 0;
+
+				atl_buf_add(&moved, edge ? "--cliff" : form.out.data + at, edge ? 7 : 1);
+				at += edge ? 6 : 1;
+			}
+			atl_buf_finish(&form.out);
+			req = ask_data(site, &owner, again, "POST /v1/images/edits", moved.data, moved.length);
+			atl_buf_finish(&moved);
+		} else {
+			req = form_send_with(site, &form, first, "images/edits");
+		}
+		expect(req, i < 2 ? 200 : 422);
+		if (i == 0)
+			assets = number_of(site->app.db, "SELECT count(*) FROM assets");
+	}
+	assert_int_equal(jobs_of(site, "form once"), 1);
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM assets"), assets);
+}
+
 static void test_refusals_name_the_field(void **state)
 {
 	static const struct {
@@ -308,6 +383,8 @@ int main(void)
 		cmocka_unit_test(test_stream_shows_pictures_on_the_way),
 		cmocka_unit_test(test_stream_ends_with_the_failure),
 		cmocka_unit_test(test_edits),
+		cmocka_unit_test(test_idempotency),
+		cmocka_unit_test(test_idempotency_of_forms),
 		cmocka_unit_test(test_refusals_name_the_field),
 		cmocka_unit_test(test_failures_keep_their_sentence),
 		cmocka_unit_test(test_videos),

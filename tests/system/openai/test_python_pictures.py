@@ -1,6 +1,8 @@
 """The official Python client against /v1/images and /v1/videos."""
 import base64
+import concurrent.futures
 import io
+import json
 import urllib.request
 
 import openai
@@ -63,6 +65,26 @@ def test_a_stream_that_is_left_ends_alone(pictures, client):
         assert next(iter(events)).type == "image_generation.partial_image"
     wait_until(lambda: [job for job in pictures.owner.get("/api/v1/jobs")["items"] if job["prompt"] == "left" and job["state"] == "done"],
                what="the job of a client that hung up")
+
+
+def test_the_same_request_at_once_is_one_job(pictures, client):
+    def ask(path, body):
+        key = {"Authorization": f"Bearer {pictures.key}", "Content-Type": "application/json", "Idempotency-Key": f"at-once {path}".replace(" ", "-")}
+        request = urllib.request.Request(pictures.url + path, json.dumps({"model": f"{pictures.fake}/slow", **body}).encode(), key)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    owner = pictures.owner
+    owner.patch("/api/v1/settings", {"default_picture_model": f"{pictures.fake}/slow"})
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        for path, body in (("/v1/images/generations", {"prompt": "at once"}), ("/sdapi/v1/txt2img", {"prompt": "at once too"})):
+            answers = list(threads.map(lambda _: ask(path, body), range(4)))
+            assert all(answer == answers[0] for answer in answers)
+            assert len([job for job in owner.get("/api/v1/jobs")["items"] if job["prompt"] == body["prompt"]]) == 1
+    # the official client sends a form with another boundary each time
+    videos = [client.videos.create(model=f"{pictures.fake}/video", prompt="it moves", input_reference=file(),
+                                   extra_headers={"Idempotency-Key": "film"}).id for _ in range(2)]
+    assert videos[0] == videos[1]
 
 
 def test_edits_with_a_mask_and_several_inputs(pictures, client):
