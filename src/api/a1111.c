@@ -461,6 +461,8 @@ const struct atl_route atl_a1111_routes[] = {
 	SD(ATL_POST, "txt2img", a1111_txt2img, "Pictures from words"),
 	SD(ATL_POST, "img2img", a1111_img2img, "Pictures from pictures, with or without a mask"),
 	SD(ATL_POST, "extra-single-image", a1111_extra_single, "Upscale a picture"),
+	SD(ATL_POST, "extra-batch-images", a1111_extra_batch, "Upscale up to 16 pictures"),
+	SD(ATL_POST, "interrogate", a1111_interrogate, "Words for a picture: not offered, and says so"),
 	SD(ATL_POST, "png-info", handle_png_info, "What a picture says about how it was made"),
 	SD(ATL_GET, "progress", handle_progress, "How far the running picture is"),
 	SD(ATL_POST, "interrupt", handle_interrupt, "End what runs"),

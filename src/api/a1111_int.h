@@ -16,5 +16,7 @@ const char *a1111_model_find(struct atl_req *req, const char *title);
 void a1111_txt2img(struct atl_req *req);
 void a1111_img2img(struct atl_req *req);
 void a1111_extra_single(struct atl_req *req);
+void a1111_extra_batch(struct atl_req *req);
+void a1111_interrogate(struct atl_req *req);
 
 #endif

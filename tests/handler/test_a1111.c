@@ -97,6 +97,65 @@ static void test_img2img_and_extras(void **state)
 	assert_int_equal(count_at(req, "images"), 0);
 }
 
+static void test_batch_of_extras(void **state)
+{
+	struct site *site = *state;
+	const char *picture = base64_picture("good.png"), *other = base64_picture("good.jpg");
+	struct atl_req *req = expect(sd(site, "extra-batch-images",
+					fmt("{\"upscaling_resize\":2,\"upscaler_1\":\"R-ESRGAN 4x+\",\"imageList\":[{\"data\":\"%s\",\"name\":\"a\"},"
+					    "{\"data\":\"data:image/jpeg;base64,%s\",\"name\":\"b\"}]}", picture, other)), 200);
+	int64_t jobs;
+
+	assert_int_equal(count_at(req, "images"), 2);
+	assert_true(atl_str_starts(text_at(req, "images.0"), "iVBORw0KGgo"));
+	assert_string_equal(text_at(req, "html_info"), "");
+	req = expect(ask(site, &owner, "GET /api/v1/jobs?limit=2", NULL), 200);
+	assert_string_equal(text_at(req, "items.0.task"), "upscale");
+	assert_string_equal(text_at(req, "items.1.task"), "upscale");
+
+	jobs = number_of(site->app.db, "SELECT count(*) FROM jobs");
+	expect_problem(sd(site, "extra-batch-images", "{}"), 400, "invalid_request", "imageList");
+	expect_problem(sd(site, "extra-batch-images", "{\"imageList\":[]}"), 400, "invalid_request", "imageList");
+	expect_problem(sd(site, "extra-batch-images", "{\"imageList\":[{\"name\":\"a\"}]}"), 400, "invalid_request", "imageList");
+	expect_problem(sd(site, "extra-batch-images", fmt("{\"imageList\":[{\"data\":\"%s\"},{\"data\":\"AAAA\"}]}", picture)), 422,
+		       "bad_picture", "imageList");
+	expect_problem(sd(site, "extra-batch-images", fmt("{\"upscaling_resize\":\"2\",\"imageList\":[{\"data\":\"%s\"}]}", picture)), 400,
+		       "invalid_request", "upscaling_resize");
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM jobs"), jobs);
+}
+
+static void test_interrogate_says_that_it_cannot(void **state)
+{
+	struct site *site = *state;
+	struct atl_req *req = sd(site, "interrogate", fmt("{\"image\":\"%s\",\"model\":\"clip\"}", base64_picture("good.png")));
+
+	expect_problem(req, 501, "unsupported", NULL);
+	assert_non_null(strstr(text_at(req, "detail"), "describes a picture"));
+}
+
+static void test_idempotency(void **state)
+{
+	static const char *const first[] = { "Idempotency-Key: sd-1", NULL }, *const second[] = { "Idempotency-Key: sd-2", NULL };
+	struct site *site = *state;
+	const char *picture = base64_picture("good.png");
+	const char *body = fmt("{\"prompt\":\"sd once\",\"denoising_strength\":0.5,\"init_images\":[\"%s\"]}", picture);
+	struct atl_req *one = expect(ask_with(site, &owner, first, "POST /sdapi/v1/txt2img", "{\"prompt\":\"sd once\"}"), 200), *two;
+	int64_t inputs;
+
+	two = expect(ask_with(site, &owner, first, "POST /sdapi/v1/txt2img", "{\"prompt\":\"sd once\"}"), 200);
+	assert_string_equal(text_at(one, "info"), text_at(two, "info"));
+	assert_string_equal(text_at(one, "images.0"), text_at(two, "images.0"));
+	assert_null(atl_mock_header(one, "Idempotent-Replayed"));
+	assert_string_equal(atl_mock_header(two, "Idempotent-Replayed"), "true");
+	expect_problem(ask_with(site, &owner, first, "POST /sdapi/v1/txt2img", "{\"prompt\":\"sd twice\"}"), 422, "unprocessable",
+		       "Idempotency-Key");
+	expect(ask_with(site, &owner, second, "POST /sdapi/v1/img2img", body), 200);
+	inputs = number_of(site->app.db, "SELECT count(*) FROM assets");
+	expect(ask_with(site, &owner, second, "POST /sdapi/v1/img2img", body), 200);
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM assets"), inputs); /* not kept again either */
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM jobs WHERE prompt = 'sd once'"), 2);
+}
+
 static void test_refusals_name_the_field(void **state)
 {
 	static const struct {
@@ -202,6 +261,9 @@ int main(void)
 		cmocka_unit_test(test_txt2img),
 		cmocka_unit_test(test_unknown_fields_are_no_error),
 		cmocka_unit_test(test_img2img_and_extras),
+		cmocka_unit_test(test_batch_of_extras),
+		cmocka_unit_test(test_interrogate_says_that_it_cannot),
+		cmocka_unit_test(test_idempotency),
 		cmocka_unit_test(test_refusals_name_the_field),
 		cmocka_unit_test(test_options_belong_to_the_user),
 		cmocka_unit_test(test_lists),
