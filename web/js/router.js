@@ -9,7 +9,7 @@ export function match(path, search = "") {
   if (parts.length === 0) return { view: "chat" };
   if (parts[0] === "c" && parts[1]) return { view: "chat", id: parts[1] };
   if (parts[0] === "characters") return parts[1] ? { view: "character", id: parts[1] } : { view: "characters" };
-  if (parts[0] === "settings") return { view: "settings", section: parts[1] ?? "appearance", id: parts[2] };
+  if (parts[0] === "settings") return { view: "settings", section: parts[1] ?? "appearance", ...(parts[2] ? { id: parts[2] } : {}) };
   if (parts[0] === "temporary") return { view: "temporary", id: parts[1] };
   if (parts[0] === "create") return parts[1] === "edit" && parts[2] ? { view: "edit", id: parts[2] } : { view: "create" };
   if (parts[0] === "library") return { view: "library", id: parts[1], q: search };
