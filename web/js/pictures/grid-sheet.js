@@ -69,7 +69,7 @@ function cut(pen, text, width) {
 
 /**
  * @param {any} grid @param {(axis: any) => string} nameOf @param {(axis: any, label: string) => string} labelOf
- * @returns {Promise<{blob: Blob, parent: string}>} parent: its first picture
+ * @returns {Promise<Blob>}
  */
 export async function makeSheet(grid, nameOf, labelOf) {
   const [x, y, z] = ["x", "y", "z"].map((name) => grid.axes.find((/** @type {any} */ one) => one.axis === name));
@@ -103,5 +103,5 @@ export async function makeSheet(grid, nameOf, labelOf) {
     top += GAP;
   }
   const png = /** @type {Blob} */ (await new Promise((done, fail) => canvas.toBlob((blob) => blob ? done(blob) : fail(new Error(t("error.title"))), "image/png")));
-  return { blob: new Blob([marked(new Uint8Array(await png.arrayBuffer()))], { type: "image/png" }), parent: first.id };
+  return new Blob([marked(new Uint8Array(await png.arrayBuffer()))], { type: "image/png" });
 }

@@ -11,11 +11,11 @@ import { moment } from "../format.js";
 import { announce, attempt, dialog, failed, toast } from "../components/ui.js";
 import { ring, share } from "../components/job-card.js";
 import { mountViewer } from "../components/viewer.js";
-import { download, fileOf } from "../pictures/actions.js";
+import { fileOf } from "../pictures/actions.js";
 import { tables } from "../pictures/grid-axes.js";
 import { loadPictures } from "./create.js";
 
-const PAGE = 50;
+const PAGE = 50, KEEP_MS = 60000; // how long a file that is being saved stays
 const isActive = (/** @type {any} */ cell) => cell.state === "queued" || cell.state === "leased" || cell.state === "running";
 const nameOf = (/** @type {any} */ axis) => t(`grid.param.${axis.parameter}`) + (axis.lora ? ` ${axis.lora}` : "");
 
@@ -170,10 +170,11 @@ function mountOne(root, id) {
   const sheet = () => attempt(async () => {
     announce(t("grid.sheet.wait"));
     const { makeSheet } = await import("../pictures/grid-sheet.js");
-    const { blob, parent } = await makeSheet(grid, nameOf, labelOf);
-    const asset = await api.sendRaw("POST", `/assets${api.query({ parent })}`, blob, "image/png");
-    store.dispatch({ type: "asset.created", asset });
-    download(asset);
+    const url = URL.createObjectURL(await makeSheet(grid, nameOf, labelOf)), link = h("a", { href: url, download: `${id}.png`, hidden: true });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(url), KEEP_MS);
   });
 
   /** @param {any} asset */
