@@ -118,6 +118,66 @@ test("the frame outward: both pictures grow, the new part is white", () => open(
   assert.equal(uploads[1].readUInt32BE(20), mask.height);
 }, DESKTOP, 256));
 
+test("a reload keeps mask, frame, tool and words; begin again forgets them", () => open(async (page, mock, uploads) => {
+  await stroke(page, [[0.4, 0.5], [0.6, 0.5]]);
+  await page.getByLabel("Right", { exact: true }).fill("64");
+  await page.keyboard.press("Tab");
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("A blue door");
+  await page.locator("canvas.paint").focus();
+  await page.keyboard.press("e");
+  await page.reload();
+  await page.waitForFunction(() => document.querySelector('[data-key="eraser"]')?.getAttribute("aria-pressed") === "true");
+  assert.equal(await page.getByLabel("Right", { exact: true }).inputValue(), "64");
+  assert.equal(await page.getByRole("textbox", { name: "Prompt", exact: true }).inputValue(), "A blue door");
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 1);
+  const mask = grey(uploads[0]);
+  assert.equal(mask.width, 320);
+  assert.equal(mask.at(128, 128), 255, "what was painted is there");
+  assert.equal(mask.at(20, 20), 0);
+  await page.getByRole("button", { name: "Begin again" }).click();
+  await page.reload();
+  await page.getByRole("button", { name: "Brush" }).waitFor();
+  assert.equal(await page.getByLabel("Right", { exact: true }).inputValue(), "");
+  await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("x");
+  await page.keyboard.press("Control+Enter");
+  await page.getByText("Paint over what should change first").waitFor();
+}, DESKTOP, 256));
+
+test("five edits of mixed kinds: the fifth walks back to the first seed, through the extended canvas", () => open(async (page, mock, uploads, asset) => {
+  const further = async (kind) => {
+    const [job] = mock.pictures.jobs;
+    mock.pictures.start(job); mock.pictures.finish(job);
+    await page.getByRole("link", { name: "Edit further" }).click();
+    await page.waitForURL(`**/create/edit/${job.assets[0].id}`);
+    await page.getByRole("button", { name: "Brush" }).waitFor();
+    if (kind) await page.getByText(kind).click();
+    return job.assets[0];
+  };
+  const paint = async () => { await stroke(page, [[0.45, 0.5], [0.55, 0.5]]); await send(page, mock); };
+  const outward = async () => { await page.getByLabel("Right", { exact: true }).fill("16"); await send(page, mock); };
+  await paint();
+  await further();
+  await outward();
+  await further("Say what changes");
+  await send(page, mock);
+  const edited = await further();
+  const up = mock.pictures.asset({ task: "upscale", width: 256, height: 256, parents: [{ id: edited.id, role: "upscaled" }] });
+  await page.goto(`${mock.url}/create/edit/${up.id}`);
+  await page.getByRole("button", { name: "Brush" }).waitFor();
+  await outward();
+  const [job] = mock.pictures.jobs;
+  mock.pictures.start(job); mock.pictures.finish(job);
+  const last = job.assets[0];
+  await page.goto(`${mock.url}/library/${last.id}`);
+  await page.locator(`.film a[href="/library/${asset.id}"]`).waitFor();
+  const names = await page.locator(".film-step > ul > li:not(.film-input) .film-name").allTextContents();
+  assert.deepEqual(names, ["Text to picture", "Inpaint", "Canvas", "Inpaint", "Edit", "Upscale", "Canvas", "This picture"]);
+  assert.equal(uploads.length, 5, "three masks, two canvases");
+  await axe(page, "viewer, five edits");
+  await shoot(page, "viewer-lineage-desktop-light");
+}, DESKTOP, 256));
+
 test("a frame beyond what the model makes is said, not cut", () => open(async (page, mock) => {
   await page.getByLabel("Right", { exact: true }).fill("100");
   await page.getByRole("textbox", { name: "Prompt", exact: true }).fill("x");

@@ -68,7 +68,7 @@ export function pictures({ emit, Problem, options }) {
     emit("queue.updated", { queue: { ...queue } });
   }
   const made = {
-    all, jobs, queue, asset, shares, boards, uploads, styles, inBoard, pieces: [], breakAt: -1, looks: new Map(),
+    all, jobs, queue, asset, shares, boards, uploads, styles, inBoard, pieces: [], broken: { at: -1, times: 0 }, looks: new Map(),
     start(job) { Object.assign(job, { state: "running", position: 0, started_at: now() }); changed(job); places(); },
     step(job, step, steps = 8) { Object.assign(job, { step, steps }); emit("job.progress", { id: job.id, index: job.done_count, phase: "sampling", step, steps, step_ms: 500, left_ms: (steps - step) * 500 }); },
     preview(job) { job.preview++; emit("job.preview", { id: job.id, index: job.done_count, n: job.preview }); },
@@ -77,7 +77,7 @@ export function pictures({ emit, Problem, options }) {
     fail(job, detail) { Object.assign(job, { state: "failed", error_slug: "upstream", error_detail: detail, finished_at: now(), position: 0 }); changed(job); places(); },
   };
   function submit(body) {
-    if (!body.prompt && !body.init_asset && !body.depends_on) throw new Problem(422, "A prompt is needed.");
+    if (!body.prompt && !body.init_asset && !body.depends_on && !body.workflow_id) throw new Problem(422, "A prompt is needed.");
     const model = MODELS.find((one) => one.id === body.model) ?? MODELS[0];
     const job = { id: id("job"), kind: "picture", task: body.task ?? "txt2img", state: "queued", origin: "web", model: model.id, provider_id: model.provider_id, prompt: body.prompt ?? "", request: { ...body, seed: body.seed >= 0 ? body.seed : 4242 }, priority: body.priority ?? 0, count: body.count ?? 1, done_count: 0, attempt: 1, not_before: body.not_before ?? null, depends_on: body.depends_on ?? null, position: 0, place: jobs.length, wait_ms: 0, run_ms: 4000, step: 0, steps: 0, left_ms: 0, preview: 0, assets: [], error_slug: null, error_detail: null, notes: [], cost_micro_usd: model.price_micro_usd, character_id: body.character_id ?? null, conversation_id: null, message_id: null, board_id: null, webhook_url: null, version: 1, created_at: now(), started_at: null, finished_at: null, updated_at: now() };
     jobs.unshift(job);
@@ -138,7 +138,7 @@ export function pictures({ emit, Problem, options }) {
       if (method === "POST" && !one) { const it = { id: id("upl"), size_bytes: body.size_bytes, received_bytes: 0 }; pieces.set(it.id, { it, data: [] }); return it; }
       const up = pieces.get(one);
       if (!up) throw new Problem(404, "There is no such upload.");
-      if (method === "PATCH") { if (made.breakAt === up.data.length) { made.breakAt = -1; throw new Problem(503, "The server restarts."); } if (Number(headers["upload-offset"]) !== up.it.received_bytes) throw new Problem(409, "Not there."); up.data.push(raw); up.it.received_bytes += raw.length; made.pieces.push(raw.length); }
+      if (method === "PATCH") { if (made.broken.at === up.data.length && made.broken.times-- > 0) { throw new Problem(503, "The server restarts."); } if (Number(headers["upload-offset"]) !== up.it.received_bytes) throw new Problem(409, "Not there."); up.data.push(raw); up.it.received_bytes += raw.length; made.pieces.push(raw.length); }
       if (verb === "finish") { pieces.delete(one); const it = asset({ origin: "upload", prompt: "", model: null, task: null, seed: -1, width: 640, height: 480, created_at: now(), size_bytes: up.it.received_bytes }); return bare(it); }
       if (method === "DELETE") { pieces.delete(one); return null; }
       return up.it;

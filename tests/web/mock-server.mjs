@@ -154,7 +154,7 @@ export async function startMock(options = {}) {
     }
     if (url.pathname.startsWith("/api/v1/")) {
       const chunks = [];
-      for await (const chunk of req) chunks.push(chunk);
+      try { for await (const chunk of req) chunks.push(chunk); } catch { return; } // the page went away
       const raw = Buffer.concat(chunks);
       try {
         const body = req.headers["content-type"] === "application/json" && raw.length ? JSON.parse(raw) : {};
