@@ -42,7 +42,7 @@ export function workflowTable(workflow, changed) {
     /** @type {any} */ let box;
     if (one.type === "boolean") box = h("input", { type: "checkbox", checked: one.default, disabled: off, "aria-label": label, onchange: () => write(box.checked) });
     else if (numeric(one)) box = h("input", { class: "input", type: "number", step: one.type === "integer" ? 1 : "any", value: one.default ?? "", placeholder: t("workflows.default.none"), disabled: off, "aria-label": label, onchange: () => { if (box.value !== "") write(Number(box.value)); } });
-    else box = h("textarea", { class: "input short", rows: 1, disabled: off, "aria-label": label, value: one.default ?? "", placeholder: t("workflows.default.none"), onchange: () => write(box.value) });
+    else box = h(one.type === "text" ? "textarea" : "input", { class: "input short", ...(one.type === "text" ? { rows: 1 } : {}), disabled: off, "aria-label": label, value: one.default ?? "", placeholder: t("workflows.default.none"), onchange: () => write(box.value) });
     return box;
   }
 
