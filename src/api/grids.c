@@ -102,6 +102,19 @@ static void handle_cancel(struct atl_req *req)
 	answer(req, err, 200, &grid, &info);
 }
 
+static void handle_retry(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	struct atl_grid grid;
+	enum atl_err err;
+
+	if (!atl_api_idempotent_begin(req))
+		return;
+	err = atl_grid_retry(atl_api_app(req), atl_api_identity(req), &req->arena, atl_req_param(req, "id"), &grid, &info);
+	answer(req, err, 202, &grid, &info);
+	atl_api_idempotent_end(req);
+}
+
 static void handle_delete(struct atl_req *req)
 {
 	struct atl_errinfo info = { 0 };
@@ -125,6 +138,8 @@ const struct atl_route atl_grids_routes[] = {
 	  .out = &atl_grid_desc },
 	{ .method = ATL_POST, .path = "/api/v1/grids/{id}/cancel", USE, .handler = handle_cancel,
 	  .summary = "Cancel what waits and runs of a grid", .out = &atl_grid_desc },
+	{ .method = ATL_POST, .path = "/api/v1/grids/{id}/retry", USE, .handler = handle_retry,
+	  .summary = "Ask once more for the cells that failed or were cancelled", .out = &atl_grid_desc, .status = 202 },
 	{ .method = ATL_DELETE, .path = "/api/v1/grids/{id}", USE, .handler = handle_delete,
 	  .summary = "Cancel likewise and forget the grid; its pictures stay", .status = 204 },
 	{ 0 },

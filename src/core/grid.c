@@ -400,6 +400,64 @@ enum atl_err atl_grid_get(struct atl_app *app, struct atl_arena *arena, const ch
 	return ATL_OK;
 }
 
+/* ---- once more ---- */
+
+struct again {
+	const struct atl_identity *who;
+	const char *id; /* of the grid */
+	const char **old_ids; /* of the jobs whose places the new ones take, in their order */
+};
+
+static enum atl_err replace_in(struct atl_conn *conn, const struct atl_job *jobs, size_t count, void *arg,
+			       struct atl_errinfo *info)
+{
+	const struct again *a = arg;
+	int64_t changed;
+	enum atl_err err = ATL_OK;
+
+	for (size_t i = 0; i < count && !err; i++) {
+		err = atl_exec_count(conn, &changed, info, "UPDATE grid_cells SET job_id = ? WHERE grid_id = ? AND job_id = ?", "sss",
+				     jobs[i].id, a->id, a->old_ids[i]);
+		if (!err && changed != 1)
+			err = atl_fail(info, ATL_ERR_CONFLICT, "The grid was changed meanwhile.");
+	}
+	return err ? err : atl_idempotency_made_in(conn, a->who->user_id, a->who->once_key, a->id, info);
+}
+
+enum atl_err atl_grid_retry(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena, const char *id,
+			    struct atl_grid *ret, struct atl_errinfo *info)
+{
+	struct atl_grid grid;
+	struct read r = { .arena = arena, .user_id = who->user_id, .id = id, .items = &grid };
+	struct again a = { .who = who, .id = id };
+	struct atl_job_new *new = NULL;
+	struct atl_job *jobs, *made;
+	size_t count = 0;
+	enum atl_err err;
+
+	if (who->once_made)
+		return atl_grid_get(app, arena, who->user_id, who->once_made, ret, info);
+	err = atl_db_read(app->db, get_fn, &r, info);
+	if (!err)
+		err = atl_job_get_many(app, arena, who->user_id, r.job_ids, r.count, &jobs, info);
+	if (err)
+		return err;
+	new = ATL_ARENA_ARRAY(arena, struct atl_job_new, r.count + 1);
+	a.old_ids = ATL_ARENA_ARRAY(arena, const char *, r.count + 1);
+	if (!new || !a.old_ids)
+		return atl_fail(info, ATL_ERR_NOMEM, "retry a grid");
+	for (size_t i = 0; i < r.count && !err; i++)
+		if (jobs[i].id && (atl_str_eq(jobs[i].state, "failed") || atl_str_eq(jobs[i].state, "cancelled"))) {
+			a.old_ids[count] = jobs[i].id;
+			err = atl_job_again(arena, &jobs[i], &new[count++], info);
+		}
+	if (!err && !count)
+		err = atl_fail(info, ATL_ERR_CONFLICT, "No picture of this grid has failed.");
+	if (!err)
+		err = atl_job_submit_many(app, who, arena, new, count, replace_in, &a, &made, info);
+	return err ? err : atl_grid_get(app, arena, who->user_id, id, ret, info);
+}
+
 /* ---- ending ---- */
 
 static enum atl_err cancel(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,

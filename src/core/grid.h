@@ -57,6 +57,9 @@ enum atl_err atl_grid_list(struct atl_app *app, struct atl_arena *arena, const c
 /* Cancels what waits and runs of it. */
 enum atl_err atl_grid_cancel(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 			     struct atl_grid *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* Asks once more for the cells that failed or were cancelled: new jobs take their places. CONFLICT: there are none. */
+enum atl_err atl_grid_retry(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena, const char *id,
+			    struct atl_grid *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* Cancels likewise, and forgets the grid. */
 enum atl_err atl_grid_delete(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 			     struct atl_errinfo *info) ATL_MUST_USE;

@@ -343,36 +343,44 @@ enum atl_err atl_job_preview_get(struct atl_app *app, struct atl_arena *arena, c
 
 /* ---- once more ---- */
 
-enum atl_err atl_job_retry(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena, const char *id,
-			   struct atl_job *ret, struct atl_errinfo *info)
+enum atl_err atl_job_again(struct atl_arena *arena, const struct atl_job *old, struct atl_job_new *ret, struct atl_errinfo *info)
 {
 	enum atl_job_state state;
 	struct atl_job_new new;
 	struct atl_buf request;
-	struct atl_job old;
 	struct atl_jw w;
+
+	if (!atl_job_is_ended(old) || atl_job_next_state(ATL_JOB_FAILED, ATL_JOB_RETRY, &state) != ATL_OK)
+		return atl_fail(info, ATL_ERR_CONFLICT, "The job has not ended yet.");
+	atl_buf_init(&request, ATL_JOB_REQUEST_MAX + 1024);
+	atl_jw_init(&w, &request);
+	atl_jw_tree(&w, NULL, old->request);
+	new = (struct atl_job_new){ .kind = old->kind, .task = old->task, .origin = old->origin, .model = old->model,
+				    .provider_id = old->provider_id, .prompt = old->prompt, .priority = old->priority,
+				    .count = old->count, .character_id = old->character_id,
+				    .conversation_id = old->conversation_id, .message_id = old->message_id,
+				    .board_id = old->board_id, .webhook_url = old->webhook_url };
+	new.request = request.failed ? NULL : atl_arena_strndup(arena, request.data, request.length);
+	atl_buf_finish(&request);
+	if (!new.request)
+		return atl_fail(info, ATL_ERR_NOMEM, "retry a job");
+	*ret = new;
+	return ATL_OK;
+}
+
+enum atl_err atl_job_retry(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena, const char *id,
+			   struct atl_job *ret, struct atl_errinfo *info)
+{
+	struct atl_job_new new;
+	struct atl_job old;
 	enum atl_err err;
 
 	if (who->once_made)
 		return atl_job_get(app, arena, who->user_id, who->once_made, ret, info);
 	err = atl_job_get(app, arena, who->user_id, id, &old, info);
-	if (err)
-		return err;
-	if (!atl_job_is_ended(&old) || atl_job_next_state(ATL_JOB_FAILED, ATL_JOB_RETRY, &state) != ATL_OK)
-		return atl_fail(info, ATL_ERR_CONFLICT, "The job has not ended yet.");
-	atl_buf_init(&request, ATL_JOB_REQUEST_MAX + 1024);
-	atl_jw_init(&w, &request);
-	atl_jw_tree(&w, NULL, old.request);
-	new = (struct atl_job_new){ .kind = old.kind, .task = old.task, .origin = old.origin, .model = old.model,
-				    .provider_id = old.provider_id, .prompt = old.prompt, .priority = old.priority,
-				    .count = old.count, .character_id = old.character_id,
-				    .conversation_id = old.conversation_id, .message_id = old.message_id,
-				    .board_id = old.board_id, .webhook_url = old.webhook_url };
-	new.request = request.failed ? NULL : atl_arena_strndup(arena, request.data, request.length);
-	atl_buf_finish(&request);
-	if (!new.request)
-		return atl_fail(info, ATL_ERR_NOMEM, "retry a job");
-	return atl_job_submit(app, who, arena, &new, ret, info);
+	if (!err)
+		err = atl_job_again(arena, &old, &new, info);
+	return err ? err : atl_job_submit(app, who, arena, &new, ret, info);
 }
 
 /* ---- waiting ---- */

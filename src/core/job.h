@@ -162,6 +162,9 @@ enum atl_err atl_job_cancel_all(struct atl_app *app, const char *user_id, int64_
 /* Those that have not ended; *ret_count: how many these were. */
 enum atl_err atl_job_cancel_many(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *const *ids,
 				 size_t count, int64_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;
+/* What asks for the same as `job` once more. CONFLICT: it has not ended. */
+enum atl_err atl_job_again(struct atl_arena *arena, const struct atl_job *job, struct atl_job_new *ret,
+			   struct atl_errinfo *info) ATL_MUST_USE;
 /* A new job with the same request, for one that has ended. */
 enum atl_err atl_job_retry(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 			   const char *id, struct atl_job *ret, struct atl_errinfo *info) ATL_MUST_USE;

@@ -143,6 +143,7 @@ static void test_a_grid_is_made_once(void **state)
 
 static void test_cancel_and_delete(void **state)
 {
+	static const char *const again[] = { "Idempotency-Key: grid-again", NULL };
 	struct site *site = *state;
 	struct atl_req *req;
 	const char *id, *job;
@@ -168,6 +169,17 @@ static void test_cancel_and_delete(void **state)
 	assert_string_equal(text_at(req, "cells.0.state"), "cancelled");
 	assert_int_equal(int_at(req, "failed_count"), 3);
 	expect(ask(site, &owner, fmt("POST /api/v1/grids/%s/cancel", id), NULL), 200);
+	/* asked for once more: the same cells by new jobs, with the same seeds */
+	expect_problem(ask(site, &other, fmt("POST /api/v1/grids/%s/retry", id), NULL), 404, "not_found", NULL);
+	req = expect(ask_with(site, &owner, again, fmt("POST /api/v1/grids/%s/retry", id), NULL), 202);
+	assert_int_equal(count_at(req, "cells"), 3);
+	assert_string_equal(text_at(req, "state"), "active");
+	assert_string_not_equal(text_at(req, "cells.0.job_id"), job);
+	assert_int_equal(int_at(expect(ask(site, &owner, fmt("GET /api/v1/jobs/%s", text_at(req, "cells.2.job_id")), NULL), 200),
+				"request.seed"), 7);
+	assert_string_equal(text_at(expect(ask_with(site, &owner, again, fmt("POST /api/v1/grids/%s/retry", id), NULL), 202),
+				    "cells.0.job_id"), text_at(req, "cells.0.job_id"));
+	expect_problem(ask(site, &owner, fmt("POST /api/v1/grids/%s/retry", id), NULL), 409, "conflict", NULL);
 	expect(ask(site, &owner, fmt("DELETE /api/v1/grids/%s", id), NULL), 204);
 	expect_problem(ask(site, &owner, fmt("GET /api/v1/grids/%s", id), NULL), 404, "not_found", NULL);
 	assert_int_equal(number_of(site->app.db, fmt("SELECT count(*) FROM grid_cells WHERE grid_id = '%s'", id)), 0);

@@ -143,6 +143,9 @@ test("cells fill in while one looks; what is left is cancelled; the grid is dele
   await page.getByRole("button", { name: "Cancel what is left" }).click();
   await page.getByText("1 of 2 done · 1 not made").waitFor();
   await page.getByText("Cancelled").waitFor();
+  await page.getByRole("button", { name: "Make what is missing" }).click();
+  await page.getByRole("button", { name: "Cancel what is left" }).click();
+  await page.getByRole("button", { name: "Make what is missing" }).waitFor();
   await page.getByRole("button", { name: "Delete" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Delete the grid" }).click();
   await page.waitForURL(/\/grids$/);

@@ -122,11 +122,11 @@ function mountOne(root, id) {
     if (said.textContent !== text) said.textContent = text;
     bar.hidden = !active;
     bar.value = (done + bad) / grid.count;
-    const key = `${active} ${done > 0}`;
+    const key = `${active} ${done > 0} ${bad > 0}`;
     if (tools.dataset.key !== key) {
       tools.dataset.key = key;
       const had = tools.contains(document.activeElement);
-      replace(tools, active && h("button", { class: "button", onclick: cancel }, icon("close"), t("grid.cancel")), done > 0 && h("button", { class: "button", onclick: sheet }, icon("download"), t("grid.sheet")), h("button", { class: "button quiet", onclick: remove }, icon("trash"), t("common.delete")));
+      replace(tools, active && h("button", { class: "button", onclick: cancel }, icon("close"), t("grid.cancel")), !active && bad > 0 && h("button", { class: "button", onclick: again }, icon("again"), t("grid.again")), done > 0 && h("button", { class: "button", onclick: sheet }, icon("download"), t("grid.sheet")), h("button", { class: "button quiet", onclick: remove }, icon("trash"), t("common.delete")));
       if (had) tools.querySelector("button")?.focus();
     }
     return { active, done };
@@ -164,6 +164,7 @@ function mountOne(root, id) {
   }
 
   const cancel = () => attempt(async () => { take(await api.post(`/grids/${id}/cancel`)); place.focus(); });
+  const again = () => attempt(async () => { take(await api.post(`/grids/${id}/retry`, {}, { key: crypto.randomUUID?.() ?? String(Math.random()) })); announce(t("create.queued")); });
   function remove() {
     const close = dialog(t("grid.delete"), h("div", { class: "stack" }, h("p", {}, t("grid.delete.text")), h("button", { class: "button danger", onclick: () => attempt(async () => { await api.del(`/grids/${id}`); close(); toast(t("grid.deleted")); go("/grids"); }) }, icon("trash"), t("grid.delete"))));
   }
