@@ -10,8 +10,8 @@ before(async () => { mkdirSync(SHOTS, { recursive: true }); browser = await laun
 after(() => browser.close());
 
 const PROMPTS = ["A done one", "A failed one", "A running one", "First in line", "Second in line", "Third in line"];
-async function open(run, { device = DESKTOP, jobs = true } = {}) {
-  const mock = await startMock({ signedIn: true });
+async function open(run, { device = DESKTOP, jobs = true, upscaler = false, allow } = {}) {
+  const mock = await startMock({ signedIn: true, upscaler });
   const context = await browser.newContext(device);
   const page = await context.newPage();
   page.setDefaultTimeout(8000);
@@ -27,7 +27,7 @@ async function open(run, { device = DESKTOP, jobs = true } = {}) {
     }
     await page.goto(`${mock.url}/activity`);
     await run(page, mock);
-    assert.deepEqual(wrong, []);
+    assert.deepEqual(wrong.filter((one) => !allow?.test(one)), []);
   } finally { await context.close(); await mock.close(); }
 }
 const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png` }); };
@@ -83,6 +83,42 @@ test("pause and resume; cancel all and undo; retry; filters", () => open(async (
   await page.waitForFunction(() => document.querySelectorAll(".activity-row").length === 5);
   assert.equal((await shown(page)).length, 5);
 }));
+
+test("not before a time, by the menu; at once again; what follows is enlarged; the pace of what runs", () => open(async (page, mock) => {
+  await order(page, [...queued, ...ended]);
+  await page.getByText("Step 3 of 8").waitFor();
+  mock.pictures.step(mock.pictures.jobs.find((one) => one.state === "running"), 4);
+  await page.getByText(/Step 4 of 8 · 0\.50 s a step · 2 s left/).waitFor();
+  const row = page.locator(".activity-row", { hasText: "Third in line" }), job = mock.pictures.jobs.find((one) => one.prompt === "Third in line");
+  const pick = async (name) => { await row.getByRole("button", { name: "Job menu" }).click(); await page.getByRole("menuitem", { name }).click(); };
+  await pick("Not before…");
+  await axe(page, "activity, not before");
+  await page.getByRole("dialog").getByLabel("Not before").fill("2099-01-02T03:04");
+  await page.keyboard.press("Enter");
+  await row.getByText(/Not before .*2099/).waitFor();
+  assert.equal(job.not_before, new Date("2099-01-02T03:04").toISOString());
+  const high = await row.evaluate((one) => one.clientHeight);
+  await pick("Start at once");
+  await page.waitForFunction(() => ![...document.querySelectorAll(".activity-state")].some((one) => /2099/.test(one.textContent)));
+  assert.equal(job.not_before, null);
+  mock.pictures.start(job);
+  mock.pictures.step(job, 2);
+  await row.getByText(/Step 2 of 8/).waitFor();
+  assert.equal(await row.evaluate((one) => one.clientHeight), high, "the row keeps its height");
+  await pick("Then enlarge");
+  await page.waitForFunction(() => document.querySelectorAll(".activity-row").length === 7);
+  assert.deepEqual([mock.pictures.jobs[0].task, mock.pictures.jobs[0].depends_on], ["upscale", job.id]);
+}, { upscaler: true }));
+
+test("a picture dropped on the list goes to Create, which asks what it shall be", () => open(async (page) => {
+  await page.locator(".activity-row").first().evaluate((row) => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(atob("iVBORw0KGgo="), (one) => one.charCodeAt(0))], "a.png", { type: "image/png" }));
+    row.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+  });
+  await page.waitForURL("**/create");
+  await page.getByText("What should happen with this picture?").waitFor();
+}, { allow: /recall|404/ }));
 
 test("nothing yet: it says what belongs here", () => open(async (page) => {
   await page.getByRole("heading", { name: "Nothing has been asked for yet" }).waitFor();

@@ -12,7 +12,7 @@ import { announce, attempt, dialog, menu, toast } from "../components/ui.js";
 import { canFollow, errorOf, isActive, isLater, price, ring, share, stateWords, thenUpscale, titleOf } from "../components/job-card.js";
 import { fileOf } from "../pictures/actions.js";
 import * as draft from "../pictures/draft.js";
-import { followQueue, jobVerbs } from "./create.js";
+import { followQueue, jobVerbs, loadPictures } from "./create.js";
 
 const PAGE = 50;
 const FILTERS = ["all", "active", "done", "failed", "cancelled"];
@@ -165,6 +165,7 @@ export function mountActivity(root) {
   const off = store.subscribe((state, old) => { if ((state.jobs !== old.jobs || state.queue !== old.queue) && !frame) frame = requestAnimationFrame(draw); });
   drawChips();
   drawTools();
+  if (!store.get().pictureModels) loadPictures(); // what can follow a job depends on them
   api.get("/queue").then((queue) => store.dispatch({ type: "queue.updated", queue })).catch(() => {});
   const ready = load();
   return { ready, reset: () => { load(); }, dispose: () => { closed = true; root.removeEventListener("dragover", over); root.removeEventListener("drop", drop); off(); unfollow(); cancelAnimationFrame(frame); } };
