@@ -16,7 +16,7 @@ const LCP_MS = 300, ROUNDS = 3;
 const noise = () => Math.max(1.5, (loadavg()[0] / cpus().length) * 1.5); // what a busy test machine may add to the bound
 const ASSETS_BYTES = 250000;
 const VIEWS = [["characters", ".character"], ["settings/appearance", ".field"], ["settings/keyboard", ".chip"], ["settings/models", ".card"], ["settings/providers", ".card"],
-  ["settings/personas", "main .stack"], ["settings/keys", ".card"], ["settings/account", ".card"], ["settings/about", "main p"], ["temporary", "#prompt"], ["create", ".sample, .job"], ["library", ".library-head"], ["activity", ".chips"], ["grids", ".empty h2, .grid-row"], ["search?q=evening", ".list .item mark"], ["", ".character"]];
+  ["settings/personas", "main .stack"], ["settings/workflows", ".recipe"], ["settings/wildcards", ".expansion"], ["settings/webhooks", ".deliveries"], ["settings/keys", ".card"], ["settings/account", ".card"], ["settings/about", "main p"], ["temporary", "#prompt"], ["create", ".sample, .job"], ["library", ".library-head"], ["activity", ".chips"], ["grids", ".empty h2, .grid-row"], ["search?q=evening", ".list .item mark"], ["", ".character"]];
 let browser, server, cookies, chat;
 
 before(async () => {

@@ -105,6 +105,22 @@ test("the log comes page by page, and an event does not lose the older ones", ()
   assert.match(await rows.last().textContent(), /Response 200/);
 }, { sent: 45 }));
 
+test("the three pages are found by the palette and by searching the settings", () => open(async (page, mock) => {
+  for (const name of ["Workflows", "Wildcards", "Webhooks"]) {
+    await page.goto(`${mock.url}/settings/about`);
+    await page.getByText("A studio on your own machine.").waitFor();
+    await page.keyboard.press("Control+k");
+    await page.keyboard.type(name.toLowerCase());
+    await page.getByRole("option", { name: `Settings: ${name}` }).waitFor();
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name, level: 2, exact: true }).waitFor();
+    assert.equal(new URL(page.url()).pathname, `/settings/${name.toLowerCase()}`);
+  }
+  await page.getByRole("searchbox", { name: "Search settings" }).fill("comfyui");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/settings\/workflows$/);
+}));
+
 for (const colorScheme of ["light", "dark"])
   for (const [name, device] of [["desktop", DESKTOP], ["phone", PHONE]])
     test(`webhooks to look at, ${name}, ${colorScheme}`, () => open(async (page, mock) => {
