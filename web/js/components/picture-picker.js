@@ -37,5 +37,5 @@ export function pickPicture(title, done, ask) {
     /** @type {any} */ (all[Math.max(0, Math.min(all.length - 1, at + by))]).focus();
   });
   load();
-  search.focus();
+  if (matchMedia("(hover: hover)").matches) search.focus(); // no keyboard over the pictures of a phone
 }

@@ -145,7 +145,7 @@ export function mountCreate(root) {
     const row = h("div", { class: "row" }, button(t("create.dropped.use"), use, "primary"), chosenModel()?.references_max > 0 && button(t("create.dropped.reference"), reference), controlTypes(chosenModel()).length > 0 && button(t("control.use"), control), found, iconButton("close", t("common.close"), end, { class: "icon-button small" }));
     replace(dropped, h("img", { src: url, alt: "" }), h("div", { class: "grow stack tight" }, h("strong", {}, t("create.dropped")), text, row));
     dropped.hidden = false;
-    dropped.scrollIntoView({ block: "nearest" });
+    dropped.scrollIntoView({ block: matchMedia("(min-width: 900px)").matches ? "nearest" : "center" });
     row.querySelector("button")?.focus();
     const recall = early ?? await readRecall(file);
     if (!recall?.source && !recall?.prompt) return;

@@ -8,7 +8,7 @@ import { debounce, h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { store } from "../state.js";
-import { moment, size } from "../format.js";
+import { soon, size } from "../format.js";
 import { go } from "../router.js";
 import { announce, ask, attempt, dialog, failed, menu, toast } from "../components/ui.js";
 import { mountGrid } from "../components/grid.js";
@@ -193,7 +193,7 @@ export function mountLibrary(root, route) {
       const box = h("section", { class: "card stack tight" });
       const end = () => { const next = box.nextElementSibling ?? box.previousElementSibling; box.remove(); if (--left === 0) replace(list, h("p", { class: "muted", role: "status" }, t("library.duplicates.end"))); /** @type {any} */ (next?.querySelector("button"))?.focus(); };
       const gone = async (/** @type {any[]} */ some) => { const was = alive; alive = alive.filter((one) => !some.includes(one)); draw(); await trash(some, () => { alive = was; if (!box.isConnected) { left++; list.append(box); } draw(); }); if (alive.length < 2) end(); };
-      const draw = () => replace(box, h("div", { class: "row between" }, h("strong", { class: "small" }, t("library.duplicates.alike", { count: alive.length }))), h("div", { class: "row top" }, alive.map((one) => h("figure", { class: "duplicate" }, h("a", { href: `/library/${one.id}`, onclick: () => close() }, h("img", { src: fileOf(one, 256), alt: nameOf(one) })), h("figcaption", { class: "muted small" }, [`${one.width} × ${one.height}`, size(one.size_bytes), one.starred && "★"].filter(Boolean).join(" · "), h("br"), moment(one.created_at)),
+      const draw = () => replace(box, h("div", { class: "row between" }, h("strong", { class: "small" }, t("library.duplicates.alike", { count: alive.length }))), h("div", { class: "row top" }, alive.map((one) => h("figure", { class: "duplicate" }, h("a", { href: `/library/${one.id}`, onclick: () => close() }, h("img", { src: fileOf(one, 256), alt: nameOf(one) })), h("figcaption", { class: "muted small" }, [`${one.width} × ${one.height}`, size(one.size_bytes), one.starred && "★"].filter(Boolean).join(" · "), h("br"), soon(one.created_at)),
         h("div", { class: "row tight" }, h("button", { type: "button", class: "button small", onclick: () => gone(alive.filter((other) => other !== one)) }, t("library.duplicates.keep")), iconButton("trash", t("asset.trash"), () => gone([one]), { class: "icon-button small" }))))));
       draw();
       return box;
