@@ -222,7 +222,6 @@ static void test_there_is_no_half_grid(void **state)
 	execute(site->app.db, "ALTER TABLE grid_cells_away RENAME TO grid_cells");
 	assert_int_equal(rows_of(site, "jobs"), jobs);
 	assert_int_equal(rows_of(site, "grids"), grids);
-	assert_int_equal(int_at(expect(ask(site, &owner, "GET /api/v1/queue", NULL), 200), "queued"), 0);
 	assert_int_equal(count_at(expect(make(site, &owner, ",\"prompt\":\"a\"", axes), 202), "cells"), 3);
 }
 
