@@ -448,8 +448,10 @@ static const char *cancel_note(struct atl_app *app, struct atl_arena *arena, con
 	    atl_provider_image_endpoint(app, arena, job->provider_id, &endpoint, NULL) != ATL_OK)
 		return NULL;
 	ops = atl_image_ops_find(endpoint.kind);
-	if (!ops || !ops->costs || ops->cancels)
+	if (!ops || !ops->costs)
 		return NULL;
+	if (ops->cancels)
+		return atl_arena_printf(arena, "%s was told to stop; what it had begun it may still charge for.", endpoint.name);
 	return atl_arena_printf(arena, "%s cannot be told to stop: it may finish this run and charge for it.", endpoint.name);
 }
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/str.h"
+#include "core/picture.h"
 #include "provider/image_fal_hook.h"
 
 #define REQUEST "0191-aaaa"
@@ -215,6 +216,29 @@ static void test_keys_behind_the_guard(void **state)
 	atl_fal_hook_forget_keys();
 }
 
+/* What a cancelled run says of its cost: a service that can be told to stop may charge for what it had begun. */
+static void test_words_of_a_cancelled_run(void **state)
+{
+	static const struct {
+		const char *preset, *words;
+	} rows[] = { { "fal", "was told to stop; what it had begun it may still charge for." }, { "openai", "cannot be told to stop" } };
+	struct site *site = *state;
+	struct atl_arena arena;
+
+	atl_arena_init(&arena, 0);
+	for (size_t i = 0; i < ATL_COUNT(rows); i++) {
+		const char *id = text_at(expect(ask(site, &owner, "POST /api/v1/providers",
+						    fmt("{\"preset\":\"%s\",\"key\":\"k\"}", rows[i].preset)), 201), "id");
+		const char *note = atl_picture_kind.cancel_note(&site->app, &arena, &(struct atl_job){ .provider_id = id });
+
+		assert_non_null(note);
+		assert_non_null(strstr(note, rows[i].words));
+	}
+	assert_null(atl_picture_kind.cancel_note(&site->app, &arena, &(struct atl_job){ .provider_id = scripted_pictures(site) }));
+	assert_null(atl_picture_kind.cancel_note(&site->app, &arena, &(struct atl_job){ .provider_id = "local" }));
+	atl_arena_finish(&arena);
+}
+
 static void test_no_public_address(void **state)
 {
 	struct atl_image_endpoint endpoint = { .base_url = "https://queue.fal.run" };
@@ -262,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_keys_are_fetched_once),
 		cmocka_unit_test(test_keys_behind_the_guard),
+		cmocka_unit_test(test_words_of_a_cancelled_run),
 		cmocka_unit_test(test_no_public_address),
 	};
 
