@@ -24,8 +24,8 @@ static const struct atl_json_field FIELDS[] = {
 	{ "builtin", ATL_JT_BOOL, OFF(builtin), ATL_JF_REQUIRED },
 	{ "mine", ATL_JT_BOOL, OFF(mine), ATL_JF_REQUIRED, .doc = "false: somebody shares it, or it is built in" },
 	{ "version", ATL_JT_INT, OFF(version), ATL_JF_REQUIRED },
-	{ "created_at", ATL_JT_TIME, OFF(created_at), ATL_JF_REQUIRED },
-	{ "updated_at", ATL_JT_TIME, OFF(updated_at), ATL_JF_REQUIRED },
+	{ "created_at", ATL_JT_TIME, OFF(created_at), ATL_JF_REQUIRED | ATL_JF_NULLABLE, .doc = "null: built in" },
+	{ "updated_at", ATL_JT_TIME, OFF(updated_at), ATL_JF_REQUIRED | ATL_JF_NULLABLE },
 };
 const struct atl_json_desc atl_workflow_desc = { "Workflow", "A saved ComfyUI workflow.", FIELDS, ATL_COUNT(FIELDS),
 	sizeof(struct atl_workflow), ATL_JSON_NO_PRESENT, false };
