@@ -119,7 +119,7 @@ async function mountOne(box, id) {
       mine && h("label", { class: "row check switch" }, shared, t("workflows.shared")), mine && h("span", { class: "grow" }), mine && button([icon("trash"), t("common.delete")], () => remove({ ...workflow, shared: shared.checked }, () => go("/settings/workflows")), "quiet danger")),
     checker(workflow), h("h3", {}, t("workflows.inputs")), h("p", { class: "muted small" }, t(mine ? "workflows.inputs.text" : "workflows.inputs.read")), table.element,
     mine && h("div", { class: "row save-row" }, store, unsaved)));
-  const leave = (/** @type {BeforeUnloadEvent} */ event) => { if (!store.disabled) event.preventDefault(); };
+  const leave = (/** @type {BeforeUnloadEvent} */ event) => { if (!store.isConnected) removeEventListener("beforeunload", leave); else if (!store.disabled) event.preventDefault(); };
   addEventListener("beforeunload", leave);
   return () => removeEventListener("beforeunload", leave);
 }
