@@ -72,7 +72,7 @@ def make_more_ids(owner):
              "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}}}
     wait_until(lambda: owner.get("/api/v1/webhooks/deliveries")["items"], 20, "the delivery of its end")
     return {
-        "/api/v1/grids": grid, "/api/v1/jobs": job, "/generate": job, "/v1/videos": job, "/api/v1/webhooks": webhook,
+        "/hooks/fal": "a-token-of-nobody", "/api/v1/grids": grid, "/api/v1/jobs": job, "/generate": job, "/v1/videos": job, "/api/v1/webhooks": webhook,
         "/api/v1/webhooks/deliveries": owner.get("/api/v1/webhooks/deliveries")["items"][0]["id"],
         "/api/v1/styles": owner.post("/api/v1/styles", {"name": "Mine", "prompt": "ink"}, status=201)["id"],
         "/api/v1/wildcards": owner.post("/api/v1/wildcards", {"name": "w", "entries": "a"})["id"],
