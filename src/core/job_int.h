@@ -1,10 +1,10 @@
 /* job_int.h - what the files of the queue share; nobody else includes it.
  *
- *   job_state.c    which event leads where                 job_queue.c  dispatcher, runners, leases, recovery
+ *   job_state.c    which event leads where                 job_queue.c  life, runners, ends
  *   job_row.c      rows: reading, inserting, the API form  job_run.c    what a running job's kind calls
  *   job_waiting.c  the waiting jobs in memory              job_end.c    ending one, with all that hangs on it
  *   job.c          submitting, looking, waiting            job_change.c order, pauses
- *   job_cancel.c   cancelling
+ *   job_cancel.c   cancelling                              job_dispatch.c the dispatcher's thread
  *   job_lease.c    the queue's own SQL                     job_node.c   who this server is to a shared queue
  *   job_shared.c   several servers telling each other
  *
@@ -205,6 +205,9 @@ enum atl_err atl_jobs_check_held(struct atl_jobs *jobs, struct atl_errinfo *info
 /* ---- job_node.c: sets node and owner ---- */
 enum atl_err atl_jobs_node_open(struct atl_jobs *jobs, struct atl_errinfo *info) ATL_MUST_USE;
 void atl_jobs_node_close(struct atl_jobs *jobs);
+
+/* ---- job_dispatch.c: a thread's function; `jobs` ---- */
+void *atl_jobs_dispatch(void *jobs);
 
 /* ---- job_shared.c ---- */
 extern unsigned atl_job_look_ms; /* how often a shared queue is looked at without being told; tests change it */
