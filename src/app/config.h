@@ -54,7 +54,7 @@ enum atl_config_type {
 	X(mature_allowed, BOOL, "false", 0, 0, NULL, false, "Mature text with fictional adults, until chosen in the interface") \
 	X(session_days, INT, "30", 1, 400, NULL, false, "Days a sign-in lasts")                                      \
 	X(loops, INT, "0", 0, 64, NULL, false, "Network threads; 0: one per core, at most 8")                        \
-	X(pool_threads, INT, "0", 0, 256, NULL, false, "Threads that handle requests; 0: 4 per core, at most 32")    \
+	X(pool_threads, INT, "0", 0, 256, NULL, false, "Threads that handle requests; 0: 16 per core, from 32 to 64") \
 	X(max_connections, INT, "20000", 16, 1000000, NULL, false, "Open connections at once")                       \
 	X(log_level, CHOICE, "info", 0, 0, "debug|info|warn|error", false, "What is logged")                         \
 	X(log_format, CHOICE, "logfmt", 0, 0, "logfmt|json", false, "Form of a log line")                            \

@@ -251,8 +251,8 @@ static enum atl_err pool_up(struct serve *s, struct atl_errinfo *info)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	int64_t wanted = atl_config_int(&s->config, CFG_pool_threads);
 
-	if (wanted == 0)
-		wanted = cores < 1 ? 4 : cores > 8 ? 32 : 4 * cores;
+	if (wanted == 0) /* most of them wait for the disk: as many as wait together share one commit */
+		wanted = cores < 2 ? 32 : cores > 4 ? 64 : 16 * cores;
 	return atl_pool_create((unsigned)wanted, POOL_QUEUE_MAX, &s->app.pool, info);
 }
 

@@ -1,11 +1,13 @@
 /* crypto.c - thin layer over libsodium; SHA-1 is ours, as libsodium rightly has none. */
 #include "base/crypto.h"
 
+#include <pthread.h>
 #include <sodium.h>
 #include <string.h>
 
 #define NONCE_SIZE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define TAG_SIZE crypto_aead_xchacha20poly1305_ietf_ABYTES
+#define PASSWORDS_AT_ONCE 4 /* each takes 64 MiB while it is hashed */
 
 _Static_assert(sizeof(crypto_hash_sha256_state) <= sizeof(((struct atl_sha256 *)0)->state), "the state fits");
 _Static_assert(ATL_SHA256_SIZE == crypto_hash_sha256_BYTES, "");
@@ -146,12 +148,39 @@ void atl_sha1(const void *data, size_t length, unsigned char out[20])
 		out[i] = (unsigned char)(h[i / 4] >> (24 - 8 * (i % 4)));
 }
 
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t free;
+	unsigned busy;
+} passwords = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 };
+
+static void password_begin(void)
+{
+	pthread_mutex_lock(&passwords.lock);
+	while (passwords.busy == PASSWORDS_AT_ONCE)
+		pthread_cond_wait(&passwords.free, &passwords.lock);
+	passwords.busy++;
+	pthread_mutex_unlock(&passwords.lock);
+}
+
+static void password_end(void)
+{
+	pthread_mutex_lock(&passwords.lock);
+	passwords.busy--;
+	pthread_cond_signal(&passwords.free);
+	pthread_mutex_unlock(&passwords.lock);
+}
+
 enum atl_err atl_password_hash(const char *password, char out[ATL_PASSWORD_HASH_SIZE])
 {
 	char hash[ATL_PASSWORD_HASH_SIZE];
+	int failed;
 
-	if (crypto_pwhash_str_alg(hash, password, strlen(password), crypto_pwhash_OPSLIMIT_INTERACTIVE,
-				  crypto_pwhash_MEMLIMIT_INTERACTIVE, crypto_pwhash_ALG_ARGON2ID13) != 0)
+	password_begin();
+	failed = crypto_pwhash_str_alg(hash, password, strlen(password), crypto_pwhash_OPSLIMIT_INTERACTIVE,
+				       crypto_pwhash_MEMLIMIT_INTERACTIVE, crypto_pwhash_ALG_ARGON2ID13);
+	password_end();
+	if (failed)
 		return ATL_ERR_NOMEM;
 	memcpy(out, hash, sizeof(hash));
 	return ATL_OK;
@@ -159,8 +188,14 @@ enum atl_err atl_password_hash(const char *password, char out[ATL_PASSWORD_HASH_
 
 bool atl_password_verify(const char *hash, const char *password)
 {
-	return hash && password && strlen(hash) < ATL_PASSWORD_HASH_SIZE &&
-	       crypto_pwhash_str_verify(hash, password, strlen(password)) == 0;
+	bool same;
+
+	if (!hash || !password || strlen(hash) >= ATL_PASSWORD_HASH_SIZE)
+		return false;
+	password_begin();
+	same = crypto_pwhash_str_verify(hash, password, strlen(password)) == 0;
+	password_end();
+	return same;
 }
 
 enum atl_err atl_seal(struct atl_buf *out, const unsigned char key[ATL_MASTER_KEY_SIZE], const char *context,
