@@ -9,11 +9,11 @@
 #include "api/a1111_int.h"
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/a1111_names.h"
 #include "core/picture_engine.h"
 #include "core/style.h"
 #include "core/user.h"
 #include "media/metadata.h"
+#include "provider/a1111_names.h"
 
 #define PREFERENCE "a1111_model"
 #define OUT_MAX ((size_t)4 << 20)

@@ -10,7 +10,7 @@
 #include "api/a1111_int.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/a1111_names.h"
+#include "provider/a1111_names.h"
 
 #define WAIT_MS 1800000
 #define STYLES_MAX 5

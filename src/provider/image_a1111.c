@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "provider/a1111_names.h"
 #include "provider/image_http.h"
 
 #define A1111_ANSWER_MAX ((size_t)256 << 20)
@@ -18,18 +19,6 @@
 #define INTERRUPT_MS 5000 /* for the server to stop; then we hang up */
 #define RUN_MS 1800000
 
-/* stable-diffusion.cpp's name -> the server's. A scheduler NULL: the server chooses. */
-static const struct {
-	const char *ours, *theirs;
-} SAMPLERS[] = {
-	{ "euler", "Euler" }, { "euler_a", "Euler a" }, { "heun", "Heun" }, { "dpm2", "DPM2" },
-	{ "dpm++2s_a", "DPM++ 2S a" }, { "dpm++2m", "DPM++ 2M" }, { "dpm++2mv2", "DPM++ 2M" }, { "lcm", "LCM" },
-	{ "ddim_trailing", "DDIM" }, { "ipndm", "IPNDM" }, { "ipndm_v", "IPNDM_V" }, { "tcd", "TCD" },
-	{ "res_multistep", "Res Multistep" },
-}, SCHEDULERS[] = {
-	{ "discrete", "Uniform" }, { "karras", "Karras" }, { "exponential", "Exponential" }, { "ays", "Align Your Steps" },
-	{ "sgm_uniform", "SGM Uniform" }, { "simple", "Simple" }, { "kl_optimal", "KL Optimal" },
-};
 /* control_type -> preprocessor and a word of the model's name */
 static const struct {
 	const char *type, *module, *word;
@@ -93,16 +82,11 @@ static enum atl_err write_method(const struct atl_image_run *run, struct atl_are
 				 struct atl_errinfo *info)
 {
 	const struct atl_image_request *q = run->request;
-	const char *sampler = NULL, *scheduler = NULL, *joined;
+	const char *sampler = atl_a1111_name_at_server(atl_a1111_samplers, q->sampler);
+	const char *scheduler = atl_a1111_name_at_server(atl_a1111_schedulers, q->scheduler), *joined;
 	const struct atl_json *list, *found;
 	enum atl_err err;
 
-	for (size_t i = 0; q->sampler && i < ATL_COUNT(SAMPLERS); i++)
-		if (atl_str_eq(SAMPLERS[i].ours, q->sampler))
-			sampler = SAMPLERS[i].theirs;
-	for (size_t i = 0; q->scheduler && i < ATL_COUNT(SCHEDULERS); i++)
-		if (atl_str_eq(SCHEDULERS[i].ours, q->scheduler))
-			scheduler = SCHEDULERS[i].theirs;
 	if (q->scheduler && !scheduler)
 		note_missing(run, arena, "scheduler", q->scheduler);
 	if (q->sampler) {
