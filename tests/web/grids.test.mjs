@@ -84,7 +84,7 @@ async function open(run, device = DESKTOP) {
   try { await run(page); assert.deepEqual(wrong, []); } finally { await context.close(); }
 }
 const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png` }); };
-const make = (page, model, x, y, z) => call(page, "POST", "/grids", { request: { prompt: "A lighthouse in a storm", model, width: 128, height: 128, steps: 4 }, x, ...(y ? { y } : {}), ...(z ? { z } : {}) });
+const make = (page, model, x, y, z) => call(page, "POST", "/grids", { request: { prompt: "A lighthouse in a storm, seen from the harbour on a cold evening in March", model, width: 128, height: 128, steps: 4 }, x, ...(y ? { y } : {}), ...(z ? { z } : {}) });
 
 test("from the form to the table, by keyboard; a cell opens the viewer", { skip }, () => open(async (page) => {
   await page.goto(`${server.url}/create`);
@@ -156,7 +156,9 @@ test("on a phone the table scrolls, its headers stay; the list; Activity leads t
   await page.goto(`${server.url}/activity`);
   const { id } = await make(page, models.picture, { parameter: "seed", text: "1-6" }, { parameter: "steps", text: "1-6" }, { parameter: "cfg_scale", text: "1,7" });
   await page.getByRole("link", { name: "Grids" }).click();
-  await page.locator(`a[href="/grids/${id}"]`).click();
+  const row = page.locator(`a[href="/grids/${id}"]`);
+  assert.ok(await row.evaluate((element) => element.getBoundingClientRect().right <= innerWidth), "the list is cut, not the page wider");
+  await row.click();
   await page.getByText("72 of 72 done").waitFor({ timeout: 60000 });
   assert.equal(await page.getByRole("table").count(), 2);
   assert.ok(await sideways(page) <= 0);
