@@ -39,6 +39,7 @@ static void test_values_are_checked_against_the_model(void **state)
 		{ ",\"quality\":\"high\"", "quality", 400 }, { ",\"frames\":9", "frames", 400 },
 		{ ",\"task\":\"paint\"", "task", 400 }, { ",\"task\":\"img2img\"", "init_asset", 400 },
 		{ ",\"init_asset\":\"ast_01AAAAAAAAAAAAAAAAAAAAAAAA\"", "init_asset", 404 },
+		{ ",\"control_asset\":\"ast_01AAAAAAAAAAAAAAAAAAAAAAAA\"", "control_asset", 404 },
 		{ ",\"style\":\"none\"", "style", 404 }, { ",\"extra\":{\"invented\":1}", "extra", 400 },
 	};
 	struct site *site = *state;
@@ -55,6 +56,17 @@ static void test_values_are_checked_against_the_model(void **state)
 	assert_int_equal(wrong, 0);
 	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM jobs"), 0);
 	expect_problem(make(site, ",\"negative_prompt\":\"clothes, adult\""), 403, "refused_by_policy", "negative_prompt");
+	/* a control picture: of a kind the model knows, at a strength it takes, and only where one is taken at all */
+	const char *id = make_asset(site, &owner, "good.png");
+
+	expect_problem(make(site, fmt(",\"control_asset\":\"%s\",\"control_type\":\"smell\"", id)), 400,
+		       "invalid_request", "control_type");
+	expect_problem(make(site, fmt(",\"control_asset\":\"%s\",\"control_strength\":3", id)), 400,
+		       "invalid_request", "control_strength");
+	expect_problem(ask(site, &owner, "POST /api/v1/jobs",
+			   fmt("{\"prompt\":\"a house\",\"model\":\"%s/slow\",\"control_asset\":\"%s\"}", provider, id)),
+		       400, "invalid_request", "control_asset");
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM jobs"), 0);
 	assert_true(noted(site, expect(make(site, ",\"width\":100,\"height\":64"), 202), "multiples of 8"));
 }
 
