@@ -16,7 +16,7 @@
 #define DATA_URL_MAX 32768 /* larger inputs are uploaded */
 #define POLL_FIRST_MS 250
 #define POLL_MAX_MS 2000
-#define POLL_HOOK_MAX_MS 10000 /* while a message is expected */
+#define POLL_HOOK_MAX_MS 5000 /* while a message is expected; it may be that none gets through */
 #define RUN_MS 1800000
 #define CANCEL_MS 5000
 #define POLL_ARENA_MAX ((size_t)32 << 20)

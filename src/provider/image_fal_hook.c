@@ -69,7 +69,7 @@ struct atl_fal_hook *atl_fal_hook_join(const struct atl_image_endpoint *endpoint
 	pthread_condattr_t monotonic;
 	bool room;
 
-	if (!length || length >= URL_MAX || strlen(origin) + 32 > URL_MAX)
+	if (!length || !atl_str_starts(endpoint->public_url, "https://") || length >= URL_MAX || strlen(origin) + 32 > URL_MAX)
 		return NULL;
 	hook = calloc(1, sizeof(*hook));
 	if (!hook)

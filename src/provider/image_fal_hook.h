@@ -21,7 +21,7 @@
 #define ATL_FAL_KEYS_PAUSE_MS 60000
 
 struct atl_fal_hook;
-/* NULL: there is no public address, or no room; then the run polls as it would without. */
+/* NULL: there is no public https address, or no room; then the run polls as it would without. */
 struct atl_fal_hook *atl_fal_hook_join(const struct atl_image_endpoint *endpoint);
 void atl_fal_hook_leave(struct atl_fal_hook *hook); /* NULL is allowed */
 const char *atl_fal_hook_token(const struct atl_fal_hook *hook);

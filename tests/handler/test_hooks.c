@@ -248,6 +248,8 @@ static void test_no_public_address(void **state)
 
 	(void)state;
 	assert_null(atl_fal_hook_join(&endpoint));
+	endpoint.public_url = "http://192.168.1.5:7860"; /* fal would not get there */
+	assert_null(atl_fal_hook_join(&endpoint));
 	assert_true(atl_fal_hook_wait(NULL, &run, 1, &news));
 	assert_false(news);
 	atl_fal_hook_leave(NULL);
