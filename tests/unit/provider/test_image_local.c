@@ -345,6 +345,38 @@ static void test_junk(void **state)
 	assert_int_equal(seen.results, 1);
 }
 
+/* What a film may be is told before the engine begins. Films themselves: tests/system/test_image_film.py. */
+static void test_films_that_cannot_be(void **state)
+{
+	static const struct {
+		int64_t frames, fps, duration_s, side;
+		const char *field;
+	} rows[] = {
+		{258, 16, ATL_IMAGE_UNSET, SIDE, "frames"}, {0, 16, ATL_IMAGE_UNSET, SIDE, "frames"},
+		{9, 0, ATL_IMAGE_UNSET, SIDE, "fps"},	    {9, 61, ATL_IMAGE_UNSET, SIDE, "fps"},
+		{129, 16, ATL_IMAGE_UNSET, 1024, "frames"}, {ATL_IMAGE_UNSET, 16, 17, SIDE, "frames"},
+	};
+	struct atl_image_request q = basic();
+	q.task = ATL_IMAGE_TXT2VID;
+	for (size_t i = 0; i < ATL_COUNT(rows); i++) {
+		struct seen seen = {.cancel_at = NEVER, .kill_at = NEVER};
+		struct atl_errinfo info = {0};
+		q.frames = rows[i].frames;
+		q.fps = rows[i].fps;
+		q.duration_s = rows[i].duration_s;
+		q.width = q.height = rows[i].side;
+		assert_int_equal(go_info(&q, &seen, &info), ATL_ERR_INVALID);
+		assert_string_equal(info.field, rows[i].field);
+	}
+	q.width = q.height = SIDE;
+	q.frames = 9;
+	q.fps = q.duration_s = ATL_IMAGE_UNSET;
+	fails_with(&q, "makes no films");
+	q = basic();
+	struct seen seen = go(&q);
+	assert_int_equal(seen.results, 1);
+}
+
 static void test_killed(void **state)
 {
 	struct atl_image_request q = basic();
@@ -411,6 +443,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_lora),
 		cmocka_unit_test(test_cancel_within_a_step),
 		cmocka_unit_test(test_junk),
+		cmocka_unit_test(test_films_that_cannot_be),
 		cmocka_unit_test(test_hello_and_unload),
 		cmocka_unit_test(test_killed),
 	};
