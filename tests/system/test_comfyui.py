@@ -82,3 +82,40 @@ def test_what_is_missing_is_named(owner, provider):
                                                     "reference_assets": [asset["id"]], "inputs": {"photo": {"reference": 0}}})
     detail = answer.json()["detail"] if answer.status_code != 202 else ended(owner, answer.json())["error_detail"]
     assert "MagicNode" in detail
+
+
+def test_what_a_workflow_fixes_and_allows(owner, comfy, provider):
+    graph = {"1": {"class_type": "LoadImage", "inputs": {"image": "{{photo}}"}},
+             "2": {"class_type": "ImageScale", "inputs": {"image": ["1", 0], "upscale_method": "lanczos", "width": 64, "height": 48,
+                                                          "crop": "disabled"}, "_meta": {"title": "atelier:side=width, tall=height"}},
+             "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "own"}}}
+    said = [{"name": "side", "label": "How wide", "minimum": 32, "maximum": 128}, {"name": "tall", "fixed": True}]
+    saved = owner.post("/api/v1/workflows", {"name": "Plain", "graph": graph, "inputs": {"items": said}}, status=201)
+    found = {i["name"]: (i["label"], i["fixed"]) for i in saved["inputs"]["items"]}
+    assert found == {"photo": ("photo", False), "side": ("How wide", False), "tall": ("tall", True)}
+    asset = owner.request("POST", "/api/v1/assets?library=false", data=png(32, 32), headers={"Content-Type": "image/png"}).json()
+    photo = {"photo": {"reference": 0}}
+    ask = {"task": "workflow", "model": provider["id"] + "/workflow", "workflow_id": saved["id"], "reference_assets": [asset["id"]]}
+    for name, value in (("side", 256), ("tall", 7)):
+        answer = owner.request("POST", "/api/v1/jobs", ask | {"inputs": photo | {name: value}})
+        assert answer.status_code == 400 and answer.json()["field"] == f"inputs.{name}", answer.text
+    end = ended(owner, owner.post("/api/v1/jobs", ask | {"inputs": photo | {"side": 96}}, status=202))
+    assert end["state"] == "done", end
+    asked = requests.get(comfy + "/double", timeout=10).json()["prompts"][0]["2"]["inputs"]
+    assert (asked["width"], asked["height"]) == (96, 48)
+
+
+def test_the_server_is_asked_before_anything_runs(owner, comfy, provider):
+    graph = json.loads(json.dumps(OWN).replace("ImageInvert", "MagicNode"))
+    ask = {"provider_id": provider["id"]}
+    broken = owner.post("/api/v1/workflows", {"name": "Broken", "graph": graph}, status=201)
+    answer = owner.post(f"/api/v1/workflows/{broken['id']}/check", ask)
+    assert not answer["ready"] and "MagicNode" in answer["detail"], answer
+    good = owner.post("/api/v1/workflows", {"name": "Good", "graph": OWN}, status=201)
+    assert owner.post(f"/api/v1/workflows/{good['id']}/check", ask) == {"ready": True, "detail": None}
+    for workflow in owner.get("/api/v1/workflows")["items"]:
+        if workflow["builtin"]:
+            answer = owner.post(f"/api/v1/workflows/{workflow['id']}/check", ask)
+            assert answer["ready"] or "Studio" in answer["detail"], (workflow["name"], answer)
+    assert owner.post("/api/v1/workflows/builtin:txt2img/check", ask)["ready"]
+    assert not requests.get(comfy + "/double", timeout=10).json()["prompts"]
