@@ -26,7 +26,7 @@ struct user_out {
 static const struct atl_json_field user_fields[] = {
 	F_STR(struct user_out, id, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct user_out, name, ATL_JF_REQUIRED, 0, 0, NULL),
-	F_STR(struct user_out, role, ATL_JF_REQUIRED, 0, 0, "owner or user"),
+	F_STR(struct user_out, role, ATL_JF_REQUIRED, 0, 0, "owner, admin, moderator, member, guest, or the id of a custom role"),
 };
 DESC(user_desc, struct user_out, "User", user_fields);
 

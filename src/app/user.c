@@ -50,12 +50,12 @@ static enum atl_err do_list(struct atl_app *app, struct atl_arena *arena, char *
 
 static enum atl_err do_add(struct atl_app *app, struct atl_arena *arena, char **args, struct atl_errinfo *info)
 {
-	enum atl_role role = ATL_ROLE_USER;
+	enum atl_role role = ATL_ROLE_MEMBER;
 	char password[PASSWORD_LINE], id[ATL_ID_SIZE];
 	enum atl_err err;
 
 	if (args[1] && !atl_role_find(args[1], &role))
-		return atl_fail(info, ATL_ERR_INVALID, "There is no role \"%s\": owner and user are known.", args[1]);
+		return atl_fail(info, ATL_ERR_INVALID, "There is no role \"%s\": owner, admin, moderator, member and guest are known.", args[1]);
 	err = ask_password(password, info);
 	if (!err)
 		err = atl_user_create(app, args[0], password, role, false, id, info);
@@ -89,7 +89,7 @@ static enum atl_err do_role(struct atl_app *app, struct atl_arena *arena, char *
 	enum atl_err err;
 
 	if (!args[1] || !atl_role_find(args[1], &role))
-		return atl_fail(info, ATL_ERR_INVALID, "Name a role: owner or user.");
+		return atl_fail(info, ATL_ERR_INVALID, "Name a role: owner, admin, moderator, member or guest.");
 	err = atl_user_find(app, args[0], arena, &user, info);
 	return err ? err : atl_user_set_role(app, user.id, role, info);
 }
@@ -100,10 +100,10 @@ static const struct action {
 	enum atl_err (*run)(struct atl_app *app, struct atl_arena *arena, char **args, struct atl_errinfo *info);
 	const char *usage;
 } actions[] = {
-	{ "add", true, do_add, "add NAME [owner|user]   the password is read from standard input" },
+	{ "add", true, do_add, "add NAME [ROLE]         member unless told; the password is read from standard input" },
 	{ "list", false, do_list, "list" },
 	{ "password", true, do_password, "password NAME           the password is read from standard input" },
-	{ "role", true, do_role, "role NAME owner|user" },
+	{ "role", true, do_role, "role NAME ROLE          owner, admin, moderator, member or guest" },
 };
 
 int atl_cmd_user(int argc, char **argv)

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "core/auth.h"
 #include "core/events.h"
+#include "core/role.h"
 #include "db/db.h"
 
 #define SCOPES_TEXT_MAX 128
@@ -143,7 +144,7 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	struct atl_arena arena;
 	struct atl_strs scopes;
 	const char *text[4];
-	uint32_t allowed = 0, mask;
+	uint32_t allowed = 0, mask, role;
 	enum atl_err err = atl_query(conn, &rows, info,
 				     "SELECT u.id, u.name, u.role, k.id, k.scopes, k.expires_at FROM api_keys k "
 				     "JOIN users u ON u.id = k.user_id WHERE k.key_hash = ? AND k.revoked_at IS NULL "
@@ -167,13 +168,16 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	}
 	atl_str_copy(identity->user_id, sizeof(identity->user_id), text[0]);
 	atl_str_copy(identity->user_name, sizeof(identity->user_name), text[1]);
-	if (!atl_role_find(text[2], &identity->role))
-		identity->role = ATL_ROLE_USER;
+	err = atl_role_load(conn, text[2], &identity->role, &role, info);
+	if (err) {
+		atl_arena_finish(&arena);
+		return err;
+	}
 	atl_str_copy(identity->key_id, sizeof(identity->key_id), text[3]);
 	for (size_t i = 0; i < scopes.count; i++)
 		if (atl_scope_permissions(scopes.items[i], &mask))
 			allowed |= mask;
-	identity->permissions = allowed & atl_role_permissions(identity->role);
+	identity->permissions = allowed & role;
 	identity->channel = ATL_CHANNEL_BEARER;
 	atl_arena_finish(&arena);
 	return ATL_OK;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/job_int.h"
+#include "core/role.h"
 
 #define MODULE "jobs"
 #define LOAD_ARENA_MAX ((size_t)1 << 30)
@@ -141,7 +142,9 @@ static enum atl_err look_at_dependency(struct atl_conn *conn, struct atl_lease_i
 static enum atl_err look_at_owner(struct atl_conn *conn, struct atl_lease_item *item, struct atl_errinfo *info)
 {
 	struct atl_running *running = item->running;
-	enum atl_role role = ATL_ROLE_USER;
+	const char *name, *role_text;
+	enum atl_role role;
+	uint32_t permissions;
 	struct atl_rows *rows;
 	enum atl_err err = atl_query(conn, &rows, info, "SELECT name, role, disabled_at FROM users WHERE id = ?", "s",
 				     running->job.user_id);
@@ -154,10 +157,14 @@ static enum atl_err look_at_owner(struct atl_conn *conn, struct atl_lease_item *
 		item->outcome = ATL_LEASE_HOPELESS;
 		item->why = "The account was disabled.";
 	}
-	if (!atl_role_find(atl_col_text(rows, 1, &running->arena), &role))
-		role = ATL_ROLE_USER;
-	atl_identity_internal(&running->identity, running->job.user_id, atl_col_text(rows, 0, &running->arena), role);
+	name = atl_col_text(rows, 0, &running->arena);
+	role_text = atl_col_text(rows, 1, &running->arena);
 	atl_rows_close(rows);
+	err = atl_role_load(conn, role_text, &role, &permissions, info);
+	if (err)
+		return err;
+	atl_identity_internal(&running->identity, running->job.user_id, name, role);
+	running->identity.permissions = permissions;
 	return ATL_OK;
 }
 

@@ -14,13 +14,19 @@ static const struct {
 #define BIT(name) ATL_PERM_BIT(ATL_PERM_##name)
 #define ALL (ATL_PERM_BIT(ATL_PERM_COUNT) - 1)
 
+#define SIGNED_IN (BIT(PUBLIC) | BIT(SESSION) | BIT(ACCOUNT_MANAGE))
+#define MEMBER (SIGNED_IN | BIT(KEYS_MANAGE) | BIT(CHAT_USE) | BIT(CHARACTERS_USE) | BIT(PICTURES_USE) | BIT(MODELS_READ))
+
 static const struct {
 	const char *name;
 	uint32_t mask;
 } roles[ATL_ROLE_COUNT] = {
 	[ATL_ROLE_OWNER] = { "owner", ALL },
-	[ATL_ROLE_USER] = { "user", BIT(PUBLIC) | BIT(SESSION) | BIT(ACCOUNT_MANAGE) | BIT(KEYS_MANAGE) | BIT(CHAT_USE) |
-					    BIT(CHARACTERS_USE) | BIT(PICTURES_USE) | BIT(MODELS_READ) },
+	[ATL_ROLE_ADMIN] = { "admin", ALL }, /* what only an owner may is checked where it is done */
+	[ATL_ROLE_MODERATOR] = { "moderator", MEMBER | BIT(MODERATE) },
+	[ATL_ROLE_MEMBER] = { "member", MEMBER },
+	[ATL_ROLE_GUEST] = { "guest", SIGNED_IN | BIT(CHAT_USE) | BIT(MODELS_READ) },
+	[ATL_ROLE_CUSTOM] = { "custom", SIGNED_IN },
 };
 
 const char *const atl_scope_names[] = { "chat", "characters", "pictures", "models", "admin", NULL };
@@ -62,7 +68,7 @@ const char *atl_role_name(enum atl_role role)
 
 bool atl_role_find(const char *name, enum atl_role *ret)
 {
-	for (size_t i = 0; i < ATL_ROLE_COUNT; i++) {
+	for (size_t i = 0; i < ATL_ROLE_CUSTOM; i++) {
 		if (!atl_str_eq(roles[i].name, name))
 			continue;
 		*ret = (enum atl_role)i;

@@ -25,6 +25,12 @@
 	X(PROVIDERS_MANAGE, "providers.manage", "providers and their keys")                             \
 	X(ENGINE_MANAGE, "engine.manage", "the local engine, its models and downloads")                 \
 	X(SETTINGS_MANAGE, "settings.manage", "settings of the whole server")                           \
+	X(PEOPLE_MANAGE, "people.manage", "accounts, invitations, groups and roles")                    \
+	X(QUOTAS_MANAGE, "quotas.manage", "allowances, prices, requests for more")                      \
+	X(USAGE_READ, "usage.read", "what everybody used and what it cost")                             \
+	X(AUDIT_READ, "audit.read", "the audit log")                                                    \
+	X(SERVER_MANAGE, "server.manage", "health, log, backups, announcements, maintenance")           \
+	X(MODERATE, "moderate", "reports, appeals and what is held for review")                         \
 	X(ADMIN, "admin", "users, metrics, everything else")
 
 enum atl_permission {
@@ -35,15 +41,17 @@ enum atl_permission {
 };
 #define ATL_PERM_BIT(perm) (UINT32_C(1) << (perm))
 
-enum atl_role { ATL_ROLE_OWNER, ATL_ROLE_USER, ATL_ROLE_COUNT };
+/* CUSTOM stands for every role that an operator made (core/role.h); its permissions are in the database. */
+enum atl_role { ATL_ROLE_OWNER, ATL_ROLE_ADMIN, ATL_ROLE_MODERATOR, ATL_ROLE_MEMBER, ATL_ROLE_GUEST, ATL_ROLE_CUSTOM,
+		ATL_ROLE_COUNT };
 
 const char *atl_permission_name(enum atl_permission perm);
 const char *atl_permission_doc(enum atl_permission perm);
 bool atl_permission_find(const char *name, enum atl_permission *ret) ATL_MUST_USE;
 
-const char *atl_role_name(enum atl_role role); /* "owner", "user" */
-bool atl_role_find(const char *name, enum atl_role *ret) ATL_MUST_USE;
-uint32_t atl_role_permissions(enum atl_role role); /* bit mask */
+const char *atl_role_name(enum atl_role role); /* "owner", "admin", "moderator", "member", "guest", "custom" */
+bool atl_role_find(const char *name, enum atl_role *ret) ATL_MUST_USE; /* built-in ones only */
+uint32_t atl_role_permissions(enum atl_role role); /* bit mask; CUSTOM: what everybody signed in may */
 
 /* Key scopes: "chat", "characters", "pictures", "models", "admin". A key may do what both its scopes and its user's role allow. */
 extern const char *const atl_scope_names[]; /* NULL-terminated */

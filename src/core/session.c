@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "core/auth.h"
 #include "core/events.h"
+#include "core/role.h"
 #include "db/db.h"
 
 #define USER_AGENT_MAX 200
@@ -79,7 +80,7 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	struct atl_identity *identity = &find->identity;
 	struct atl_rows *rows;
 	struct atl_arena arena;
-	char role[32];
+	char role[ATL_ID_SIZE];
 	enum atl_err err = atl_query(conn, &rows, info,
 				     "SELECT u.id, u.name, u.role, s.id, s.csrf_token, s.expires_at, s.last_seen_at "
 				     "FROM sessions s JOIN users u ON u.id = s.user_id "
@@ -101,9 +102,9 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	find->last_seen_at = atl_col_int(rows, 6);
 	atl_rows_close(rows);
 	atl_arena_finish(&arena);
-	if (!atl_role_find(role, &identity->role))
-		identity->role = ATL_ROLE_USER;
-	identity->permissions = atl_role_permissions(identity->role);
+	err = atl_role_load(conn, role, &identity->role, &identity->permissions, info);
+	if (err)
+		return err;
 	identity->channel = ATL_CHANNEL_COOKIE;
 	return identity->user_id[0] && identity->csrf_token[0] ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "read session");
 }

@@ -111,7 +111,7 @@ static void read_user(struct atl_rows *rows, struct atl_arena *arena, struct atl
 	user->name = atl_col_text(rows, 1, arena);
 	user->role_name = atl_col_text(rows, 2, arena);
 	if (!atl_role_find(user->role_name, &user->role))
-		user->role = ATL_ROLE_USER;
+		user->role = ATL_ROLE_CUSTOM;
 	user->password_hash = atl_col_text(rows, 3, arena);
 	user->created_at = atl_col_int(rows, 4);
 	user->updated_at = atl_col_int(rows, 5);

@@ -202,7 +202,7 @@ static void test_options_belong_to_the_user(void **state)
 	struct person other;
 	struct atl_req *req;
 
-	person_create(site, "Otto", ATL_ROLE_USER, &other);
+	person_create(site, "Otto", ATL_ROLE_MEMBER, &other);
 	expect(ask(site, &owner, "PUT /api/v1/me/preferences", "{\"theme\":\"dark\"}"), 200);
 	expect(ask(site, &other, "POST /sdapi/v1/options", fmt("{\"sd_model_checkpoint\":\"x [%s/slow]\",\"unknown\":1}", provider)), 200);
 	expect(sd(site, "options", fmt("{\"sd_model_checkpoint\":\"%s/noop\"}", provider)), 200);

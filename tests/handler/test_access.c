@@ -142,7 +142,7 @@ static void test_sessions_are_listed_and_ended(void **state)
 	struct atl_req *req;
 
 	person_create(site, "Nora", ATL_ROLE_OWNER, &second);
-	person_create(site, "Strange", ATL_ROLE_USER, &stranger);
+	person_create(site, "Strange", ATL_ROLE_MEMBER, &stranger);
 	req = expect(ask(site, &second, "POST /api/v1/session", "{\"name\":\"nora\",\"password\":\"correct horse\"}"), 201);
 	req = expect(ask(site, &second, "GET /api/v1/sessions", NULL), 200);
 	assert_int_equal(count_at(req, "items"), 2);
@@ -168,7 +168,7 @@ static void test_password_change_ends_other_sessions(void **state)
 	struct atl_req *req;
 	struct person other = { 0 };
 
-	person_create(site, "Petra", ATL_ROLE_USER, &person);
+	person_create(site, "Petra", ATL_ROLE_MEMBER, &person);
 	req = expect(ask(site, &nobody, "POST /api/v1/session", "{\"name\":\"Petra\",\"password\":\"correct horse\"}"), 201);
 	other.headers[0] = fmt("Cookie: %.*s", (int)strcspn(atl_mock_header(req, "Set-Cookie"), ";"),
 			       atl_mock_header(req, "Set-Cookie"));
@@ -191,7 +191,7 @@ static void test_own_account(void **state)
 	struct atl_req *req;
 	struct atl_buf big;
 
-	person_create(site, "Quinn", ATL_ROLE_USER, &person);
+	person_create(site, "Quinn", ATL_ROLE_MEMBER, &person);
 	req = expect(ask(site, &person, "PATCH /api/v1/me", "{\"name\":\"Quentin\"}"), 200);
 	assert_string_equal(text_at(req, "name"), "Quentin");
 	assert_string_equal(text_at(expect(ask(site, &person, "GET /api/v1/session", NULL), 200), "user.name"), "Quentin");

@@ -200,7 +200,7 @@ static void test_pages(void **state)
 	struct site *site = *state;
 	struct person lister;
 
-	person_create(site, "Lister", ATL_ROLE_USER, &lister);
+	person_create(site, "Lister", ATL_ROLE_MEMBER, &lister);
 	for (int i = 0; i < 10; i++) {
 		const char *id = generate(site, &lister, "good.png", (struct atl_asset_new){ .prompt = "walking words" });
 
@@ -376,7 +376,7 @@ static void test_files_go(void **state)
 	struct atl_errinfo info = { 0 };
 	const char *a, *b, *sha256;
 
-	person_create(site, "Keeper", ATL_ROLE_USER, &keeper);
+	person_create(site, "Keeper", ATL_ROLE_MEMBER, &keeper);
 	execute(site->app.db, "DELETE FROM assets");
 	execute(site->app.db, "UPDATE blobs SET refs = 0");
 	assert_ok(atl_assets_recover(&site->app, &info), &info);
@@ -488,7 +488,7 @@ static void test_facets(void **state)
 	const char *lora = "ink", *a;
 	struct atl_req *req;
 
-	person_create(site, "Facet", ATL_ROLE_USER, &user);
+	person_create(site, "Facet", ATL_ROLE_MEMBER, &user);
 	const char *character = make_character(site, &user, "Ada");
 
 	a = generate(site, &user, "good.png", (struct atl_asset_new){ .model = "m/1", .loras = &lora, .lora_count = 1 });
@@ -517,7 +517,7 @@ static void test_duplicates(void **state)
 	static const uint64_t prints[] = { 0x0123456789abcdef, 0x0123456789abcdec, 0x8123456789abcd0f, 0xf0f0f0f0f0f0f0f0 };
 	struct atl_req *req;
 
-	person_create(site, "Twin", ATL_ROLE_USER, &user);
+	person_create(site, "Twin", ATL_ROLE_MEMBER, &user);
 	for (size_t i = 0; i < ATL_COUNT(prints); i++) {
 		const char *id = generate(site, &user, "good.png", (struct atl_asset_new){ 0 });
 
@@ -598,7 +598,7 @@ static void test_zip(void **state)
 static int setup(void **state)
 {
 	site_setup(state);
-	person_create(*state, "Otto", ATL_ROLE_USER, &other);
+	person_create(*state, "Otto", ATL_ROLE_MEMBER, &other);
 	return 0;
 }
 

@@ -71,7 +71,7 @@ static void cookie_identity(int index, const char *name, const struct person *of
 
 	identity->name = name;
 	identity->standing = SIGNED_IN;
-	identity->permissions = atl_role_permissions(of == &owner ? ATL_ROLE_OWNER : ATL_ROLE_USER);
+	identity->permissions = atl_role_permissions(of == &owner ? ATL_ROLE_OWNER : ATL_ROLE_MEMBER);
 	identity->cookie = true;
 	identity->token = csrf != NULL;
 	identity->own_page = atl_str_eq(from, "Origin: http://localhost");
@@ -88,7 +88,7 @@ static void key_identity(struct site *site, int index, const char *name, const s
 
 	identity->name = name;
 	identity->standing = SIGNED_IN;
-	identity->permissions = scope(scopes) & atl_role_permissions(of == &owner ? ATL_ROLE_OWNER : ATL_ROLE_USER);
+	identity->permissions = scope(scopes) & atl_role_permissions(of == &owner ? ATL_ROLE_OWNER : ATL_ROLE_MEMBER);
 	person_key(site, of, scopes, &identity->person);
 	identity->person.headers[0] = identity->person.authorization;
 }
@@ -346,7 +346,7 @@ static void test_no_route_is_forgotten(void **state)
 
 			assert_true(atl_permission_find(route->permission, &perm));
 			covered |= perm == ATL_PERM_PUBLIC;
-			covered |= !(atl_role_permissions(ATL_ROLE_USER) & ATL_PERM_BIT(perm));
+			covered |= !(atl_role_permissions(ATL_ROLE_MEMBER) & ATL_PERM_BIT(perm));
 			for (size_t i = 0; i < count; i++)
 				covered |= strncmp(route->path, objects[i].prefix, strlen(objects[i].prefix)) == 0;
 			for (size_t i = 0; i < ATL_COUNT(others); i++)
@@ -395,7 +395,7 @@ static void test_other_peoples_objects(void **state)
 static int setup(void **state)
 {
 	site_setup(state);
-	person_create(*state, "Uma", ATL_ROLE_USER, &user);
+	person_create(*state, "Uma", ATL_ROLE_MEMBER, &user);
 	return 0;
 }
 

@@ -56,7 +56,7 @@ static void test_others(void **state)
 	struct person other;
 	const char *board, *mine, *theirs;
 
-	person_create(site, "Otto", ATL_ROLE_USER, &other);
+	person_create(site, "Otto", ATL_ROLE_MEMBER, &other);
 	board = text_at(expect(ask(site, &owner, "POST /api/v1/boards", "{\"name\":\"Mine\"}"), 201), "id");
 	mine = make_asset(site, &owner, "good.png");
 	theirs = make_asset(site, &other, "good.png");

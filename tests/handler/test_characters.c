@@ -133,7 +133,7 @@ static void test_lists(void **state)
 	struct atl_req *req;
 	size_t count = 0;
 
-	person_create(site, "Lister", ATL_ROLE_USER, &user);
+	person_create(site, "Lister", ATL_ROLE_MEMBER, &user);
 	for (int i = 0; i < 7; i++)
 		expect(ask(site, &user, "POST /api/v1/characters",
 			   fmt("{\"card\":{\"name\":\"List%d\",\"tags\":[\"%s\"]}}", i, i % 2 ? "odd 100%" : "Even")), 201);
@@ -202,7 +202,7 @@ static void test_avatars(void **state)
 	const char *id = create(site, "{\"name\":\"Face\"}");
 	struct person stranger;
 
-	person_create(site, "Peeper", ATL_ROLE_USER, &stranger);
+	person_create(site, "Peeper", ATL_ROLE_MEMBER, &stranger);
 
 	for (size_t i = 0; i < ATL_COUNT(names); i++) {
 		struct atl_buf picture = load(names[i]);

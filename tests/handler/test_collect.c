@@ -62,7 +62,7 @@ static const char *job(struct site *site, const char *request)
 	struct atl_job made;
 	const char *id;
 
-	atl_identity_internal(&identity, owner.id, "Test", ATL_ROLE_USER);
+	atl_identity_internal(&identity, owner.id, "Test", ATL_ROLE_MEMBER);
 	atl_arena_init(&arena, 0);
 	assert_ok(atl_job_submit(&site->app, &identity, &arena, &new, &made, &info), &info);
 	id = fmt("%s", made.id);

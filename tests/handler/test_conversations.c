@@ -133,8 +133,8 @@ static void test_list(void **state)
 	struct atl_req *req;
 	int seen = 0;
 
-	person_create(site, "Lena", ATL_ROLE_USER, &user);
-	person_create(site, "Otto", ATL_ROLE_USER, &other);
+	person_create(site, "Lena", ATL_ROLE_MEMBER, &user);
+	person_create(site, "Otto", ATL_ROLE_MEMBER, &other);
 	make_conversation(site, &other, NULL);
 	for (int i = 0; i < 5; i++) {
 		ids[i] = make_conversation(site, &user, NULL);
@@ -196,7 +196,7 @@ static void test_personas(void **state)
 	const char *one, *two;
 	struct atl_req *req;
 
-	person_create(site, "Pia", ATL_ROLE_USER, &user);
+	person_create(site, "Pia", ATL_ROLE_MEMBER, &user);
 	req = expect(ask(site, &user, "POST /api/v1/personas", "{\"name\":\"One\",\"description\":\"Tall.\",\"is_default\":true}"), 201);
 	one = text_at(req, "id");
 	two = text_at(expect(ask(site, &user, "POST /api/v1/personas", "{\"name\":\"Two\"}"), 201), "id");

@@ -186,7 +186,7 @@ static void test_others(void **state)
 	struct person other;
 	const char *mine = make_conversation(site, &owner, NULL);
 
-	person_create(site, "exchange-other", ATL_ROLE_USER, &other);
+	person_create(site, "exchange-other", ATL_ROLE_MEMBER, &other);
 	expect(ask(site, &other, fmt("GET /api/v1/conversations/%s/export", mine), NULL), 404);
 	expect(ask(site, &nobody, fmt("GET /api/v1/conversations/%s/export", mine), NULL), 401);
 	expect(ask(site, &nobody, IMPORT, "[" GPT("A", "x") "]"), 401);

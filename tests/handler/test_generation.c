@@ -131,7 +131,7 @@ static void test_overlay_and_stop(void **state)
 	struct atl_req *req;
 	uint64_t began;
 
-	person_create(site, "Stranger", ATL_ROLE_USER, &stranger);
+	person_create(site, "Stranger", ATL_ROLE_MEMBER, &stranger);
 	says(site, (struct atl_chat_script){ STEPS(HANGS) });
 	id = send(site, conversation, "Tell");
 	ears_wait(site, "message.delta", " a time");

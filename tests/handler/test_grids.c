@@ -159,7 +159,7 @@ static void test_cancel_and_delete(void **state)
 	assert_string_not_equal(text_at(req, "axes.0.labels.0"), text_at(req, "axes.0.labels.1"));
 	assert_string_equal(text_at(req, "axes.0.labels.2"), "7");
 	assert_string_equal(text_at(req, "state"), "active");
-	person_create(site, "Nina", ATL_ROLE_USER, &other);
+	person_create(site, "Nina", ATL_ROLE_MEMBER, &other);
 	expect_problem(ask(site, &other, fmt("GET /api/v1/grids/%s", id), NULL), 404, "not_found", NULL);
 	expect_problem(ask(site, &other, fmt("POST /api/v1/grids/%s/cancel", id), NULL), 404, "not_found", NULL);
 	expect_problem(ask(site, &other, fmt("DELETE /api/v1/grids/%s", id), NULL), 404, "not_found", NULL);

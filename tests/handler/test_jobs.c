@@ -124,7 +124,7 @@ static const char *submit_more(struct site *site, const struct person *who, cons
 	struct atl_job job;
 	const char *id;
 
-	atl_identity_internal(&identity, who->id, "Test", ATL_ROLE_USER);
+	atl_identity_internal(&identity, who->id, "Test", ATL_ROLE_MEMBER);
 	more.kind = "fake";
 	more.task = "txt2img";
 	more.origin = "api";
@@ -371,7 +371,7 @@ static void test_fair_turn(void **state)
 	struct person other;
 	const char *last;
 
-	person_create(site, "Otto", ATL_ROLE_USER, &other);
+	person_create(site, "Otto", ATL_ROLE_MEMBER, &other);
 	submit(site, &owner, "gate");
 	reach_gate(1);
 	submit(site, &owner, "one");
@@ -439,7 +439,7 @@ static void test_pause(void **state)
 	const char *mine;
 	struct atl_req *req;
 
-	person_create(site, "Petra", ATL_ROLE_USER, &other);
+	person_create(site, "Petra", ATL_ROLE_MEMBER, &other);
 	req = expect(ask(site, &owner, "POST /api/v1/queue/pause", NULL), 200);
 	assert_int_equal(int_at(req, "paused"), 1);
 	mine = submit(site, &owner, "mine");
@@ -625,7 +625,7 @@ static void test_others_see_nothing(void **state)
 	const char *id = submit(site, &owner, "noop");
 	struct person other;
 
-	person_create(site, "Quentin", ATL_ROLE_USER, &other);
+	person_create(site, "Quentin", ATL_ROLE_MEMBER, &other);
 	assert_string_equal(end_of(site, id), "done");
 	expect_problem(ask(site, &other, fmt("GET /api/v1/jobs/%s", id), NULL), 404, "not_found", NULL);
 	expect_problem(ask(site, &other, fmt("POST /api/v1/jobs/%s/cancel", id), NULL), 404, "not_found", NULL);

@@ -200,7 +200,7 @@ static void test_idempotency(void **state)
 	expect_problem(ask_with(site, &owner, key, line, "{\"content\":\"other\",\"reply\":false}"), 422, "unprocessable", NULL);
 	expect(ask_with(site, &owner, odd, line, "{\"content\":\"x\",\"reply\":false}"), 400);
 	/* keys are everybody's own */
-	person_create(site, "Idem", ATL_ROLE_USER, &other);
+	person_create(site, "Idem", ATL_ROLE_MEMBER, &other);
 	expect(ask_with(site, &other, key, fmt("POST /api/v1/conversations/%s/messages", make_conversation(site, &other, NULL)),
 			"{\"content\":\"mine\",\"reply\":false}"), 202);
 	/* what failed may be tried again under its key */

@@ -392,7 +392,7 @@ static void usage_is_written_before_the_end(void **state)
 	struct atl_errinfo info = { 0 };
 
 	atl_identity_internal(&here, owner.id, "Olga", ATL_ROLE_OWNER);
-	atl_identity_internal(&gone, "usr_00000000000000000000000000", "Nobody", ATL_ROLE_USER);
+	atl_identity_internal(&gone, "usr_00000000000000000000000000", "Nobody", ATL_ROLE_MEMBER);
 	here.channel = gone.channel = ATL_CHANNEL_BEARER;
 	assert_ok(atl_usage_flush(site->app.usage, &info), &info);
 	assert_ok(atl_usage_sum(&site->app, owner.id, 0, INT64_MAX, &before, &info), &info);

@@ -346,7 +346,7 @@ static void test_videos(void **state)
 	assert_string_equal(atl_mock_header(req, "Content-Type"), "video/webm");
 	expect(ask(site, &owner, fmt("GET /v1/videos/%s/content?variant=thumbnail", id), NULL), 200);
 	expect_error(ask(site, &owner, fmt("GET /v1/videos/%s/content?variant=spritesheet", id), NULL), 400, "invalid_request", "variant");
-	person_create(site, "Otto", ATL_ROLE_USER, &other);
+	person_create(site, "Otto", ATL_ROLE_MEMBER, &other);
 	expect(ask(site, &other, fmt("GET /v1/videos/%s", id), NULL), 404);
 	expect(ask(site, &other, fmt("GET /v1/videos/%s/content", id), NULL), 404);
 	/* a picture is no video */

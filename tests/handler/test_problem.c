@@ -124,7 +124,7 @@ static void test_settings(void **state)
 	struct person user;
 	struct atl_req *req = expect(ask(site, &owner, "GET /api/v1/settings", NULL), 200);
 
-	person_create(site, "Set", ATL_ROLE_USER, &user);
+	person_create(site, "Set", ATL_ROLE_MEMBER, &user);
 	assert_true(is_null_at(req, "default_model"));
 	assert_int_equal(int_at(req, "mature_allowed"), 0);
 	req = expect(ask(site, &owner, "PATCH /api/v1/settings",

@@ -94,7 +94,7 @@ static void test_keys(void **state)
 	const char *asset = make_asset(site, &owner, "good.png");
 	char *key = strdup(text_at(expect(share(site, asset, "{}"), 201), "key")), last = key[21];
 
-	person_create(site, "Otto", ATL_ROLE_USER, &other);
+	person_create(site, "Otto", ATL_ROLE_MEMBER, &other);
 	expect(ask(site, &nobody, "GET /s/short", NULL), 404);
 	expect(ask(site, &nobody, "GET /s/AAAAAAAAAAAAAAAAAAAAAA", NULL), 404);
 	key[21] = last == 'A' ? 'B' : 'A'; /* the indexed front is right, the rest is not */

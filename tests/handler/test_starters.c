@@ -86,7 +86,7 @@ static void test_sign_in_gives(void **state)
 	char id[ATL_ID_SIZE];
 
 	atl_arena_init(&arena, 0);
-	assert_ok(atl_user_create(&site->app, "newcomer", "a long password", ATL_ROLE_USER, false, id, &info), &info);
+	assert_ok(atl_user_create(&site->app, "newcomer", "a long password", ATL_ROLE_MEMBER, false, id, &info), &info);
 	assert_int_equal(list(site, &arena, id, &found), 0);
 	expect(ask(site, &nobody, "POST /api/v1/session", "{\"name\":\"newcomer\",\"password\":\"a long password\"}"), 201);
 	assert_int_equal(list(site, &arena, id, &found), 3);
@@ -104,7 +104,7 @@ static void test_without_decoder(void **state)
 	struct atl_pictures *pictures = site->app.pictures;
 
 	atl_arena_init(&arena, 0);
-	assert_ok(atl_user_create(&site->app, "plain", "a long password", ATL_ROLE_USER, false, id, &info), &info);
+	assert_ok(atl_user_create(&site->app, "plain", "a long password", ATL_ROLE_MEMBER, false, id, &info), &info);
 	site->app.pictures = NULL;
 	expect(ask(site, &nobody, "POST /api/v1/session", "{\"name\":\"plain\",\"password\":\"a long password\"}"), 201);
 	site->app.pictures = pictures;

@@ -195,7 +195,7 @@ static void test_other_people_and_scopes(void **state)
 	struct person other, chat;
 	const char *task = text_at(expect(generate(site, with_model("picture", "")), 200), "task_id");
 
-	person_create(site, "Otto", ATL_ROLE_USER, &other);
+	person_create(site, "Otto", ATL_ROLE_MEMBER, &other);
 	person_key(site, &owner, "chat", &chat);
 	expect(ask(site, &other, fmt("GET /generate/%s", task), NULL), 404);
 	expect(ask(site, &nobody, fmt("GET /generate/%s", task), NULL), 401);

@@ -24,7 +24,7 @@ static void test_styles_are_made_shared_and_used(void **state)
 	const char *mine = make_style(site, &owner, "Blue", ",\"params\":{\"steps\":7}"), *shared;
 	struct atl_req *req;
 
-	person_create(site, "Otto", ATL_ROLE_USER, &other);
+	person_create(site, "Otto", ATL_ROLE_MEMBER, &other);
 	shared = make_style(site, &owner, "Green", ",\"shared\":true");
 	assert_int_equal(count_at(expect(ask(site, &owner, "GET /api/v1/styles", NULL), 200), "items"), 6);
 	assert_int_equal(count_at(expect(ask(site, &other, "GET /api/v1/styles", NULL), 200), "items"), 5);
@@ -64,7 +64,7 @@ static void test_wildcards(void **state)
 	struct atl_req *req = expect(ask(site, &owner, "POST /api/v1/wildcards", "{\"name\":\"tree\",\"entries\":\"oak\\noak\\n# a note\\n\"}"), 200);
 	const char *id = text_at(req, "id");
 
-	person_create(site, "Ida", ATL_ROLE_USER, &other);
+	person_create(site, "Ida", ATL_ROLE_MEMBER, &other);
 	req = expect(make(site, &owner, "an __tree__ {by|by} a lake", ""), 202);
 	assert_string_equal(text_at(req, "request.prompt"), "an oak by a lake");
 	assert_string_equal(text_at(req, "request.original_prompt"), "an __tree__ {by|by} a lake");
@@ -105,7 +105,7 @@ static void test_history(void **state)
 	struct person person;
 	struct atl_req *req;
 
-	person_create(site, "Emma", ATL_ROLE_USER, &person);
+	person_create(site, "Emma", ATL_ROLE_MEMBER, &person);
 	expect(make(site, &person, "a Red fox", ",\"negative_prompt\":\"fog\""), 202);
 	expect(make(site, &person, "a hare", ""), 202);
 	expect(make(site, &person, "a Red fox", ",\"negative_prompt\":\"fog\""), 202);

@@ -253,7 +253,7 @@ static void test_refused(void **state)
 	for (size_t i = 0; i < ATL_COUNT(CASES); i++)
 		expect_problem(ask(site, &owner, "POST /api/v1/engine/transfers", CASES[i].body), CASES[i].status, CASES[i].slug,
 			       CASES[i].field);
-	person_create(site, "guest", ATL_ROLE_USER, &guest);
+	person_create(site, "guest", ATL_ROLE_MEMBER, &guest);
 	expect(ask(site, &guest, "GET /api/v1/engine/transfers", NULL), 403);
 	expect(ask(site, &owner, "DELETE /api/v1/engine/transfers/trf_none", NULL), 404);
 }

@@ -92,7 +92,7 @@ static void test_leftovers(void **state)
 	struct person other;
 	const char *id = begin(site, &owner, 100), *fresh = begin(site, &owner, 100), *lost;
 
-	person_create(site, "Otto", ATL_ROLE_USER, &other);
+	person_create(site, "Otto", ATL_ROLE_MEMBER, &other);
 	expect(piece(site, &owner, id, 0, "0123456789", 10), 200);
 	expect(piece(site, &owner, fresh, 0, "0123456789", 10), 200);
 	expect(piece(site, &other, id, 10, "0123456789", 10), 404);

@@ -188,7 +188,7 @@ class Server:
         client.signed_in(answer)
         return client
 
-    def add_user(self, name, role="user"):
+    def add_user(self, name, role="member"):
         command = [self.program, "user", "add", name, role, "--data", str(self.data)]
         if self.database:
             command += ["--database", self.database]

@@ -112,7 +112,7 @@ def test_every_operation_with_an_id(make_server, db):
     owner = server.setup()
     ids = make_ids(owner) | make_more_ids(owner)
     server.add_user("Sam", "owner")  # also another owner: owners manage the server, not others' conversations
-    server.add_user("Tom", "user")
+    server.add_user("Tom", "member")
     before = snapshot(owner, ids)
     document = Client(server).get("/api/openapi.json")
     asked = 0

@@ -171,8 +171,8 @@ static void test_permissions(void **state)
 	}
 	assert_false(atl_permission_find("chat", &perm));
 	assert_false(atl_permission_find("", &perm));
-	assert_false(atl_role_permissions(ATL_ROLE_USER) & ATL_PERM_BIT(ATL_PERM_ADMIN));
-	assert_false(atl_role_permissions(ATL_ROLE_USER) & ATL_PERM_BIT(ATL_PERM_SETTINGS_MANAGE));
+	assert_false(atl_role_permissions(ATL_ROLE_MEMBER) & ATL_PERM_BIT(ATL_PERM_ADMIN));
+	assert_false(atl_role_permissions(ATL_ROLE_MEMBER) & ATL_PERM_BIT(ATL_PERM_SETTINGS_MANAGE));
 	for (size_t i = 0; atl_scope_names[i]; i++)
 		assert_true(atl_scope_permissions(atl_scope_names[i], &mask));
 	assert_true(atl_scope_permissions("models", &mask));
@@ -188,7 +188,7 @@ static void test_identity(void **state)
 	assert_true(atl_identity_may(NULL, ATL_PERM_PUBLIC));
 	assert_false(atl_identity_may(NULL, ATL_PERM_SESSION));
 	assert_false(atl_identity_may(&identity, ATL_PERM_SESSION));
-	atl_identity_internal(&identity, "usr_1", "Max", ATL_ROLE_USER);
+	atl_identity_internal(&identity, "usr_1", "Max", ATL_ROLE_MEMBER);
 	assert_true(atl_identity_may(&identity, ATL_PERM_CHAT_USE));
 	assert_false(atl_identity_may(&identity, ATL_PERM_ENGINE_MANAGE));
 }
