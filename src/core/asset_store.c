@@ -14,6 +14,7 @@
 #include "os/file.h"
 
 #define HEAD_SIZE 4096
+#define MARK_ROOM 8192 /* more than the mark takes */
 
 static const unsigned WIDTHS[] = {
 #define WIDTH(n) n,
@@ -232,13 +233,16 @@ enum atl_err atl_asset_store_picture(struct atl_app *app, struct atl_arena *aren
 	return err ? err : insert_now(app, arena, &asset, ret, info);
 }
 
-/* What another tool, or we, wrote into the file before: kept in the row, since it is not in the file any more. */
-static void keep_recall(struct atl_arena *arena, const void *data, size_t length, struct atl_asset_new *asset)
+/* What another tool, or we, wrote into the file before: kept in the row, since it is not in the file any more.
+ * True: a machine made the picture. */
+static bool keep_recall(struct atl_arena *arena, const void *data, size_t length, struct atl_asset_new *asset)
 {
 	struct atl_recall recall;
 	struct atl_errinfo ignored = {0};
-	if (atl_metadata_read(arena, data, length, &recall, &ignored) || !recall.source)
-		return;
+	if (atl_metadata_read(arena, data, length, &recall, &ignored))
+		return false;
+	if (!recall.source)
+		return recall.ai_marked;
 	asset->params = atl_metadata_json(arena, &recall);
 	asset->prompt = recall.prompt;
 	asset->model = recall.model;
@@ -247,6 +251,7 @@ static void keep_recall(struct atl_arena *arena, const void *data, size_t length
 	for (size_t i = 0; loras && i < recall.lora_count; i++)
 		loras[asset->lora_count++] = recall.loras[i].name;
 	asset->loras = loras;
+	return true;
 }
 
 static enum atl_err upload_picture(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
@@ -260,14 +265,22 @@ static enum atl_err upload_picture(struct atl_app *app, struct atl_arena *arena,
 		return err;
 	const struct atl_picture_out *kept = &picture.outs[0];
 	struct bytes bytes = {.data = kept->data, .length = kept->length};
-	err = store_bytes(app, arena, &bytes, &picture, asset, info);
+	struct atl_buf marked;
+	atl_buf_init(&marked, ATL_PICTURE_LIBRARY_BYTES_MAX + MARK_ROOM);
+	/* the mark that a machine made it survives our re-encoding, whatever else goes */
+	if (keep_recall(arena, data, length, asset) && asset->library) {
+		err = atl_metadata_write(kept->data, kept->length, &(struct atl_metadata_out){0}, &marked, info);
+		bytes = (struct bytes){.data = marked.data, .length = marked.length};
+	}
+	if (!err)
+		err = store_bytes(app, arena, &bytes, &picture, asset, info);
+	atl_buf_finish(&marked);
 	if (err)
 		return err;
 	asset->width = kept->width;
 	asset->height = kept->height;
 	asset->duration_ms = 0; /* of an animation the first picture is kept */
 	asset->media_type = atl_picture_form_type(kept->form);
-	keep_recall(arena, data, length, asset);
 	return insert_now(app, arena, asset, ret, info);
 }
 

@@ -9,6 +9,7 @@
 #include "blob/blob.h"
 #include "core/asset.h"
 #include "media/inflate.h"
+#include "media/metadata.h"
 #include "support.h"
 
 static struct person other;
@@ -261,6 +262,32 @@ static void test_details(void **state)
 	assert_string_equal(text_at(req, "prompt"), "a fox");
 	assert_int_equal(int_at(req, "steps"), 12);
 	expect_problem(ask_data(site, &owner, plain, "POST /api/v1/assets/recall", "hello", 5), 404, "not_found", NULL);
+}
+
+static bool is_marked(struct site *site, const char *id)
+{
+	struct atl_req *req = expect(ask(site, &owner, fmt("GET /api/v1/assets/%s/file", id), NULL), 200);
+	struct atl_errinfo info = { 0 };
+	struct atl_recall recall;
+
+	return atl_metadata_read(&req->arena, req->out.data, req->out.length, &recall, &info) == ATL_OK && recall.ai_marked;
+}
+
+/* A picture that says that a machine made it says so after our re-encoding, too; others do not begin to. */
+static void test_upload_keeps_the_mark(void **state)
+{
+	static const char *const picture[] = { "Content-Type: image/png", NULL };
+	struct site *site = *state;
+	struct atl_buf file = load_picture("good.png"), marked;
+	struct atl_errinfo info = { 0 };
+
+	atl_buf_init(&marked, 8 << 20);
+	assert_ok(atl_metadata_write(file.data, file.length, &(struct atl_metadata_out){ 0 }, &marked, &info), &info);
+	assert_false(is_marked(site, make_asset(site, &owner, "good.png")));
+	assert_true(is_marked(site, text_at(expect(ask_data(site, &owner, picture, "POST /api/v1/assets", marked.data,
+							    marked.length), 201), "id")));
+	atl_buf_finish(&marked);
+	atl_buf_finish(&file);
 }
 
 static void test_lineage(void **state)
@@ -607,6 +634,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_upload),	   cmocka_unit_test(test_files),     cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_pages),	   cmocka_unit_test(test_patch),     cmocka_unit_test(test_details),
+		cmocka_unit_test(test_upload_keeps_the_mark),
 		cmocka_unit_test(test_lineage),	   cmocka_unit_test(test_five_edits), cmocka_unit_test(test_trash),
 		cmocka_unit_test(test_files_go),
 		cmocka_unit_test(test_leftovers),  cmocka_unit_test(test_bulk),	     cmocka_unit_test(test_facets),
