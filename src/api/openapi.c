@@ -266,7 +266,7 @@ static const char problem_schema[] =
 	"{\"type\":\"object\",\"description\":\"RFC 9457\",\"required\":[\"type\",\"title\",\"status\",\"slug\"],\"properties\":{"
 	"\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},"
 	"\"slug\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"},\"field\":{\"type\":\"string\"},"
-	"\"request_id\":{\"type\":\"string\"},\"retry_after_s\":{\"type\":\"integer\"}}}";
+	"\"request_id\":{\"type\":\"string\"},\"retry_after_s\":{\"type\":\"integer\"},\"quota\":{\"type\":\"object\"}}}";
 static const char security_schemes[] =
 	"{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
 	"\"x_api_key\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"x-api-key\"},"

@@ -80,6 +80,7 @@ enum atl_err atl_fail(struct atl_errinfo *info, enum atl_err err, const char *fm
 	va_end(args);
 	info->code = err;
 	info->field[0] = '\0';
+	info->quota[0] = '\0';
 	return err;
 }
 
@@ -95,6 +96,7 @@ enum atl_err atl_fail_field(struct atl_errinfo *info, enum atl_err err, const ch
 	set_detail(info, false, fmt, args);
 	va_end(args);
 	info->code = err;
+	info->quota[0] = '\0';
 	(void)atl_str_copy(info->field, sizeof(info->field), copy);
 	return err;
 }

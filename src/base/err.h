@@ -83,6 +83,7 @@ enum atl_err {
 
 #define ATL_ERRINFO_DETAIL_MAX 512
 #define ATL_ERRINFO_FIELD_MAX 96
+#define ATL_ERRINFO_QUOTA_MAX 256
 
 /* What a person needs beside the code. Zero-initialise before the first use. */
 struct atl_errinfo {
@@ -90,6 +91,7 @@ struct atl_errinfo {
 	int retry_after_s;                    /* 0: not known */
 	char field[ATL_ERRINFO_FIELD_MAX];    /* JSON path of the offending field, or "" */
 	char detail[ATL_ERRINFO_DETAIL_MAX];  /* one or two sentences, or "" */
+	char quota[ATL_ERRINFO_QUOTA_MAX];    /* QUOTA: which one and until when, a JSON object (core/quota.h), or "" */
 };
 
 const char *atl_err_name(enum atl_err err);     /* "ATL_ERR_NOMEM" */

@@ -304,6 +304,8 @@ static void write_problem(struct atl_jw *w, const struct atl_req *req, enum atl_
 	atl_jw_str(w, "request_id", req->id);
 	if (info && info->retry_after_s > 0)
 		atl_jw_int(w, "retry_after_s", info->retry_after_s);
+	if (info && *info->quota)
+		atl_jw_raw(w, "quota", info->quota);
 	atl_jw_end_object(w);
 }
 
