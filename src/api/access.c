@@ -21,13 +21,14 @@
 /* ---- what goes in and out ---- */
 
 struct user_out {
-	const char *id, *name, *role;
+	const char *id, *name, *role, *role_name;
 };
 static const struct atl_json_field user_fields[] = {
 	F_STR(struct user_out, id, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct user_out, name, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct user_out, role, ATL_JF_REQUIRED, 0, 0, "owner, admin, moderator, member, guest, or the id of a custom role"),
 };
+	F_STR(struct user_out, role_name, ATL_JF_REQUIRED, 0, 0, "for people to read; a built-in role's is its id"),
 DESC(user_desc, struct user_out, "User", user_fields);
 
 struct status_out {
@@ -35,6 +36,7 @@ struct status_out {
 	bool setup_required, setup_token_required, signed_in, mature_allowed;
 	const struct user_out *user;
 };
+	struct atl_strs permissions;
 static const struct atl_json_field status_fields[] = {
 	F_STR(struct status_out, version, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_BOOL(struct status_out, setup_required, ATL_JF_REQUIRED, "there is no user yet"),
@@ -44,6 +46,7 @@ static const struct atl_json_field status_fields[] = {
 	F_STR(struct status_out, csrf_token, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "for the header X-CSRF-Token"),
 	F_BOOL(struct status_out, mature_allowed, ATL_JF_REQUIRED, NULL),
 };
+	F_STRS(struct status_out, permissions, ATL_JF_REQUIRED, 0, ATL_PERM_COUNT, "what whoever asks may do"),
 DESC(status_desc, struct status_out, "Status", status_fields);
 
 struct credentials_in {
@@ -67,11 +70,13 @@ struct session_out {
 	const char *csrf_token;
 	int64_t expires_at;
 };
+	struct atl_strs permissions;
 static const struct atl_json_field session_fields[] = {
 	F_OBJ(struct session_out, user, ATL_JF_REQUIRED, &user_desc, NULL),
 	F_STR(struct session_out, csrf_token, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "null for API keys"),
 	F_TIME(struct session_out, expires_at, ATL_JF_REQUIRED | ATL_JF_NULLABLE, NULL),
 };
+	F_STRS(struct session_out, permissions, ATL_JF_REQUIRED, 0, ATL_PERM_COUNT, "what this session or key may do"),
 DESC(session_desc, struct session_out, "Session", session_fields);
 
 static const struct atl_json_field device_fields[] = {
@@ -142,7 +147,16 @@ static void user_of_identity(const struct atl_identity *identity, struct user_ou
 {
 	out->id = identity->user_id;
 	out->name = identity->user_name;
-	out->role = atl_role_name(identity->role);
+	out->role = identity->role_id;
+	out->role_name = identity->role_name;
+}
+
+static void permissions_of(const struct atl_identity *identity, const char *names[ATL_PERM_COUNT], struct atl_strs *out)
+{
+	*out = (struct atl_strs){ .items = names };
+	for (int perm = 0; perm < ATL_PERM_COUNT; perm++)
+		if (atl_identity_may(identity, perm))
+			names[out->count++] = atl_permission_name(perm);
 }
 
 static void handle_status(struct atl_req *req)
@@ -151,6 +165,7 @@ static void handle_status(struct atl_req *req)
 	const struct atl_identity *identity = atl_api_identity(req);
 	struct status_out out = { .version = app->version };
 	struct user_out user;
+	const char *names[ATL_PERM_COUNT];
 	struct atl_errinfo info = { 0 };
 	int64_t users = 0;
 	enum atl_err err = atl_user_count(app, &users, &info);
@@ -163,6 +178,7 @@ static void handle_status(struct atl_req *req)
 	out.setup_token_required = users == 0 && setup_needs_token(req);
 	out.mature_allowed = atl_mature_allowed(app);
 	if (atl_identity_signed_in(identity)) {
+	permissions_of(identity, names, &out.permissions);
 		out.signed_in = true;
 		user_of_identity(identity, &user);
 		out.user = &user;
@@ -215,10 +231,12 @@ static void set_device(struct atl_req *req, const char *user_id)
 static void answer_session(struct atl_req *req, int status, const struct atl_identity *identity)
 {
 	struct user_out user;
+	const char *names[ATL_PERM_COUNT];
 	struct session_out out = { .user = &user, .expires_at = identity->expires_at_ms };
 
 	user_of_identity(identity, &user);
 	out.csrf_token = identity->csrf_token[0] ? identity->csrf_token : NULL;
+	permissions_of(identity, names, &out.permissions);
 	atl_res_json(req, status, &session_desc, &out);
 }
 
@@ -398,7 +416,7 @@ static void answer_me(struct atl_req *req)
 		atl_api_fail(req, err, &info);
 		return;
 	}
-	out = (struct user_out){ user.id, user.name, atl_role_name(user.role) };
+	out = (struct user_out){ user.id, user.name, identity->role_id, identity->role_name };
 	atl_res_json(req, 200, &user_desc, &out);
 }
 

@@ -144,12 +144,13 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	struct atl_arena arena;
 	struct atl_strs scopes;
 	const char *text[4];
-	uint32_t allowed = 0, mask, role;
+	uint32_t allowed = 0, mask;
 	enum atl_err err = atl_query(conn, &rows, info,
 				     "SELECT u.id, u.name, u.role, k.id, k.scopes, k.expires_at FROM api_keys k "
 				     "JOIN users u ON u.id = k.user_id WHERE k.key_hash = ? AND k.revoked_at IS NULL "
-				     "AND (k.expires_at IS NULL OR k.expires_at > ?) AND u.disabled_at IS NULL",
-				     "si", find->hash, atl_now_ms());
+				     "AND (k.expires_at IS NULL OR k.expires_at > ?) AND u.waiting_since IS NULL "
+				     "AND (u.disabled_at IS NULL OR u.disabled_until <= ?)",
+				     "sii", find->hash, atl_now_ms(), atl_now_ms());
 
 	if (err)
 		return err;
@@ -168,7 +169,7 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	}
 	atl_str_copy(identity->user_id, sizeof(identity->user_id), text[0]);
 	atl_str_copy(identity->user_name, sizeof(identity->user_name), text[1]);
-	err = atl_role_load(conn, text[2], &identity->role, &role, info);
+	err = atl_role_give(conn, text[2], identity, info);
 	if (err) {
 		atl_arena_finish(&arena);
 		return err;
@@ -177,7 +178,7 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	for (size_t i = 0; i < scopes.count; i++)
 		if (atl_scope_permissions(scopes.items[i], &mask))
 			allowed |= mask;
-	identity->permissions = allowed & role;
+	identity->permissions &= allowed;
 	identity->channel = ATL_CHANNEL_BEARER;
 	atl_arena_finish(&arena);
 	return ATL_OK;

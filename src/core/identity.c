@@ -16,6 +16,8 @@ void atl_identity_internal(struct atl_identity *out, const char *user_id, const 
 	atl_str_copy(out->user_id, sizeof(out->user_id), user_id);
 	atl_str_copy(out->user_name, sizeof(out->user_name), user_name);
 	out->role = role;
+	atl_str_copy(out->role_id, sizeof(out->role_id), atl_role_name(role));
+	atl_str_copy(out->role_name, sizeof(out->role_name), atl_role_name(role));
 	out->channel = ATL_CHANNEL_INTERNAL;
 	out->permissions = atl_role_permissions(role);
 }

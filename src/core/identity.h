@@ -25,6 +25,8 @@ struct atl_identity {
 	enum atl_role role;
 	enum atl_identity_channel channel;
 	uint32_t permissions;		 /* ATL_PERM_BIT()s */
+	char role_id[ATL_ID_SIZE];	    /* as users.role has it: a built-in role's name, or a custom one's id */
+	char role_name[ATL_ROLE_NAME_SIZE]; /* for people to read */
 	char session_id[ATL_ID_SIZE];	 /* COOKIE, else "" */
 	char csrf_token[ATL_TOKEN_SIZE]; /* COOKIE, else "" */
 	char key_id[ATL_ID_SIZE];	 /* BEARER and X_API_KEY, else "" */

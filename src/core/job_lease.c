@@ -146,14 +146,14 @@ static enum atl_err look_at_owner(struct atl_conn *conn, struct atl_lease_item *
 	enum atl_role role;
 	uint32_t permissions;
 	struct atl_rows *rows;
-	enum atl_err err = atl_query(conn, &rows, info, "SELECT name, role, disabled_at FROM users WHERE id = ?", "s",
+	enum atl_err err = atl_query(conn, &rows, info, "SELECT name, role, disabled_at, disabled_until FROM users WHERE id = ?", "s",
 				     running->job.user_id);
 
 	if (err)
 		return err;
 	if (!atl_rows_next(rows, &err, info))
 		return err;
-	if (!atl_col_null(rows, 2)) {
+	if (!atl_col_null(rows, 2) && (atl_col_null(rows, 3) || atl_col_int(rows, 3) > atl_now_ms())) {
 		item->outcome = ATL_LEASE_HOPELESS;
 		item->why = "The account was disabled.";
 	}

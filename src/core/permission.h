@@ -45,6 +45,9 @@ enum atl_permission {
 enum atl_role { ATL_ROLE_OWNER, ATL_ROLE_ADMIN, ATL_ROLE_MODERATOR, ATL_ROLE_MEMBER, ATL_ROLE_GUEST, ATL_ROLE_CUSTOM,
 		ATL_ROLE_COUNT };
 
+#define ATL_ROLE_NAME_MAX 40 /* code points */
+#define ATL_ROLE_NAME_SIZE (ATL_ROLE_NAME_MAX * 4 + 1)
+
 const char *atl_permission_name(enum atl_permission perm);
 const char *atl_permission_doc(enum atl_permission perm);
 bool atl_permission_find(const char *name, enum atl_permission *ret) ATL_MUST_USE;

@@ -84,8 +84,9 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	enum atl_err err = atl_query(conn, &rows, info,
 				     "SELECT u.id, u.name, u.role, s.id, s.csrf_token, s.expires_at, s.last_seen_at "
 				     "FROM sessions s JOIN users u ON u.id = s.user_id "
-				     "WHERE s.token_hash = ? AND s.expires_at > ? AND u.disabled_at IS NULL",
-				     "si", find->hash, atl_now_ms());
+				     "WHERE s.token_hash = ? AND s.expires_at > ? AND u.waiting_since IS NULL "
+				     "AND (u.disabled_at IS NULL OR u.disabled_until <= ?)",
+				     "sii", find->hash, atl_now_ms(), atl_now_ms());
 
 	if (err)
 		return err;
@@ -102,7 +103,7 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	find->last_seen_at = atl_col_int(rows, 6);
 	atl_rows_close(rows);
 	atl_arena_finish(&arena);
-	err = atl_role_load(conn, role, &identity->role, &identity->permissions, info);
+	err = atl_role_give(conn, role, identity, info);
 	if (err)
 		return err;
 	identity->channel = ATL_CHANNEL_COOKIE;

@@ -52,7 +52,8 @@ struct identity {
 	bool cookie, own_page, token; /* of requests by cookie: what proves our own page */
 	struct person person;
 };
-enum { NO_ONE, OWNER, OWNER_BARE, OWNER_NO_TOKEN, OWNER_FOREIGN, OWNER_CROSS_SITE, USER, KEY_CHAT, KEY_CHARACTERS,
+enum { NO_ONE, OWNER, OWNER_BARE, OWNER_NO_TOKEN, OWNER_FOREIGN, OWNER_CROSS_SITE, USER, ADMIN, MODERATOR,
+       GUEST, CUSTOM, GUESTS_KEY, CUSTOM_KEY, KEY_CHAT, KEY_CHARACTERS,
        KEY_MODELS, KEY_ADMIN, KEY_USERS_ADMIN, KEY_X, KEY_REVOKED, KEY_EXPIRED, KEY_WRONG, COOKIE_WRONG, IDENTITIES };
 static struct identity identities[IDENTITIES];
 
@@ -93,7 +94,55 @@ static void key_identity(struct site *site, int index, const char *name, const s
 	identity->person.headers[0] = identity->person.authorization;
 }
 
-static struct person user;
+static struct person user, admin, moderator, guest, custom;
+
+/* Somebody with another role than owner or member, by cookie from our own page. */
+static void role_identity(int index, const char *name, const struct person *of, uint32_t permissions)
+{
+	cookie_identity(index, name, of, of->csrf, "Origin: http://localhost");
+	identities[index].permissions = permissions;
+}
+
+/* A role that an operator made: characters, and nothing of chat. Keys were made while both were members. */
+static void make_roles(struct site *site)
+{
+	uint32_t basic = atl_role_permissions(ATL_ROLE_CUSTOM);
+
+	execute(site->app.db, "INSERT INTO roles (id, name, name_folded, permissions, version, created_at, updated_at) VALUES "
+			      "('rol_1', 'Scribe', 'scribe', '[\"characters.use\",\"audit.read\",\"no such\"]', 1, 1, 1)");
+	key_identity(site, GUESTS_KEY, "guest's key: admin", &guest, "admin");
+	key_identity(site, CUSTOM_KEY, "custom role's key: admin", &custom, "admin");
+	execute(site->app.db, fmt("UPDATE users SET role = 'guest' WHERE id = '%s'", guest.id));
+	execute(site->app.db, fmt("UPDATE users SET role = 'rol_1' WHERE id = '%s'", custom.id));
+	atl_auth_forget_user(site->app.auth, guest.id);
+	atl_auth_forget_user(site->app.auth, custom.id);
+	role_identity(ADMIN, "admin", &admin, atl_role_permissions(ATL_ROLE_ADMIN));
+	role_identity(MODERATOR, "moderator", &moderator, atl_role_permissions(ATL_ROLE_MODERATOR));
+	role_identity(GUEST, "guest", &guest, atl_role_permissions(ATL_ROLE_GUEST));
+	role_identity(CUSTOM, "custom role", &custom, basic | ATL_PERM_BIT(ATL_PERM_CHARACTERS_USE) |
+						      ATL_PERM_BIT(ATL_PERM_AUDIT_READ));
+	identities[GUESTS_KEY].permissions = identities[GUEST].permissions & scope("admin");
+	identities[CUSTOM_KEY].permissions = identities[CUSTOM].permissions & scope("admin");
+}
+
+/* The session says what it may, in names. */
+static void test_session_names_its_permissions(void **state)
+{
+	struct site *site = *state;
+	struct atl_req *req = expect(ask(site, &identities[CUSTOM].person, "GET /api/v1/session", NULL), 200);
+	const char *text = fmt("%s", req->out.data);
+
+	assert_string_equal(text_at(req, "user.role"), "rol_1");
+	assert_string_equal(text_at(req, "user.role_name"), "Scribe");
+	assert_non_null(strstr(text, "\"characters.use\""));
+	assert_non_null(strstr(text, "\"audit.read\""));
+	assert_null(strstr(text, "\"chat.use\""));
+	assert_null(strstr(text, "\"people.manage\""));
+	req = expect(ask(site, &admin, "GET /api/v1/status", NULL), 200);
+	assert_non_null(strstr(req->out.data, "\"people.manage\""));
+	req = expect(ask(site, &nobody, "GET /api/v1/status", NULL), 200);
+	assert_int_equal(count_at(req, "permissions"), 1); /* "public" */
+}
 
 static void make_identities(struct site *site)
 {
@@ -107,6 +156,7 @@ static void make_identities(struct site *site)
 	cookie_identity(OWNER_FOREIGN, "owner, foreign page", &owner, owner.csrf, "Origin: https://evil.example");
 	cookie_identity(OWNER_CROSS_SITE, "owner, other site", &owner, owner.csrf, "Sec-Fetch-Site: cross-site");
 	cookie_identity(USER, "second user", &user, user.csrf, "Origin: http://localhost");
+	make_roles(site);
 	key_identity(site, KEY_CHAT, "key: chat", &owner, "chat");
 	key_identity(site, KEY_CHARACTERS, "key: characters", &owner, "characters");
 	key_identity(site, KEY_MODELS, "key: models", &owner, "models");
@@ -396,6 +446,10 @@ static int setup(void **state)
 {
 	site_setup(state);
 	person_create(*state, "Uma", ATL_ROLE_MEMBER, &user);
+	person_create(*state, "Ada", ATL_ROLE_ADMIN, &admin);
+	person_create(*state, "Mo", ATL_ROLE_MODERATOR, &moderator);
+	person_create(*state, "Gus", ATL_ROLE_MEMBER, &guest);
+	person_create(*state, "Cat", ATL_ROLE_MEMBER, &custom);
 	return 0;
 }
 
@@ -403,6 +457,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_matrix),
+		cmocka_unit_test(test_session_names_its_permissions),
 		cmocka_unit_test(test_socket_needs_own_page),
 		cmocka_unit_test(test_other_peoples_objects),
 		cmocka_unit_test(test_no_route_is_forgotten),
