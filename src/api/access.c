@@ -410,7 +410,8 @@ static void answer_me(struct atl_req *req)
 	struct atl_user user;
 	struct user_out out;
 	struct atl_errinfo info = { 0 };
-	enum atl_err err = atl_user_get(atl_api_app(req), atl_api_user(req), &req->arena, &user, &info);
+	enum atl_err err = atl_user_get(atl_api_app(req), identity->user_id, &req->arena, &user, &info);
+	const struct atl_identity *identity = atl_api_identity(req);
 
 	if (err) {
 		atl_api_fail(req, err, &info);
