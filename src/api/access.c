@@ -407,11 +407,11 @@ static void handle_session_delete(struct atl_req *req)
 
 static void answer_me(struct atl_req *req)
 {
+	const struct atl_identity *identity = atl_api_identity(req);
 	struct atl_user user;
 	struct user_out out;
 	struct atl_errinfo info = { 0 };
 	enum atl_err err = atl_user_get(atl_api_app(req), identity->user_id, &req->arena, &user, &info);
-	const struct atl_identity *identity = atl_api_identity(req);
 
 	if (err) {
 		atl_api_fail(req, err, &info);
