@@ -27,16 +27,16 @@ static const struct atl_json_field user_fields[] = {
 	F_STR(struct user_out, id, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct user_out, name, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct user_out, role, ATL_JF_REQUIRED, 0, 0, "owner, admin, moderator, member, guest, or the id of a custom role"),
-};
 	F_STR(struct user_out, role_name, ATL_JF_REQUIRED, 0, 0, "for people to read; a built-in role's is its id"),
+};
 DESC(user_desc, struct user_out, "User", user_fields);
 
 struct status_out {
 	const char *version, *csrf_token;
 	bool setup_required, setup_token_required, signed_in, mature_allowed;
 	const struct user_out *user;
-};
 	struct atl_strs permissions;
+};
 static const struct atl_json_field status_fields[] = {
 	F_STR(struct status_out, version, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_BOOL(struct status_out, setup_required, ATL_JF_REQUIRED, "there is no user yet"),
@@ -45,8 +45,8 @@ static const struct atl_json_field status_fields[] = {
 	F_OBJ(struct status_out, user, ATL_JF_REQUIRED | ATL_JF_NULLABLE, &user_desc, NULL),
 	F_STR(struct status_out, csrf_token, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "for the header X-CSRF-Token"),
 	F_BOOL(struct status_out, mature_allowed, ATL_JF_REQUIRED, NULL),
-};
 	F_STRS(struct status_out, permissions, ATL_JF_REQUIRED, 0, ATL_PERM_COUNT, "what whoever asks may do"),
+};
 DESC(status_desc, struct status_out, "Status", status_fields);
 
 struct credentials_in {
@@ -69,14 +69,14 @@ struct session_out {
 	const struct user_out *user;
 	const char *csrf_token;
 	int64_t expires_at;
-};
 	struct atl_strs permissions;
+};
 static const struct atl_json_field session_fields[] = {
 	F_OBJ(struct session_out, user, ATL_JF_REQUIRED, &user_desc, NULL),
 	F_STR(struct session_out, csrf_token, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "null for API keys"),
 	F_TIME(struct session_out, expires_at, ATL_JF_REQUIRED | ATL_JF_NULLABLE, NULL),
-};
 	F_STRS(struct session_out, permissions, ATL_JF_REQUIRED, 0, ATL_PERM_COUNT, "what this session or key may do"),
+};
 DESC(session_desc, struct session_out, "Session", session_fields);
 
 static const struct atl_json_field device_fields[] = {
@@ -164,8 +164,8 @@ static void handle_status(struct atl_req *req)
 	struct atl_app *app = atl_api_app(req);
 	const struct atl_identity *identity = atl_api_identity(req);
 	struct status_out out = { .version = app->version };
-	struct user_out user;
 	const char *names[ATL_PERM_COUNT];
+	struct user_out user;
 	struct atl_errinfo info = { 0 };
 	int64_t users = 0;
 	enum atl_err err = atl_user_count(app, &users, &info);
@@ -177,8 +177,8 @@ static void handle_status(struct atl_req *req)
 	out.setup_required = users == 0;
 	out.setup_token_required = users == 0 && setup_needs_token(req);
 	out.mature_allowed = atl_mature_allowed(app);
-	if (atl_identity_signed_in(identity)) {
 	permissions_of(identity, names, &out.permissions);
+	if (atl_identity_signed_in(identity)) {
 		out.signed_in = true;
 		user_of_identity(identity, &user);
 		out.user = &user;
@@ -230,13 +230,13 @@ static void set_device(struct atl_req *req, const char *user_id)
 
 static void answer_session(struct atl_req *req, int status, const struct atl_identity *identity)
 {
-	struct user_out user;
 	const char *names[ATL_PERM_COUNT];
+	struct user_out user;
 	struct session_out out = { .user = &user, .expires_at = identity->expires_at_ms };
 
 	user_of_identity(identity, &user);
-	out.csrf_token = identity->csrf_token[0] ? identity->csrf_token : NULL;
 	permissions_of(identity, names, &out.permissions);
+	out.csrf_token = identity->csrf_token[0] ? identity->csrf_token : NULL;
 	atl_res_json(req, status, &session_desc, &out);
 }
 

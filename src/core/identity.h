@@ -23,10 +23,10 @@ struct atl_identity {
 	char user_id[ATL_ID_SIZE]; /* "" when nobody is signed in (channel NONE) */
 	char user_name[ATL_USER_NAME_SIZE];
 	enum atl_role role;
-	enum atl_identity_channel channel;
-	uint32_t permissions;		 /* ATL_PERM_BIT()s */
 	char role_id[ATL_ID_SIZE];	    /* as users.role has it: a built-in role's name, or a custom one's id */
 	char role_name[ATL_ROLE_NAME_SIZE]; /* for people to read */
+	enum atl_identity_channel channel;
+	uint32_t permissions;		 /* ATL_PERM_BIT()s */
 	char session_id[ATL_ID_SIZE];	 /* COOKIE, else "" */
 	char csrf_token[ATL_TOKEN_SIZE]; /* COOKIE, else "" */
 	char key_id[ATL_ID_SIZE];	 /* BEARER and X_API_KEY, else "" */
