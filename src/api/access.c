@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/api_key.h"
+#include "core/audit.h"
 #include "core/auth.h"
 #include "core/session.h"
 #include "core/setting.h"
@@ -344,6 +345,8 @@ static void handle_sign_in(struct atl_req *req)
 		verify_nothing(in.password);
 	if (!found || !atl_password_verify(user.password_hash, in.password) || user.disabled_at) {
 		atl_info("access", "a sign-in from %s failed", req->remote);
+		atl_audit_now(app, &(struct atl_audit){ .remote = req->remote, .action = "session.refuse",
+							.target_kind = found ? "user" : NULL, .target_id = found ? user.id : NULL });
 		atl_fail(&info, ATL_ERR_CREDENTIALS, "The name or the password is wrong.");
 		atl_api_fail(req, ATL_ERR_CREDENTIALS, &info);
 		return;
@@ -366,7 +369,7 @@ static void handle_sign_out(struct atl_req *req)
 	enum atl_err err = ATL_OK;
 
 	if (identity->session_id[0])
-		err = atl_session_delete(atl_api_app(req), identity->user_id, identity->session_id, &info);
+		err = atl_session_delete(atl_api_app(req), identity, identity->user_id, identity->session_id, &info);
 	if (err && err != ATL_ERR_NOT_FOUND) {
 		atl_api_fail(req, err, &info);
 		return;
@@ -395,7 +398,8 @@ static void handle_sessions(struct atl_req *req)
 static void handle_session_delete(struct atl_req *req)
 {
 	struct atl_errinfo info = { 0 };
-	enum atl_err err = atl_session_delete(atl_api_app(req), atl_api_user(req), atl_req_param(req, "id"), &info);
+	enum atl_err err = atl_session_delete(atl_api_app(req), atl_api_identity(req), atl_api_user(req),
+					      atl_req_param(req, "id"), &info);
 
 	if (err)
 		atl_api_fail(req, err, &info);
@@ -455,7 +459,7 @@ static void handle_password(struct atl_req *req)
 		err = atl_fail_field(&info, ATL_ERR_CREDENTIALS, "current", "The current password is wrong.");
 	if (!err) {
 		atl_throttle_success(app->throttle, req->remote, user.name, identity->session_id);
-		err = atl_user_set_password(app, identity->user_id, in.password, &info);
+		err = atl_user_set_password(app, identity, identity->user_id, in.password, &info);
 	}
 	if (!err) /* whoever knew the old one is out */
 		err = atl_session_delete_others(app, identity->user_id, identity->session_id, &info);
@@ -525,7 +529,7 @@ static void handle_key_create(struct atl_req *req)
 	enum atl_err err = atl_req_json(req, &in, &info);
 
 	if (!err)
-		err = atl_api_key_create(atl_api_app(req), atl_api_user(req), in.name, &in.scopes, in.expires_at,
+		err = atl_api_key_create(atl_api_app(req), atl_api_identity(req), in.name, &in.scopes, in.expires_at,
 					 &req->arena, &key, &info);
 	if (err)
 		atl_api_fail(req, err, &info);
@@ -536,7 +540,7 @@ static void handle_key_create(struct atl_req *req)
 static void handle_key_delete(struct atl_req *req)
 {
 	struct atl_errinfo info = { 0 };
-	enum atl_err err = atl_api_key_revoke(atl_api_app(req), atl_api_user(req), atl_req_param(req, "id"), &info);
+	enum atl_err err = atl_api_key_revoke(atl_api_app(req), atl_api_identity(req), atl_req_param(req, "id"), &info);
 
 	if (err)
 		atl_api_fail(req, err, &info);

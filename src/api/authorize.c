@@ -141,6 +141,8 @@ enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_
 	if (!atl_permission_find(req->route->permission, &perm))
 		return deny(info, ATL_ERR_INTERNAL, "The route names no known permission.");
 	err = identify(req, may_block, &blocked, info);
+	if (req->identity)
+		atl_str_copy(((struct atl_identity *)req->identity)->remote, ATL_REMOTE_SIZE, req->remote);
 	if (blocked)
 		return ATL_AUTH_BLOCK;
 	if (err)

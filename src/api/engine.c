@@ -1,6 +1,7 @@
 /* engine.c - /api/v1/engine: the local model's program and its model files. */
 #include "api/api.h"
 #include "api/fields.h"
+#include "core/audit.h"
 #include "core/engine.h"
 #include "core/local_model.h"
 
@@ -80,7 +81,7 @@ static void engine_patch(struct atl_req *req)
 			s.threads = in.threads;
 		if (atl_json_has(&change_desc, &in, "gpu_layers"))
 			s.gpu_layers = in.gpu_layers;
-		err = atl_engine_settings_set(engine, &s, &info);
+		err = atl_engine_settings_set(engine, atl_api_identity(req), &s, &info);
 	}
 	answer_status(req, err, &info);
 }
@@ -143,6 +144,13 @@ static void answer_model(struct atl_req *req, enum atl_err err, const struct atl
 		atl_res_json(req, 201, &atl_local_model_desc, model);
 }
 
+/* Files have no transaction to be told in. */
+static void tell(struct atl_req *req, const char *action, const char *file)
+{
+	atl_audit_now(atl_api_app(req), &(struct atl_audit){.who = atl_api_identity(req), .action = action,
+							    .target_kind = "model", .target_id = file});
+}
+
 static void model_upload(struct atl_req *req)
 {
 	struct atl_errinfo info = {0};
@@ -153,6 +161,8 @@ static void model_upload(struct atl_req *req)
 	if (!err)
 		err = atl_local_model_take(atl_api_app(req), &req->arena, atl_req_param(req, "file"), req->body_path, &model,
 					   &info);
+	if (!err)
+		tell(req, "model.install", model.file);
 	answer_model(req, err, &model, &info);
 }
 
@@ -164,6 +174,8 @@ static void model_import(struct atl_req *req)
 	enum atl_err err = atl_req_json(req, &in, &info);
 	if (!err)
 		err = atl_local_model_import(atl_api_app(req), &req->arena, in.path, &model, &info);
+	if (!err)
+		tell(req, "model.install", model.file);
 	answer_model(req, err, &model, &info);
 }
 
@@ -171,6 +183,8 @@ static void model_delete(struct atl_req *req)
 {
 	struct atl_errinfo info = {0};
 	enum atl_err err = atl_local_model_delete(atl_api_app(req), atl_req_param(req, "file"), &info);
+	if (!err)
+		tell(req, "model.delete", atl_req_param(req, "file"));
 	if (err)
 		atl_api_fail(req, err, &info);
 	else

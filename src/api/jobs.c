@@ -244,7 +244,7 @@ static void set_paused(struct atl_req *req, bool all, bool paused)
 {
 	struct atl_errinfo info = { 0 };
 
-	answer_queue(req, atl_queue_pause(atl_api_app(req), atl_api_user(req), all, paused, &info), &info);
+	answer_queue(req, atl_queue_pause(atl_api_app(req), atl_api_identity(req), all, paused, &info), &info);
 }
 
 static void handle_pause(struct atl_req *req)

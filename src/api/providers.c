@@ -126,7 +126,7 @@ static void provider_save(struct atl_req *req)
 static void provider_delete(struct atl_req *req)
 {
 	struct atl_errinfo info = {0};
-	enum atl_err err = atl_provider_delete(atl_api_app(req), atl_req_param(req, "id"), &info);
+	enum atl_err err = atl_provider_delete(atl_api_app(req), atl_api_identity(req), atl_req_param(req, "id"), &info);
 	if (err)
 		atl_api_fail(req, err, &info);
 	else

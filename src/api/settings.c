@@ -50,7 +50,7 @@ static enum atl_err set_text(struct atl_req *req, enum atl_setting setting, cons
 	atl_jw_str(&w, NULL, text);
 	err = atl_buf_err(&json, info);
 	if (!err)
-		err = atl_setting_set(atl_api_app(req), setting, json.data, info);
+		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), setting, json.data, info);
 	atl_buf_finish(&json);
 	return err;
 }
@@ -68,8 +68,8 @@ static void handle_patch(struct atl_req *req)
 	if (!err && atl_json_has(&in_desc, &in, "default_picture_model"))
 		err = set_text(req, ATL_SETTING_DEFAULT_PICTURE_MODEL, in.default_picture_model, &info);
 	if (!err && atl_json_has(&in_desc, &in, "mature_allowed"))
-		err = atl_setting_set(atl_api_app(req), ATL_SETTING_MATURE_ALLOWED, in.mature_allowed ? "true" : "false",
-				      &info);
+		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_MATURE_ALLOWED,
+				      in.mature_allowed ? "true" : "false", &info);
 	/* Also after an error: the first of two may be stored. */
 	if (atl_json_has(&in_desc, &in, "default_model") || atl_json_has(&in_desc, &in, "fallback_model"))
 		atl_model_routes_forget(atl_api_app(req)->routes);

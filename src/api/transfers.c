@@ -1,6 +1,7 @@
 /* transfers.c - /api/v1/engine/catalogue and /api/v1/engine/transfers: recommended models and their downloads. */
 #include "api/api.h"
 #include "api/fields.h"
+#include "core/audit.h"
 #include "core/catalogue.h"
 #include "core/local_model.h"
 #include "core/transfer.h"
@@ -85,6 +86,9 @@ static void transfer_start(struct atl_req *req)
 		err = wish_of(req, &in, &wish, &info);
 	if (!err)
 		err = atl_transfer_start(atl_api_app(req), atl_api_user(req), &req->arena, &wish, &transfer, &info);
+	if (!err)
+		atl_audit_now(atl_api_app(req), &(struct atl_audit){.who = atl_api_identity(req), .action = "model.download",
+								    .target_kind = "model", .target_id = transfer.file});
 	answer_accepted(req, err, &transfer, &info);
 }
 

@@ -74,7 +74,7 @@ static enum atl_err do_password(struct atl_app *app, struct atl_arena *arena, ch
 	if (!err)
 		err = ask_password(password, info);
 	if (!err) {
-		err = atl_user_set_password(app, user.id, password, info);
+		err = atl_user_set_password(app, NULL, user.id, password, info);
 		atl_wipe(password, sizeof(password));
 	}
 	if (!err) /* a running server notices within ATL_AUTH_CACHE_MS */

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/audit.h"
 #include "core/auth.h"
 #include "core/events.h"
 #include "core/role.h"
@@ -92,12 +93,12 @@ static enum atl_err create_tx(struct atl_conn *conn, void *arg, struct atl_errin
 			create->scopes, create->now, create->expires_at);
 }
 
-enum atl_err atl_api_key_create(struct atl_app *app, const char *user_id, const char *name,
+enum atl_err atl_api_key_create(struct atl_app *app, const struct atl_identity *who, const char *name,
 				const struct atl_strs *scopes, int64_t expires_at, struct atl_arena *arena,
 				struct atl_api_key *ret, struct atl_errinfo *info)
 {
 	char scope_text[SCOPES_TEXT_MAX];
-	struct create create = { .user_id = user_id, .name = name, .scopes = scope_text, .now = atl_now_ms(),
+	struct create create = { .user_id = who->user_id, .name = name, .scopes = scope_text, .now = atl_now_ms(),
 				 .expires_at = expires_at };
 	enum atl_err err = join_scopes(scopes, scope_text, info);
 
@@ -110,7 +111,9 @@ enum atl_err atl_api_key_create(struct atl_app *app, const char *user_id, const 
 	atl_token_new(create.key + 4);
 	atl_sha256_hex(create.key, strlen(create.key), create.hash);
 	memcpy(create.prefix, create.key, PREFIX_LENGTH);
-	err = atl_db_tx(app->db, create_tx, &create, info);
+	err = atl_audit_tx(app->db, create_tx, &create,
+			   &(struct atl_audit){ .who = who, .action = "key.create", .target_kind = "key",
+						.target_id = create.id, .note = scope_text }, info);
 	if (err)
 		goto out;
 	memset(ret, 0, sizeof(*ret));
@@ -259,10 +262,12 @@ static enum atl_err revoke_tx(struct atl_conn *conn, void *arg, struct atl_errin
 	return err;
 }
 
-enum atl_err atl_api_key_revoke(struct atl_app *app, const char *user_id, const char *id, struct atl_errinfo *info)
+enum atl_err atl_api_key_revoke(struct atl_app *app, const struct atl_identity *who, const char *id, struct atl_errinfo *info)
 {
+	const char *user_id = who->user_id;
 	struct removal removal = { user_id, id };
-	enum atl_err err = atl_db_tx(app->db, revoke_tx, &removal, info);
+	const struct atl_audit audit = { .who = who, .action = "key.revoke", .target_kind = "key", .target_id = id };
+	enum atl_err err = atl_audit_tx(app->db, revoke_tx, &removal, &audit, info);
 
 	if (err)
 		return err;

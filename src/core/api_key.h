@@ -20,7 +20,7 @@ struct atl_api_key {
 };
 
 /* Fills *ret, with the key itself. INVALID: unknown or no scope, expiry in the past. */
-enum atl_err atl_api_key_create(struct atl_app *app, const char *user_id, const char *name,
+enum atl_err atl_api_key_create(struct atl_app *app, const struct atl_identity *who, const char *name,
 				const struct atl_strs *scopes, int64_t expires_at, struct atl_arena *arena,
 				struct atl_api_key *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* KEY when there is none, it is revoked or expired, or its user is disabled. */
@@ -29,7 +29,7 @@ enum atl_err atl_api_key_find(struct atl_app *app, const char *key_hash, struct 
 enum atl_err atl_api_key_list(struct atl_app *app, const char *user_id, struct atl_arena *arena,
 			      struct atl_api_key **ret, size_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;
 /* NOT_FOUND also for another user's. Also makes atl_auth forget it and ends its event streams. */
-enum atl_err atl_api_key_revoke(struct atl_app *app, const char *user_id, const char *id,
+enum atl_err atl_api_key_revoke(struct atl_app *app, const struct atl_identity *who, const char *id,
 				struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

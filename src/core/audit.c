@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "db/db.h"
 
 static const char *channel_name(const struct atl_identity *who)
 {
@@ -88,7 +87,7 @@ enum atl_err atl_audit(struct atl_conn *conn, const struct atl_audit *in, struct
 		.user_id = in->who ? in->who->user_id : "",
 		.user_name = in->who ? in->who->user_name : "",
 		.channel = channel_name(in->who),
-		.remote = in->remote ? in->remote : "",
+		.remote = in->remote ? in->remote : in->who ? in->who->remote : "",
 		.action = in->action,
 		.target_kind = in->target_kind ? in->target_kind : "",
 		.target_id = in->target_id ? in->target_id : "",
@@ -110,6 +109,28 @@ enum atl_err atl_audit(struct atl_conn *conn, const struct atl_audit *in, struct
 	if (!err)
 		err = atl_exec(conn, info, "UPDATE audit_head SET hash = ? WHERE id = 1", "s", hash);
 	return err;
+}
+
+struct both {
+	atl_db_fn fn;
+	void *arg;
+	const struct atl_audit *row;
+};
+
+static enum atl_err both_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct both *both = arg;
+	enum atl_err err = both->fn(conn, both->arg, info);
+
+	return err || !both->row ? err : atl_audit(conn, both->row, info);
+}
+
+enum atl_err atl_audit_tx(struct atl_db *db, atl_db_fn fn, void *arg, const struct atl_audit *row,
+			  struct atl_errinfo *info)
+{
+	struct both both = { fn, arg, row };
+
+	return atl_db_tx(db, both_tx, &both, info);
 }
 
 static enum atl_err append_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)

@@ -15,15 +15,14 @@
 #include "base/crypto.h"
 #include "core/app.h"
 #include "core/identity.h"
+#include "db/db.h"
 
 #define ATL_AUDIT_NOTE_MAX 300
 #define ATL_AUDIT_HASH_SIZE (ATL_SHA256_SIZE * 2 + 1)
 
-struct atl_conn;
-
 struct atl_audit {
 	const struct atl_identity *who;	 /* NULL: nobody signed in, or the command line */
-	const char *remote;		 /* address; NULL: none */
+	const char *remote;		 /* address; NULL: who's */
 	const char *action;		 /* "user.suspend": what was changed, then how */
 	const char *target_kind, *target_id; /* "user", "usr_..."; NULL: none */
 	const char *note;		 /* a few words; cut at ATL_AUDIT_NOTE_MAX bytes; NULL: none */
@@ -31,6 +30,9 @@ struct atl_audit {
 
 /* Append within the caller's transaction. */
 enum atl_err atl_audit(struct atl_conn *conn, const struct atl_audit *row, struct atl_errinfo *info) ATL_MUST_USE;
+/* Run `fn` and append, in one transaction; row NULL: nothing is appended. */
+enum atl_err atl_audit_tx(struct atl_db *db, atl_db_fn fn, void *arg, const struct atl_audit *row,
+			  struct atl_errinfo *info) ATL_MUST_USE;
 /* Append in a transaction of its own. For events that change nothing else (a refused sign-in); what fails is logged. */
 void atl_audit_now(struct atl_app *app, const struct atl_audit *row);
 

@@ -235,8 +235,8 @@ static enum atl_err check_settings(struct atl_engine *self, const struct atl_eng
 	return err;
 }
 
-enum atl_err atl_engine_settings_set(struct atl_engine *engine, const struct atl_engine_settings *settings,
-				     struct atl_errinfo *info)
+enum atl_err atl_engine_settings_set(struct atl_engine *engine, const struct atl_identity *who,
+				     const struct atl_engine_settings *settings, struct atl_errinfo *info)
 {
 	enum atl_err err = check_settings(engine, settings, info);
 	if (err)
@@ -254,7 +254,7 @@ enum atl_err atl_engine_settings_set(struct atl_engine *engine, const struct atl
 	atl_jw_end_object(&w);
 	err = atl_buf_err(&buf, info);
 	if (!err)
-		err = atl_setting_set(engine->app, ATL_SETTING_ENGINE, buf.data, info);
+		err = atl_setting_set(engine->app, who, ATL_SETTING_ENGINE, buf.data, info);
 	atl_buf_finish(&buf);
 	if (!err)
 		atl_engine_restart(engine);

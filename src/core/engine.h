@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "core/app.h"
+#include "core/identity.h"
 #include "provider/chat.h"
 
 #define ATL_ENGINE_CONTEXT_DEFAULT 8192 /* of one conversation, or what the model was trained for if that is less */
@@ -56,7 +57,8 @@ void atl_engine_destroy(struct atl_engine *engine); /* NULL is allowed */
 enum atl_err atl_engine_settings_get(struct atl_engine *engine, struct atl_arena *arena,
 				     struct atl_engine_settings *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* Check, store, restart. INVALID names the field; NOT_FOUND and UNPROCESSABLE speak of the model. */
-enum atl_err atl_engine_settings_set(struct atl_engine *engine, const struct atl_engine_settings *settings,
+enum atl_err atl_engine_settings_set(struct atl_engine *engine, const struct atl_identity *who,
+				     const struct atl_engine_settings *settings,
 				     struct atl_errinfo *info) ATL_MUST_USE;
 
 /* NULL engine: not_installed. */

@@ -15,6 +15,8 @@
 #define ATL_USER_NAME_MAX 64 /* code points */
 #define ATL_USER_NAME_SIZE (ATL_USER_NAME_MAX * 4 + 1)
 
+#define ATL_REMOTE_SIZE 64
+
 /* How the credentials came. Only cookies are sent by browsers on their own, so only they need the CSRF checks. */
 enum atl_identity_channel { ATL_CHANNEL_NONE, ATL_CHANNEL_COOKIE, ATL_CHANNEL_BEARER, ATL_CHANNEL_X_API_KEY,
 			     ATL_CHANNEL_INTERNAL /* the server itself, in the user's name */ };
@@ -30,6 +32,7 @@ struct atl_identity {
 	char session_id[ATL_ID_SIZE];	 /* COOKIE, else "" */
 	char csrf_token[ATL_TOKEN_SIZE]; /* COOKIE, else "" */
 	char key_id[ATL_ID_SIZE];	 /* BEARER and X_API_KEY, else "" */
+	char remote[ATL_REMOTE_SIZE];	 /* address of the request, else "" */
 	int64_t expires_at_ms;		 /* of the session or key; 0: never */
 	const char *once_key;		 /* the request's Idempotency-Key while it is held (core/idempotency.h), else NULL */
 	const char *once_made;		 /* id of what an earlier try with this key made without answering, else NULL */

@@ -192,7 +192,7 @@ extern const struct atl_json_desc atl_queue_status_desc;
 enum atl_err atl_queue_status(struct atl_app *app, const char *user_id, struct atl_queue_status *ret,
 			      struct atl_errinfo *info) ATL_MUST_USE;
 /* `all`: the whole server's queue (permission jobs.manage). */
-enum atl_err atl_queue_pause(struct atl_app *app, const char *user_id, bool all, bool paused,
+enum atl_err atl_queue_pause(struct atl_app *app, const struct atl_identity *who, bool all, bool paused,
 			     struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/audit.h"
 #include "core/events.h"
 #include "core/job_int.h"
 
@@ -252,13 +253,15 @@ static enum atl_err pause_fn(struct atl_conn *conn, void *arg, struct atl_errinf
 	return atl_exec(conn, info, "DELETE FROM queue_pauses WHERE scope = ?", "s", p->scope);
 }
 
-enum atl_err atl_queue_pause(struct atl_app *app, const char *user_id, bool all, bool paused, struct atl_errinfo *info)
+enum atl_err atl_queue_pause(struct atl_app *app, const struct atl_identity *who, bool all, bool paused, struct atl_errinfo *info)
 {
+	const char *user_id = who->user_id;
+	const struct atl_audit audit = { .who = who, .action = paused ? "queue.pause" : "queue.resume" };
 	struct atl_jobs *jobs = app->jobs;
 	struct pause p = { all ? "*" : user_id, paused };
 	struct atl_queue_status status;
 	struct atl_buf out;
-	enum atl_err err = atl_db_tx(app->db, pause_fn, &p, info);
+	enum atl_err err = atl_audit_tx(app->db, pause_fn, &p, all ? &audit : NULL, info);
 
 	if (err)
 		return err;

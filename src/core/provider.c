@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "core/audit.h"
 #include "core/model_route.h"
 #include "core/publish.h"
 #include "db/db.h"
@@ -571,7 +572,10 @@ static enum atl_err save_locked(struct atl_app *app, const struct atl_identity *
 	}
 	err = prepare_write(app, arena, is_new ? NULL : &old, preset, change, &w, info);
 	if (!err)
-		err = atl_db_tx(app->db, is_new ? insert_fn : update_fn, &w, info);
+		err = atl_audit_tx(app->db, is_new ? insert_fn : update_fn, &w,
+				   &(struct atl_audit){.who = who, .action = is_new ? "provider.create" : "provider.change",
+						       .target_kind = "provider", .target_id = id,
+						       .note = change->key ? "with its key" : NULL}, info);
 	return err ? err : reload(self, id, info);
 }
 
@@ -606,10 +610,12 @@ static enum atl_err delete_fn(struct atl_conn *conn, void *arg, struct atl_errin
 	return err ? err : changed ? ATL_OK : no_provider(info);
 }
 
-enum atl_err atl_provider_delete(struct atl_app *app, const char *id, struct atl_errinfo *info)
+enum atl_err atl_provider_delete(struct atl_app *app, const struct atl_identity *who, const char *id,
+				 struct atl_errinfo *info)
 {
+	const struct atl_audit audit = {.who = who, .action = "provider.delete", .target_kind = "provider", .target_id = id};
 	pthread_mutex_lock(&app->providers->saving);
-	enum atl_err err = atl_db_tx(app->db, delete_fn, (void *)id, info);
+	enum atl_err err = atl_audit_tx(app->db, delete_fn, (void *)id, &audit, info);
 	if (!err)
 		err = reload(app->providers, id, info);
 	pthread_mutex_unlock(&app->providers->saving);

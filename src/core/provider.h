@@ -66,7 +66,8 @@ struct atl_provider_change {
 enum atl_err atl_provider_save(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 			       const char *id, const struct atl_provider_change *change, struct atl_provider *ret,
 			       struct atl_errinfo *info) ATL_MUST_USE;
-enum atl_err atl_provider_delete(struct atl_app *app, const char *id, struct atl_errinfo *info) ATL_MUST_USE;
+enum atl_err atl_provider_delete(struct atl_app *app, const struct atl_identity *who, const char *id,
+				 struct atl_errinfo *info) ATL_MUST_USE;
 
 /* The test button. The call's own failure is *ret_result with its details in `why`; an error is about the row. */
 enum atl_err atl_provider_test(struct atl_app *app, const char *id, enum atl_err *ret_result, uint64_t *ret_latency_ms,

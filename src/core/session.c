@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/audit.h"
 #include "core/auth.h"
 #include "core/events.h"
 #include "core/role.h"
@@ -16,6 +17,28 @@ struct create {
 	int64_t now, expires_at;
 };
 
+static enum atl_err tell_opened(struct atl_conn *conn, const struct create *create, struct atl_errinfo *info)
+{
+	struct atl_identity who = { .channel = ATL_CHANNEL_COOKIE };
+	struct atl_arena arena;
+	struct atl_rows *rows;
+	const char *name = NULL;
+	enum atl_err err = atl_query(conn, &rows, info, "SELECT name FROM users WHERE id = ?", "s", create->user_id);
+
+	if (err)
+		return err;
+	atl_arena_init(&arena, 4096);
+	if (atl_rows_next(rows, &err, info)) {
+		name = atl_col_text(rows, 0, &arena);
+		atl_rows_close(rows);
+	}
+	atl_str_copy(who.user_id, sizeof(who.user_id), create->user_id);
+	atl_str_copy(who.user_name, sizeof(who.user_name), name ? name : "");
+	atl_arena_finish(&arena);
+	return err ? err : atl_audit(conn, &(struct atl_audit){ .who = &who, .remote = create->remote, .action = "session.sign_in",
+								.target_kind = "session", .target_id = create->id }, info);
+}
+
 static enum atl_err create_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct create *create = arg;
@@ -28,11 +51,12 @@ static enum atl_err create_tx(struct atl_conn *conn, void *arg, struct atl_errin
 		       "ssi", create->user_id, create->user_id, (int64_t)(ATL_SESSIONS_MAX - 1));
 	if (err)
 		return err;
-	return atl_exec(conn, info,
+	err = atl_exec(conn, info,
 			"INSERT INTO sessions (token_hash, id, user_id, csrf_token, user_agent, remote, created_at, "
 			"last_seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			"ssssssiii", create->hash, create->id, create->user_id, create->csrf, create->user_agent,
 			create->remote, create->now, create->now, create->expires_at);
+	return err ? err : tell_opened(conn, create, info);
 }
 
 enum atl_err atl_session_create(struct atl_app *app, const char *user_id, const char *user_agent, const char *remote,
@@ -184,10 +208,14 @@ static enum atl_err delete_tx(struct atl_conn *conn, void *arg, struct atl_errin
 	return err;
 }
 
-enum atl_err atl_session_delete(struct atl_app *app, const char *user_id, const char *id, struct atl_errinfo *info)
+enum atl_err atl_session_delete(struct atl_app *app, const struct atl_identity *who, const char *user_id, const char *id,
+				struct atl_errinfo *info)
 {
 	struct removal removal = { .user_id = user_id, .id = id };
-	enum atl_err err = atl_db_tx(app->db, delete_tx, &removal, info);
+	bool own = who && atl_str_eq(who->session_id, id);
+	const struct atl_audit audit = { .who = who, .action = own ? "session.sign_out" : "session.revoke",
+					 .target_kind = "session", .target_id = id };
+	enum atl_err err = atl_audit_tx(app->db, delete_tx, &removal, who ? &audit : NULL, info);
 
 	if (err)
 		return err;
@@ -211,7 +239,7 @@ enum atl_err atl_session_delete_others(struct atl_app *app, const char *user_id,
 	for (size_t i = 0; !err && i < count; i++) {
 		if (keep_id && atl_str_eq(sessions[i].id, keep_id))
 			continue;
-		err = atl_session_delete(app, user_id, sessions[i].id, info);
+		err = atl_session_delete(app, NULL, user_id, sessions[i].id, info);
 		if (err == ATL_ERR_NOT_FOUND) /* it went meanwhile */
 			err = ATL_OK;
 	}

@@ -29,8 +29,9 @@ enum atl_err atl_session_find(struct atl_app *app, const char *token_hash, struc
 			      int64_t *ret_last_seen_at, struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_session_list(struct atl_app *app, const char *user_id, struct atl_arena *arena,
 			      struct atl_session **ret, size_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;
-/* NOT_FOUND also for another user's. Also makes atl_auth forget it and ends its event streams. */
-enum atl_err atl_session_delete(struct atl_app *app, const char *user_id, const char *id,
+/* `who` ends it, told in the audit log; NULL: a larger change that is told itself.
+ * NOT_FOUND also for another user's. Also makes atl_auth forget it and ends its event streams. */
+enum atl_err atl_session_delete(struct atl_app *app, const struct atl_identity *who, const char *user_id, const char *id,
 				struct atl_errinfo *info) ATL_MUST_USE;
 /* All of a user's sessions but `keep_id` (NULL: all). */
 enum atl_err atl_session_delete_others(struct atl_app *app, const char *user_id, const char *keep_id,

@@ -1,11 +1,12 @@
 /* setting.c - SQL of the settings changed in the interface. */
-#include "core/model_route.h"
 #include "core/setting.h"
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/audit.h"
+#include "core/model_route.h"
 #include "db/db.h"
 
 static const struct {
@@ -62,10 +63,13 @@ static enum atl_err set_tx(struct atl_conn *conn, void *arg, struct atl_errinfo 
 			"ssi", settings[access->setting].name, access->json, atl_now_ms());
 }
 
-enum atl_err atl_setting_set(struct atl_app *app, enum atl_setting setting, const char *json, struct atl_errinfo *info)
+enum atl_err atl_setting_set(struct atl_app *app, const struct atl_identity *who, enum atl_setting setting, const char *json,
+			     struct atl_errinfo *info)
 {
 	struct access access = { .setting = setting, .json = json };
-	enum atl_err err = atl_db_tx(app->db, set_tx, &access, info);
+	const struct atl_audit audit = { .who = who, .action = "setting.change", .target_kind = "setting",
+					 .target_id = settings[setting].name };
+	enum atl_err err = atl_audit_tx(app->db, set_tx, &access, who ? &audit : NULL, info);
 
 	if (!err && setting == ATL_SETTING_DEFAULT_MODEL)
 		atl_model_routes_forget(app->routes);

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "core/app.h"
+#include "core/identity.h"
 
 /* name, text, default as JSON */
 #define ATL_SETTING_LIST(X)                             \
@@ -29,7 +30,8 @@ enum atl_setting {
 /* JSON text in the arena; the default when nothing was stored. */
 enum atl_err atl_setting_get(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena,
 			     const char **ret_json, struct atl_errinfo *info) ATL_MUST_USE;
-enum atl_err atl_setting_set(struct atl_app *app, enum atl_setting setting, const char *json,
+/* `who` NULL: the server itself; else the audit log says that they changed it. */
+enum atl_err atl_setting_set(struct atl_app *app, const struct atl_identity *who, enum atl_setting setting, const char *json,
 			     struct atl_errinfo *info) ATL_MUST_USE;
 /* For text and switches: NULL / the fallback when it is null or cannot be read. */
 const char *atl_setting_text(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/audit.h"
 #include "db/db.h"
 
 #define USER_COLUMNS "id, name, role, password_hash, created_at, updated_at, disabled_at"
@@ -256,15 +257,17 @@ static enum atl_err password_tx(struct atl_conn *conn, void *arg, struct atl_err
 	return one_changed(err, changed, info);
 }
 
-enum atl_err atl_user_set_password(struct atl_app *app, const char *id, const char *password, struct atl_errinfo *info)
+enum atl_err atl_user_set_password(struct atl_app *app, const struct atl_identity *who, const char *id, const char *password,
+				   struct atl_errinfo *info)
 {
+	const struct atl_audit audit = { .who = who, .action = "user.password", .target_kind = "user", .target_id = id };
 	char hash[ATL_PASSWORD_HASH_SIZE];
 	struct change change = { .id = id, .hash = hash };
 	enum atl_err err = check_password(password, info);
 
 	if (!err)
 		err = atl_password_hash(password, hash);
-	return err ? err : atl_db_tx(app->db, password_tx, &change, info);
+	return err ? err : atl_audit_tx(app->db, password_tx, &change, &audit, info);
 }
 
 static enum atl_err role_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)

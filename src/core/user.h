@@ -35,7 +35,8 @@ enum atl_err atl_user_list(struct atl_app *app, struct atl_arena *arena, struct 
 enum atl_err atl_user_count(struct atl_app *app, int64_t *ret, struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_user_rename(struct atl_app *app, const char *id, const char *name,
 			     struct atl_errinfo *info) ATL_MUST_USE;
-enum atl_err atl_user_set_password(struct atl_app *app, const char *id, const char *password,
+/* `who` changed it; NULL: the command line. */
+enum atl_err atl_user_set_password(struct atl_app *app, const struct atl_identity *who, const char *id, const char *password,
 				   struct atl_errinfo *info) ATL_MUST_USE;
 /* The last owner stays one: CONFLICT. */
 enum atl_err atl_user_set_role(struct atl_app *app, const char *id, enum atl_role role,

@@ -90,9 +90,9 @@ static void test_mature(void **state)
 	const char *id = provider(site, "venice", server.port);
 	const char *line = fmt("POST /api/v1/providers/%s/characters/night/adopt", id);
 	expect_problem(ask(site, &owner, line, NULL), 404, "not_found", NULL);
-	assert_int_equal(atl_setting_set(&site->app, ATL_SETTING_MATURE_ALLOWED, "true", NULL), ATL_OK);
+	assert_int_equal(atl_setting_set(&site->app, NULL, ATL_SETTING_MATURE_ALLOWED, "true", NULL), ATL_OK);
 	expect(ask(site, &owner, line, NULL), 201);
-	assert_int_equal(atl_setting_set(&site->app, ATL_SETTING_MATURE_ALLOWED, "false", NULL), ATL_OK);
+	assert_int_equal(atl_setting_set(&site->app, NULL, ATL_SETTING_MATURE_ALLOWED, "false", NULL), ATL_OK);
 	scripted_stop(&server);
 }
 

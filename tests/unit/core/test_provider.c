@@ -155,7 +155,7 @@ static void test_choosing(void **state)
 	assert_true(tokens > 0);
 	assert_int_equal(atl_models_resolve(&f->app, &f->arena, USER, "org/small", &t, NULL), ATL_OK); /* bare, with a slash */
 	assert_string_equal(t.name, "org/small");
-	assert_int_equal(atl_setting_set(&f->app, ATL_SETTING_DEFAULT_MODEL, "\"prv_gone/x\"", NULL), ATL_OK);
+	assert_int_equal(atl_setting_set(&f->app, NULL, ATL_SETTING_DEFAULT_MODEL, "\"prv_gone/x\"", NULL), ATL_OK);
 	assert_int_equal(atl_models_resolve(&f->app, &f->arena, USER, NULL, &t, NULL), ATL_OK); /* passed over */
 	assert_int_equal(atl_models_resolve(&f->app, &f->arena, USER, "gpt-99", &t, NULL), ATL_ERR_UPSTREAM_MODEL);
 	const char *id = atl_arena_strdup(&f->arena, t.id);
@@ -180,9 +180,9 @@ static void test_state_and_delete(void **state)
 	atl_provider_outcome(&f->app, p.id, ATL_OK, NULL);
 	assert_int_equal(atl_provider_get(&f->app, &f->arena, p.id, &p, NULL), ATL_OK);
 	assert_string_equal(p.state, "ok");
-	assert_int_equal(atl_provider_delete(&f->app, p.id, NULL), ATL_OK);
+	assert_int_equal(atl_provider_delete(&f->app, &who, p.id, NULL), ATL_OK);
 	assert_int_equal(atl_provider_get(&f->app, &f->arena, p.id, &p, NULL), ATL_ERR_NOT_FOUND);
-	assert_int_equal(atl_provider_delete(&f->app, p.id, NULL), ATL_ERR_NOT_FOUND);
+	assert_int_equal(atl_provider_delete(&f->app, &who, p.id, NULL), ATL_ERR_NOT_FOUND);
 	atl_breaker_success(breaker); /* a run that began before may still hold it */
 }
 
