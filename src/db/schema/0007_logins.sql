@@ -59,3 +59,11 @@ CREATE TABLE second_steps (
 	expires_at BIGINT NOT NULL
 );
 CREATE INDEX second_steps_expires ON second_steps (expires_at);
+-- what a service published: its addresses and its keys, as they came; keys_tried_at keeps the asking rare
+CREATE TABLE login_documents (
+	issuer TEXT PRIMARY KEY,
+	discovery TEXT NOT NULL,
+	discovered_at BIGINT NOT NULL,
+	keys TEXT,
+	keys_tried_at BIGINT NOT NULL
+);
