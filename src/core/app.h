@@ -99,6 +99,7 @@ struct atl_app {
 	/* Appends metric families of parts that api/ops.c does not know (engine, generations); NULL: none. Pool thread. */
 	void (*metrics_more)(struct atl_app *app, struct atl_buf *out);
 
+	atomic_bool limited; /* there are quotas (core/quota.h) */
 	int64_t started_ms;
 	atomic_bool stopping; /* set when draining begins */
 };
