@@ -16,7 +16,7 @@ static void handle_fal(struct atl_req *req)
 		.body = req->body, .length = req->body_length,
 	};
 	struct atl_errinfo info = { 0 };
-	enum atl_err err = atl_fal_hook_take(atl_req_param(req, "token"), &message, atl_now_ms(), &info);
+	enum atl_err err = atl_fal_hook_take(atl_api_app(req)->fal_hooks, atl_req_param(req, "token"), &message, atl_now_ms(), &info);
 
 	if (err && err != ATL_ERR_FORBIDDEN)
 		atl_warn("hooks", "a message of fal could not be checked: %s %s", atl_err_name(err), info.detail);

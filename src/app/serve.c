@@ -51,6 +51,7 @@
 #include "net/guard.h"
 #include "net/static.h"
 #include "os/file.h"
+#include "provider/image_fal_hook.h"
 
 #define MODULE "serve"
 #define DRAIN_MS 10000
@@ -396,11 +397,14 @@ static void engine_down(struct serve *s)
 
 static enum atl_err picture_models_up(struct serve *s, struct atl_errinfo *info)
 {
-	return atl_picture_models_create(&s->app, &s->app.picture_models, info);
+	enum atl_err err = atl_picture_models_create(&s->app, &s->app.picture_models, info);
+
+	return err ? err : atl_fal_hooks_create(&s->app.fal_hooks);
 }
 
 static void picture_models_down(struct serve *s)
 {
+	atl_fal_hooks_destroy(s->app.fal_hooks);
 	atl_picture_models_destroy(s->app.picture_models);
 }
 

@@ -40,6 +40,7 @@ struct atl_jobs;	/* core/job.h: the queue and its runners */
 struct atl_webhooks;	/* core/webhook.h: messages about ended jobs, on their way */
 struct atl_picture_models; /* core/picture_model.h: the model registry */
 struct atl_picture_engine; /* core/picture_engine.h: the supervised atelier-image */
+struct atl_fal_hooks; /* provider/image_fal_hook.h: runs at fal that wait for its messages */
 
 struct atl_app {
 	const char *version;
@@ -91,6 +92,7 @@ struct atl_app {
 	struct atl_usage *usage;
 	struct atl_jobs *jobs;
 	struct atl_webhooks *webhooks;
+	struct atl_fal_hooks *fal_hooks;
 	struct atl_picture_models *picture_models;
 	struct atl_picture_engine *picture_engine; /* NULL: no picture_program */
 	/* Set by the generations: stop a running reply, if it is this user's. Any thread, never blocks. NULL: none. */

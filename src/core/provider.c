@@ -361,8 +361,8 @@ enum atl_err atl_provider_image_endpoint(struct atl_app *app, struct atl_arena *
 				   ? chat.preset->picture_url
 				   : chat.base_url;
 	*ret = (struct atl_image_endpoint){.kind = chat.preset->picture_kind, .name = chat.name, .base_url = base,
-					   .key = chat.api_key, .public_url = app->public_url, .guard = app->guard,
-					   .loop = app->loops[0]};
+					   .key = chat.api_key, .public_url = app->public_url, .fal_hooks = app->fal_hooks,
+					   .guard = app->guard, .loop = app->loops[0]};
 	return ATL_OK;
 }
 

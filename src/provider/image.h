@@ -141,6 +141,7 @@ struct atl_image_endpoint {
 	const char *key;      /* NULL: none */
 	const char *unix_path; /* the local engine's socket; NULL otherwise */
 	const char *public_url; /* where webhooks reach this server; NULL: poll */
+	struct atl_fal_hooks *fal_hooks; /* provider/image_fal_hook.h; NULL: poll */
 	const struct atl_guard *guard;
 	struct atl_loop *loop;
 };

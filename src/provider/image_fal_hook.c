@@ -1,5 +1,5 @@
-/* image_fal_hook.c - see image_fal_hook.h. Two small tables of the process, each with its lock: the runs that wait, and
- * the key set that was fetched last. */
+/* image_fal_hook.c - see image_fal_hook.h. Two small tables, each with its lock: the runs that wait, and the key set that
+ * was fetched last. */
 #include "provider/image_fal_hook.h"
 
 #include <pthread.h>
@@ -31,6 +31,7 @@ struct source { /* of fal's keys */
 
 struct atl_fal_hook {
 	/* set at join */
+	struct atl_fal_hooks *hooks;
 	char token[ATL_FAL_TOKEN_SIZE], public_url[URL_MAX];
 	struct source keys;
 	/* guarded by table.lock */
@@ -40,19 +41,41 @@ struct atl_fal_hook {
 	pthread_cond_t changed;
 };
 
-static struct {
-	pthread_mutex_t lock;
-	struct atl_fal_hook *first;
-	size_t count;
-} table = { .lock = PTHREAD_MUTEX_INITIALIZER };
+struct atl_fal_hooks {
+	struct {
+		pthread_mutex_t lock;
+		struct atl_fal_hook *first;
+		size_t count;
+	} table;
+	struct keys {
+		pthread_mutex_t lock; /* held while they are fetched: who comes meanwhile needs them too */
+		char url[URL_MAX], text[KEYS_MAX];
+		size_t length;	    /* 0: none */
+		int64_t fetched_at; /* of `text` */
+		int64_t tried_at;
+	} keys;
+};
 
-static struct {
-	pthread_mutex_t lock; /* held while they are fetched: who comes meanwhile needs them too */
-	char url[URL_MAX], text[KEYS_MAX];
-	size_t length;	    /* 0: none */
-	int64_t fetched_at; /* of `text` */
-	int64_t tried_at;
-} keys = { .lock = PTHREAD_MUTEX_INITIALIZER };
+enum atl_err atl_fal_hooks_create(struct atl_fal_hooks **ret)
+{
+	struct atl_fal_hooks *hooks = calloc(1, sizeof(*hooks));
+
+	if (!hooks)
+		return ATL_ERR_NOMEM;
+	pthread_mutex_init(&hooks->table.lock, NULL);
+	pthread_mutex_init(&hooks->keys.lock, NULL);
+	*ret = hooks;
+	return ATL_OK;
+}
+
+void atl_fal_hooks_destroy(struct atl_fal_hooks *hooks)
+{
+	if (!hooks)
+		return;
+	pthread_mutex_destroy(&hooks->table.lock);
+	pthread_mutex_destroy(&hooks->keys.lock);
+	free(hooks);
+}
 
 const char *atl_fal_rest_origin(const char *base_url)
 {
@@ -63,17 +86,19 @@ const char *atl_fal_rest_origin(const char *base_url)
 struct atl_fal_hook *atl_fal_hook_join(const struct atl_image_endpoint *endpoint)
 {
 	const char *origin = atl_fal_rest_origin(endpoint->base_url);
+	struct atl_fal_hooks *hooks = endpoint->fal_hooks;
 	unsigned char random[(ATL_FAL_TOKEN_SIZE - 1) / 2];
 	size_t length = endpoint->public_url ? strlen(endpoint->public_url) : 0;
 	struct atl_fal_hook *hook;
 	pthread_condattr_t monotonic;
 	bool room;
 
-	if (!length || !atl_str_starts(endpoint->public_url, "https://") || length >= URL_MAX || strlen(origin) + 32 > URL_MAX)
+	if (!hooks || !length || !atl_str_starts(endpoint->public_url, "https://") || length >= URL_MAX || strlen(origin) + 32 > URL_MAX)
 		return NULL;
 	hook = calloc(1, sizeof(*hook));
 	if (!hook)
 		return NULL;
+	hook->hooks = hooks;
 	atl_random(random, sizeof(random));
 	atl_hex_encode(random, sizeof(random), hook->token);
 	atl_str_copy(hook->public_url, sizeof(hook->public_url), endpoint->public_url);
@@ -86,14 +111,14 @@ struct atl_fal_hook *atl_fal_hook_join(const struct atl_image_endpoint *endpoint
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&hook->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	pthread_mutex_lock(&table.lock);
-	room = table.count < ATL_FAL_HOOKS_MAX;
+	pthread_mutex_lock(&hooks->table.lock);
+	room = hooks->table.count < ATL_FAL_HOOKS_MAX;
 	if (room) {
-		hook->next = table.first;
-		table.first = hook;
-		table.count++;
+		hook->next = hooks->table.first;
+		hooks->table.first = hook;
+		hooks->table.count++;
 	}
-	pthread_mutex_unlock(&table.lock);
+	pthread_mutex_unlock(&hooks->table.lock);
 	if (room)
 		return hook;
 	pthread_cond_destroy(&hook->changed);
@@ -103,16 +128,17 @@ struct atl_fal_hook *atl_fal_hook_join(const struct atl_image_endpoint *endpoint
 
 void atl_fal_hook_leave(struct atl_fal_hook *hook)
 {
-	struct atl_fal_hook **at = &table.first;
+	struct atl_fal_hooks *hooks = hook ? hook->hooks : NULL;
+	struct atl_fal_hook **at;
 
 	if (!hook)
 		return;
-	pthread_mutex_lock(&table.lock);
-	while (*at != hook)
+	pthread_mutex_lock(&hooks->table.lock);
+	for (at = &hooks->table.first; *at != hook;)
 		at = &(*at)->next;
 	*at = hook->next;
-	table.count--;
-	pthread_mutex_unlock(&table.lock);
+	hooks->table.count--;
+	pthread_mutex_unlock(&hooks->table.lock);
 	pthread_cond_destroy(&hook->changed);
 	free(hook);
 }
@@ -142,9 +168,9 @@ void atl_fal_hook_name(struct atl_fal_hook *hook, const char *remote_id)
 
 	if (!hook)
 		return;
-	pthread_mutex_lock(&table.lock);
+	pthread_mutex_lock(&hook->hooks->table.lock);
 	atl_str_copy(hook->request_id, sizeof(hook->request_id), slash ? slash + 1 : remote_id);
-	pthread_mutex_unlock(&table.lock);
+	pthread_mutex_unlock(&hook->hooks->table.lock);
 }
 
 bool atl_fal_hook_wait(struct atl_fal_hook *hook, const struct atl_image_run *run, unsigned ms, bool *ret_news)
@@ -155,22 +181,22 @@ bool atl_fal_hook_wait(struct atl_fal_hook *hook, const struct atl_image_run *ru
 	*ret_news = false;
 	if (!hook)
 		return atl_image_wait(run, ms);
-	pthread_mutex_lock(&table.lock);
+	pthread_mutex_lock(&hook->hooks->table.lock);
 	while (!(stopped = atomic_load(run->cancelled)) && !hook->news && (now = atl_monotonic_ms()) < end) {
 		uint64_t until = end - now < SLICE_MS ? end : now + SLICE_MS;
 		struct timespec at = { .tv_sec = (time_t)(until / 1000), .tv_nsec = (long)(until % 1000) * 1000000 };
 
-		pthread_cond_timedwait(&hook->changed, &table.lock, &at);
+		pthread_cond_timedwait(&hook->changed, &hook->hooks->table.lock, &at);
 	}
 	news = hook->news;
 	hook->news = false;
-	pthread_mutex_unlock(&table.lock);
+	pthread_mutex_unlock(&hook->hooks->table.lock);
 	*ret_news = news;
 	return !stopped;
 }
 
 /* ---- fal's keys ---- */
-static enum atl_err fetch_keys(const struct source *source, struct atl_errinfo *info)
+static enum atl_err fetch_keys(struct keys *keys, const struct source *source, struct atl_errinfo *info)
 {
 	struct atl_fetch_request request = { .url = source->url, .guard = source->guard, .total_ms = KEYS_MS,
 		.first_byte_ms = KEYS_MS, .connect_ms = KEYS_MS, .max_response_bytes = KEYS_MAX,
@@ -184,50 +210,52 @@ static enum atl_err fetch_keys(const struct source *source, struct atl_errinfo *
 	if (!err && (result.status != 200 || !result.body_length || result.body_length > KEYS_MAX))
 		err = atl_fail(info, ATL_ERR_UPSTREAM, "fal's keys: %d from %s", result.status, source->url);
 	if (!err) {
-		memcpy(keys.text, result.body, result.body_length);
-		keys.length = result.body_length;
+		memcpy(keys->text, result.body, result.body_length);
+		keys->length = result.body_length;
 	}
 	atl_arena_finish(&arena);
 	return err;
 }
 
 /* With the keys that are there, then with fresh ones: fal may have changed them. */
-static enum atl_err check(const struct source *source, const struct atl_fal_webhook *message, int64_t now_ms,
-			  struct atl_errinfo *info)
+static enum atl_err check(struct keys *keys, const struct source *source, const struct atl_fal_webhook *message,
+			  int64_t now_ms, struct atl_errinfo *info)
 {
 	enum atl_err err = ATL_ERR_FORBIDDEN;
 
-	pthread_mutex_lock(&keys.lock);
-	if (!atl_str_eq(keys.url, source->url) || now_ms - keys.fetched_at > ATL_FAL_KEYS_KEEP_MS)
-		keys.length = 0;
-	if (!atl_str_eq(keys.url, source->url))
-		keys.tried_at = 0;
-	atl_str_copy(keys.url, sizeof(keys.url), source->url);
-	if (keys.length)
-		err = atl_fal_webhook_check(keys.text, keys.length, message, now_ms, info);
-	if (err == ATL_ERR_FORBIDDEN && now_ms - keys.tried_at >= ATL_FAL_KEYS_PAUSE_MS) {
-		keys.tried_at = now_ms;
-		err = fetch_keys(source, info);
+	pthread_mutex_lock(&keys->lock);
+	if (!atl_str_eq(keys->url, source->url) || now_ms - keys->fetched_at > ATL_FAL_KEYS_KEEP_MS)
+		keys->length = 0;
+	if (!atl_str_eq(keys->url, source->url))
+		keys->tried_at = 0;
+	atl_str_copy(keys->url, sizeof(keys->url), source->url);
+	if (keys->length)
+		err = atl_fal_webhook_check(keys->text, keys->length, message, now_ms, info);
+	if (err == ATL_ERR_FORBIDDEN && now_ms - keys->tried_at >= ATL_FAL_KEYS_PAUSE_MS) {
+		keys->tried_at = now_ms;
+		err = fetch_keys(keys, source, info);
 		if (!err) {
-			keys.fetched_at = now_ms;
-			err = atl_fal_webhook_check(keys.text, keys.length, message, now_ms, info);
+			keys->fetched_at = now_ms;
+			err = atl_fal_webhook_check(keys->text, keys->length, message, now_ms, info);
 		}
 	}
-	pthread_mutex_unlock(&keys.lock);
+	pthread_mutex_unlock(&keys->lock);
 	return err;
 }
 
-void atl_fal_hook_forget_keys(void)
+void atl_fal_hook_forget_keys(struct atl_fal_hooks *hooks)
 {
-	pthread_mutex_lock(&keys.lock);
-	keys.url[0] = '\0';
-	pthread_mutex_unlock(&keys.lock);
+	struct keys *keys = &hooks->keys;
+
+	pthread_mutex_lock(&keys->lock);
+	keys->url[0] = '\0';
+	pthread_mutex_unlock(&keys->lock);
 }
 
 /* ---- a message ---- */
-static struct atl_fal_hook *find(const char *token) /* under lock; NULL: nobody, or not any more */
+static struct atl_fal_hook *find(const struct atl_fal_hooks *hooks, const char *token) /* under lock; NULL: nobody, or not any more */
 {
-	struct atl_fal_hook *hook = table.first;
+	struct atl_fal_hook *hook = hooks->table.first;
 
 	while (hook && !atl_str_eq(hook->token, token))
 		hook = hook->next;
@@ -252,36 +280,36 @@ static bool is_about(const char *request_id, const struct atl_fal_webhook *messa
 	return is;
 }
 
-enum atl_err atl_fal_hook_take(const char *token, const struct atl_fal_webhook *message, int64_t now_ms,
-			       struct atl_errinfo *info)
+enum atl_err atl_fal_hook_take(struct atl_fal_hooks *hooks, const char *token, const struct atl_fal_webhook *message,
+			       int64_t now_ms, struct atl_errinfo *info)
 {
 	char request_id[ID_MAX];
 	struct atl_fal_hook *hook;
 	struct source source;
 	enum atl_err err;
 
-	pthread_mutex_lock(&table.lock);
-	hook = find(token);
+	pthread_mutex_lock(&hooks->table.lock);
+	hook = find(hooks, token);
 	if (hook) {
 		source = hook->keys;
 		memcpy(request_id, hook->request_id, sizeof(request_id));
 	}
-	pthread_mutex_unlock(&table.lock);
+	pthread_mutex_unlock(&hooks->table.lock);
 	if (!hook)
 		return atl_fail(info, ATL_ERR_FORBIDDEN, "Nobody waits for this message.");
-	err = check(&source, message, now_ms, info);
+	err = check(&hooks->keys, &source, message, now_ms, info);
 	if (err)
 		return err;
 	if (!is_about(request_id, message))
 		return atl_fail(info, ATL_ERR_FORBIDDEN, "The message is about another run.");
-	pthread_mutex_lock(&table.lock);
-	hook = find(token); /* it may have ended meanwhile, or a copy of the message was quicker */
+	pthread_mutex_lock(&hooks->table.lock);
+	hook = find(hooks, token); /* it may have ended meanwhile, or a copy of the message was quicker */
 	if (hook) {
 		hook->told = hook->news = true;
 		pthread_cond_signal(&hook->changed);
 	} else {
 		err = atl_fail(info, ATL_ERR_FORBIDDEN, "Nobody waits for this message any more.");
 	}
-	pthread_mutex_unlock(&table.lock);
+	pthread_mutex_unlock(&hooks->table.lock);
 	return err;
 }

@@ -4,7 +4,8 @@
  * which then asks fal itself, as it would have done later anyway: nothing in a message is believed. One message a run:
  * another one, a replay too, is refused like one that nobody waits for.
  *
- * Life cycle: atl_fal_hook_join() .. atl_fal_hook_leave(), around a run.
+ * Life cycle: atl_fal_hooks_create() .. atl_fal_hooks_destroy(), one for the server, given to runs by their endpoint;
+ *             atl_fal_hook_join() .. atl_fal_hook_leave() around a run, within it.
  * Threads:    join, wait and leave on the run's thread; take on any that may block (it may fetch fal's keys).
  * Limits:     ATL_FAL_HOOKS_MAX runs (more are polled only); keys are kept ATL_FAL_KEYS_KEEP_MS at most and fetched
  *             once in ATL_FAL_KEYS_PAUSE_MS at most.
@@ -20,8 +21,12 @@
 #define ATL_FAL_KEYS_KEEP_MS (24 * 3600 * 1000LL)
 #define ATL_FAL_KEYS_PAUSE_MS 60000
 
+struct atl_fal_hooks;
+enum atl_err atl_fal_hooks_create(struct atl_fal_hooks **ret) ATL_MUST_USE;
+void atl_fal_hooks_destroy(struct atl_fal_hooks *hooks); /* after the last run; NULL is allowed */
+
 struct atl_fal_hook;
-/* NULL: there is no public https address, or no room; then the run polls as it would without. */
+/* NULL: the endpoint has no hooks, there is no public https address, or no room; then the run polls as it would without. */
 struct atl_fal_hook *atl_fal_hook_join(const struct atl_image_endpoint *endpoint);
 void atl_fal_hook_leave(struct atl_fal_hook *hook); /* NULL is allowed */
 const char *atl_fal_hook_token(const struct atl_fal_hook *hook);
@@ -34,9 +39,9 @@ bool atl_fal_hook_wait(struct atl_fal_hook *hook, const struct atl_image_run *ru
 
 /* A message that came in. FORBIDDEN: nobody waits for it, it is not fal's, or it is too old; which of these is not to be
  * told to the sender. Other errors: fal's keys could not be had. */
-enum atl_err atl_fal_hook_take(const char *token, const struct atl_fal_webhook *message, int64_t now_ms,
-			       struct atl_errinfo *info) ATL_MUST_USE;
-void atl_fal_hook_forget_keys(void); /* tests */
+enum atl_err atl_fal_hook_take(struct atl_fal_hooks *hooks, const char *token, const struct atl_fal_webhook *message,
+			       int64_t now_ms, struct atl_errinfo *info) ATL_MUST_USE;
+void atl_fal_hook_forget_keys(struct atl_fal_hooks *hooks); /* tests */
 
 /* Where fal's storage and keys are: the base URL itself unless that is fal's own queue. */
 const char *atl_fal_rest_origin(const char *base_url);

@@ -26,6 +26,7 @@
 #include "core/webhook.h"
 #include "media/picture.h"
 #include "os/file.h"
+#include "provider/image_fal_hook.h"
 
 const struct person nobody;
 struct person owner;
@@ -87,6 +88,7 @@ static void parts_up(struct site *site)
 	app->stop_message = stop_message;
 	assert_ok(atl_providers_create(app, &app->providers, &info), &info);
 	assert_ok(atl_picture_models_create(app, &app->picture_models, &info), &info);
+	assert_int_equal(atl_fal_hooks_create(&app->fal_hooks), ATL_OK);
 	assert_ok(atl_webhooks_create(app, &app->webhooks, &info), &info);
 	assert_ok(atl_jobs_create(app, site_kinds, &app->jobs, &info), &info);
 	app->metrics_more = atl_jobs_metrics;
@@ -119,6 +121,7 @@ static void parts_down(struct site *site)
 	app->jobs = NULL;
 	atl_webhooks_destroy(app->webhooks);
 	app->webhooks = NULL;
+	atl_fal_hooks_destroy(app->fal_hooks);
 	atl_picture_models_destroy(app->picture_models);
 	atl_providers_destroy(app->providers);
 	app->picture_models = NULL;

@@ -79,7 +79,7 @@ static void expect_refused(struct atl_req *req)
 static struct atl_fal_hook *join(struct site *site)
 {
 	struct atl_image_endpoint endpoint = { .kind = "fal", .name = "fal", .base_url = fmt("http://127.0.0.1:%d", server.port),
-					       .public_url = "https://studio.example/", .guard = &site->guard, .loop = site->loop };
+					       .public_url = "https://studio.example/", .fal_hooks = site->app.fal_hooks, .guard = &site->guard, .loop = site->loop };
 	struct atl_fal_hook *hook = atl_fal_hook_join(&endpoint);
 
 	assert_non_null(hook);
@@ -187,7 +187,7 @@ static void test_keys_are_fetched_once(void **state)
 		expect(send(site, &(struct message){ .token = atl_fal_hook_token(hook), .request_id = REQUEST, .body = BODY }), 204);
 		atl_fal_hook_leave(hook);
 	}
-	atl_fal_hook_forget_keys();
+	atl_fal_hook_forget_keys(site->app.fal_hooks);
 	for (int i = 0; i < 3; i++) { /* what is forged does not make them be asked for again and again */
 		struct atl_fal_hook *hook = join(site);
 
@@ -205,15 +205,16 @@ static void test_keys_behind_the_guard(void **state)
 	struct site *site = *state;
 	struct atl_guard strict = { 0 };
 	struct atl_image_endpoint endpoint = { .base_url = fmt("http://127.0.0.1:%d", server.port), .guard = &strict,
-					       .public_url = "https://studio.example", .loop = site->loop };
+					       .public_url = "https://studio.example", .fal_hooks = site->app.fal_hooks,
+					       .loop = site->loop };
 	struct atl_fal_hook *hook = atl_fal_hook_join(&endpoint);
 	size_t before = server.requests;
 
-	atl_fal_hook_forget_keys();
+	atl_fal_hook_forget_keys(site->app.fal_hooks);
 	expect_refused(send(site, &(struct message){ .token = atl_fal_hook_token(hook), .request_id = REQUEST, .body = BODY }));
 	assert_int_equal(server.requests, before);
 	atl_fal_hook_leave(hook);
-	atl_fal_hook_forget_keys();
+	atl_fal_hook_forget_keys(site->app.fal_hooks);
 }
 
 /* What a cancelled run says of its cost: a service that can be told to stop may charge for what it had begun. */
@@ -241,12 +242,12 @@ static void test_words_of_a_cancelled_run(void **state)
 
 static void test_no_public_address(void **state)
 {
-	struct atl_image_endpoint endpoint = { .base_url = "https://queue.fal.run" };
+	struct site *site = *state;
+	struct atl_image_endpoint endpoint = { .base_url = "https://queue.fal.run", .fal_hooks = site->app.fal_hooks };
 	atomic_bool never = false;
 	struct atl_image_run run = { .cancelled = &never };
 	bool news = true;
 
-	(void)state;
 	assert_null(atl_fal_hook_join(&endpoint));
 	endpoint.public_url = "http://192.168.1.5:7860"; /* fal would not get there */
 	assert_null(atl_fal_hook_join(&endpoint));

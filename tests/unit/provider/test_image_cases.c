@@ -26,6 +26,7 @@
 #include "base/str.h"
 #include "case_server.h"
 #include "net/fetch.h"
+#include "provider/image_fal_hook.h"
 #include "provider/image_services.h"
 #include "provider/image_venice.h"
 
@@ -35,6 +36,7 @@ struct told {
 	struct atl_arena arena;
 	char *settings, *events;
 	struct case_server server;
+	struct atl_fal_hooks *fal_hooks;
 	struct atl_buf out;
 	char last_progress[200];
 	atomic_bool cancelled;
@@ -270,7 +272,7 @@ static enum atl_err run_it(struct told *t, struct atl_loop *loop, struct atl_err
 	struct atl_guard guard = { .allow_private = true };
 	const char *path = setting(t, "path"), *call = setting(t, "call");
 	struct atl_image_endpoint endpoint = { .kind = setting(t, "kind"), .name = "Service", .guard = &guard, .loop = loop,
-		.key = setting(t, "key"), .public_url = setting(t, "public_url"),
+		.key = setting(t, "key"), .public_url = setting(t, "public_url"), .fal_hooks = t->fal_hooks,
 		.base_url = atl_arena_printf(&t->arena, "%s%s", t->server.base, path ? path : "") };
 	const struct atl_image_ops *ops = atl_image_ops_find(endpoint.kind);
 	struct atl_image_request request;
@@ -302,10 +304,12 @@ static void run_case(void **state)
 	parse_case(t, read_file(&t->arena, *state));
 	t->server.cancelled = &t->cancelled;
 	case_server_start(&t->server);
+	assert_int_equal(atl_fal_hooks_create(&t->fal_hooks), ATL_OK);
 	assert_int_equal(atl_loop_create("test", &loop, NULL), ATL_OK);
 	err = run_it(t, loop, &info);
 	atl_loop_stop(loop);
 	atl_loop_destroy(loop);
+	atl_fal_hooks_destroy(t->fal_hooks);
 	case_server_stop(&t->server);
 	if (t->server.mismatch)
 		fail_msg("%s", t->server.mismatch);
