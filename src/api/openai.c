@@ -2,11 +2,15 @@
 #include "api/openai_int.h"
 
 #include "base/str.h"
+#include "core/quota.h"
+#include "core/usage.h"
 
 #define BYTES_PER_TOKEN 4 /* where nobody tells the prompt's tokens */
 
 static void fail(struct atl_req *req, struct atl_openai_job *job, enum atl_err err, const struct atl_errinfo *info)
 {
+	if (job)
+		atl_usage_refund(atl_api_app(req)->usage, job->charge_ref);
 	if (job && job->route) {
 		atl_model_route_unref(job->route);
 		job->route = NULL;
@@ -107,6 +111,7 @@ static void send_on(struct atl_req *req)
 		.route = job->route,
 		.path = job->path,
 		.entry = job->entry,
+		.charge_ref = job->charge_ref,
 		.model = job->wanted ? job->wanted : job->route->target.id,
 		.body = req->body,
 		.body_length = req->body_length,
@@ -135,6 +140,26 @@ static bool wants_character(const struct atl_openai_job *job)
 	return job->wanted && atl_str_starts(job->wanted, ATL_OPENAI_CHARACTER);
 }
 
+/* ---- what it takes ---- */
+
+/* A message, and whether any tokens are left; only where there are quotas at all, since it waits for the database. */
+static enum atl_err reserve(struct atl_req *req, struct atl_openai_job *job, struct atl_errinfo *info)
+{
+	const struct atl_identity *who = atl_api_identity(req);
+	struct atl_charge charge;
+	char ref[ATL_ID_SIZE];
+	enum atl_err err;
+
+	atl_id_new("usg", ref);
+	atl_charge_init(&charge, ref, who->user_id, who->key_id, job->route->target.id);
+	charge.amounts[ATL_LEDGER_MESSAGES] = 1;
+	charge.amounts[ATL_LEDGER_INPUT_TOKENS] = charge.amounts[ATL_LEDGER_OUTPUT_TOKENS] = 0;
+	err = atl_quota_reserve(atl_api_app(req), &charge, info);
+	if (!err)
+		atl_str_copy(job->charge_ref, sizeof(job->charge_ref), ref);
+	return err;
+}
+
 static void work_in_pool(struct atl_req *req)
 {
 	struct atl_openai_job *job = req->state;
@@ -148,6 +173,8 @@ static void work_in_pool(struct atl_req *req)
 		err = atl_openai_character(req, job, &info);
 	else if (!err)
 		err = atl_model_route_resolve(atl_api_app(req), atl_api_user(req), job->wanted, &job->route, &info);
+	if (!err && atomic_load(&atl_api_app(req)->limited))
+		err = reserve(req, job, &info);
 	if (err)
 		fail(req, job, err, &info);
 	else
@@ -176,7 +203,7 @@ static void begin(struct atl_req *req, enum atl_model_path path, enum atl_entry_
 		fail(req, job, err, &info);
 		return;
 	}
-	if (!wants_character(job))
+	if (!wants_character(job) && !atomic_load(&atl_api_app(req)->limited))
 		job->route = atl_model_route_cached(atl_api_app(req)->routes, job->wanted);
 	if (job->route)
 		send_on(req);

@@ -28,6 +28,7 @@ struct relay {
 	struct atl_identity identity;
 	char model[ATL_USAGE_MODEL_MAX + 1];
 	enum atl_entry_point entry;
+	char charge_ref[ATL_ID_SIZE];
 	int64_t prompt_estimate;
 	uint64_t started_us;
 	struct atl_breaker *breaker;
@@ -266,7 +267,7 @@ static void tell_breaker(struct relay *relay, enum atl_err err)
 static void record(struct relay *relay, enum atl_err err)
 {
 	struct atl_openai_usage usage = { -1, -1 };
-	int64_t completion = 0;
+	int64_t completion = 0, duration_ms;
 
 	if (relay->sse_ready) {
 		usage = relay->sse.usage;
@@ -274,12 +275,20 @@ static void record(struct relay *relay, enum atl_err err)
 	} else if (!err) {
 		(void)atl_openai_find_usage(relay->body.data, relay->body.length, &usage);
 	} else {
+		atl_usage_refund(relay->app->usage, relay->charge_ref);
 		return;
 	}
-	atl_usage_record(relay->app->usage, &relay->identity, relay->entry, relay->model,
-			 usage.prompt_tokens >= 0 ? usage.prompt_tokens : relay->prompt_estimate,
-			 usage.completion_tokens >= 0 ? usage.completion_tokens : completion,
-			 (int64_t)((atl_monotonic_us() - relay->started_us) / 1000));
+	if (usage.prompt_tokens < 0)
+		usage.prompt_tokens = relay->prompt_estimate;
+	if (usage.completion_tokens < 0)
+		usage.completion_tokens = completion;
+	duration_ms = (int64_t)((atl_monotonic_us() - relay->started_us) / 1000);
+	if (*relay->charge_ref)
+		atl_usage_record_reserved(relay->app->usage, &relay->identity, relay->entry, relay->model, usage.prompt_tokens,
+					  usage.completion_tokens, duration_ms, relay->charge_ref);
+	else
+		atl_usage_record(relay->app->usage, &relay->identity, relay->entry, relay->model, usage.prompt_tokens,
+				 usage.completion_tokens, duration_ms);
 }
 
 static void answer_whole(struct relay *relay, enum atl_err err, const struct atl_errinfo *info)
@@ -364,6 +373,7 @@ void atl_openai_relay(struct atl_req *req, const struct atl_openai_call *call)
 	enum atl_err err;
 
 	if (!relay) {
+		atl_usage_refund(atl_api_app(req)->usage, call->charge_ref);
 		atl_model_route_unref(call->route);
 		atl_api_fail(req, ATL_ERR_NOMEM, NULL);
 		atl_res_send(req);
@@ -376,6 +386,7 @@ void atl_openai_relay(struct atl_req *req, const struct atl_openai_call *call)
 	relay->identity = *atl_api_identity(req);
 	atl_str_copy(relay->model, sizeof(relay->model), call->model);
 	relay->entry = call->entry;
+	atl_str_copy(relay->charge_ref, sizeof(relay->charge_ref), call->charge_ref);
 	relay->prompt_estimate = call->prompt_estimate;
 	relay->started_us = atl_monotonic_us();
 	relay->wants_stream = call->stream;
@@ -383,6 +394,7 @@ void atl_openai_relay(struct atl_req *req, const struct atl_openai_call *call)
 	atl_buf_init(&relay->body, ATL_OPENAI_REPLY_MAX);
 	err = start(relay, call, &info);
 	if (err) {
+		atl_usage_refund(relay->app->usage, relay->charge_ref);
 		relay_free(relay);
 		atl_api_fail(req, err, &info);
 		atl_res_send(req);

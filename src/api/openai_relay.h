@@ -21,6 +21,7 @@ struct atl_openai_call {
 	enum atl_model_path path;
 	enum atl_entry_point entry;
 	const char *model; /* for the usage record; in the request's arena */
+	const char *charge_ref; /* what was reserved in the ledger; "": nothing */
 	const char *body;  /* in the request's arena, or its body */
 	size_t body_length;
 	bool stream;

@@ -5,6 +5,7 @@
  */
 #include "core/generation_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +16,7 @@
 #include "core/idempotency.h"
 #include "core/message_int.h"
 #include "core/publish.h"
+#include "core/quota.h"
 #include "os/pool.h"
 
 enum atl_err atl_generations_create(struct atl_app *app, struct atl_generations **ret)
@@ -75,6 +77,9 @@ struct begin {
 	enum atl_generation_mode mode;
 	struct atl_message target, reply;
 	const char *from_id;
+	const char *model; /* that will answer, for the ledger; NULL: not known */
+	char charge_ref[2 * ATL_ID_SIZE];
+	struct atl_quota_notices notices;
 	bool found; /* `reply` was begun by an earlier try of the same request */
 };
 
@@ -130,6 +135,23 @@ static enum atl_err find_earlier(struct atl_conn *conn, struct begin *b, struct 
 	return err ? err : atl_message_siblings_in(conn, b->arena, &b->reply, info);
 }
 
+/* A message, and whether any tokens are left; what they were is known at the end. A reply that is continued is one more. */
+static enum atl_err reserve(struct atl_conn *conn, struct begin *b, struct atl_errinfo *info)
+{
+	struct atl_charge charge;
+	if (b->mode == ATL_GENERATION_CONTINUE) {
+		char run_id[ATL_ID_SIZE];
+		atl_id_new("run", run_id);
+		snprintf(b->charge_ref, sizeof b->charge_ref, "%s:%s", b->reply.id, run_id);
+	} else {
+		atl_str_copy(b->charge_ref, sizeof b->charge_ref, b->reply.id);
+	}
+	atl_charge_init(&charge, b->charge_ref, b->who->user_id, b->who->key_id, b->model);
+	charge.amounts[ATL_LEDGER_MESSAGES] = 1;
+	charge.amounts[ATL_LEDGER_INPUT_TOKENS] = charge.amounts[ATL_LEDGER_OUTPUT_TOKENS] = 0;
+	return atl_ledger_reserve(conn, &charge, &b->notices, info);
+}
+
 static enum atl_err begin_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct begin *b = arg;
@@ -152,13 +174,16 @@ static enum atl_err begin_fn(struct atl_conn *conn, void *arg, struct atl_errinf
 		b->reply.status = "streaming";
 		b->reply.error = NULL;
 		b->from_id = b->target.id;
+		if (!err)
+			err = reserve(conn, b, info);
 		return err ? err : atl_message_siblings_in(conn, b->arena, &b->reply, info);
 	}
 	bool sibling = b->mode == ATL_GENERATION_AGAIN && answer;
 	if (sibling && !b->target.parent_id)
 		return atl_fail(info, ATL_ERR_CONFLICT,
 				"A greeting cannot be written again. Swipe to another one or edit the character.");
-	return insert_reply(conn, b, sibling ? b->target.parent_id : b->target.id, info);
+	err = insert_reply(conn, b, sibling ? b->target.parent_id : b->target.id, info);
+	return err ? err : reserve(conn, b, info);
 }
 
 static void count_of_user(const char *key, void *value, void *arg)
@@ -168,6 +193,22 @@ static void count_of_user(const char *key, void *value, void *arg)
 	void **args = arg;
 	if (atl_str_eq(r->who.user_id, args[0]))
 		++*(size_t *)args[1];
+}
+
+/* Before a message is stored that would get no answer; who takes the last one is decided when the reply begins. */
+static enum atl_err quota_room(struct atl_app *app, const char *user_id, struct atl_errinfo *info)
+{
+	struct atl_identity who = {.channel = ATL_CHANNEL_INTERNAL};
+	struct atl_quota_states states;
+	atl_str_copy(who.user_id, sizeof who.user_id, user_id);
+	enum atl_err err = atl_quota_mine(app, &who, &states, info);
+	for (size_t i = 0; !err && i < states.count; i++) {
+		const struct atl_quota_state *s = &states.items[i];
+		bool chat = s->kind == ATL_LEDGER_MESSAGES || s->kind == ATL_LEDGER_INPUT_TOKENS || s->kind == ATL_LEDGER_OUTPUT_TOKENS;
+		if (chat && !*s->model && s->used + s->reserved >= s->limit)
+			err = atl_quota_refuse(s, info);
+	}
+	return err;
 }
 
 enum atl_err atl_generation_room(struct atl_app *app, const char *user_id, struct atl_errinfo *info)
@@ -185,7 +226,7 @@ enum atl_err atl_generation_room(struct atl_app *app, const char *user_id, struc
 	if (all >= ATL_GENERATIONS_MAX || own >= ATL_GENERATIONS_USER_MAX)
 		return atl_fail(info, ATL_ERR_THROTTLED, "%zu replies are being written. Wait for one, or stop it.",
 				own >= ATL_GENERATIONS_USER_MAX ? own : all);
-	return ATL_OK;
+	return atomic_load(&app->limited) ? quota_room(app, user_id, info) : ATL_OK;
 }
 
 static struct atl_reply *make_reply(struct atl_app *app, const struct begin *b, const char *model)
@@ -198,6 +239,7 @@ static struct atl_reply *make_reply(struct atl_app *app, const struct begin *b, 
 	r->who.once_key = r->who.once_made = NULL; /* the request's */
 	atl_str_copy(r->id, sizeof r->id, b->reply.id);
 	atl_str_copy(r->conversation_id, sizeof r->conversation_id, b->reply.conversation_id);
+	atl_str_copy(r->charge_ref, sizeof r->charge_ref, b->charge_ref);
 	atl_str_copy(r->from_id, sizeof r->from_id, b->from_id ? b->from_id : "");
 	r->continues = b->mode == ATL_GENERATION_CONTINUE;
 	r->model_wanted = model ? strdup(model) : NULL;
@@ -211,6 +253,17 @@ static struct atl_reply *make_reply(struct atl_app *app, const struct begin *b, 
 	return r;
 }
 
+/* For the quotas of one model: what would answer now. */
+static const char *effective_model(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *message_id)
+{
+	struct atl_conversation conversation;
+	struct atl_message message;
+	if (atl_message_get(app, arena, user_id, message_id, &message, NULL) != ATL_OK ||
+	    atl_conversation_get(app, arena, user_id, message.conversation_id, &conversation, NULL) != ATL_OK)
+		return NULL;
+	return conversation.effective_model;
+}
+
 enum atl_err atl_generation_start(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 				  const char *message_id, enum atl_generation_mode mode, const char *model,
 				  struct atl_message *ret, struct atl_errinfo *info)
@@ -219,7 +272,9 @@ enum atl_err atl_generation_start(struct atl_app *app, const struct atl_identity
 	enum atl_err err = atl_generation_room(app, who->user_id, info);
 	if (err)
 		return err;
-	struct begin b = {.arena = arena, .who = who, .message_id = message_id, .mode = mode};
+	struct begin b = {.arena = arena, .who = who, .message_id = message_id, .mode = mode, .model = model};
+	if (!model && atomic_load(&app->limited))
+		b.model = effective_model(app, arena, who->user_id, message_id);
 	err = atl_db_tx(app->db, begin_fn, &b, info);
 	if (err)
 		return err;
@@ -244,6 +299,7 @@ enum atl_err atl_generation_start(struct atl_app *app, const struct atl_identity
 		return atl_fail(info, ATL_ERR_NOMEM, "reply");
 	}
 	*ret = b.reply;
+	atl_quota_tell(app, who->user_id, &b.notices);
 	atl_message_publish(app, mode == ATL_GENERATION_CONTINUE ? "message.updated" : "message.created", ret);
 	/* from here on the reply may end and be freed at any time */
 	if (atl_pool_submit(app->pool, atl_reply_prepare, r) != ATL_OK)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/ledger.h"
 #include "core/message_int.h"
 #include "core/publish.h"
 #include "core/usage.h"
@@ -19,6 +20,21 @@ static const char *end_status(const struct atl_reply *r)
 	if (r->err == ATL_OK || atl_str_eq(r->finish_reason, "length"))
 		return "complete";
 	return "failed";
+}
+
+/* What failed before its first word is given back. */
+static enum atl_err settle(struct atl_conn *conn, const struct atl_reply *r, const struct atl_message *m,
+			   struct atl_errinfo *info)
+{
+	int64_t amounts[ATL_LEDGER_KIND_COUNT];
+	if (!atl_str_eq(m->status, "complete") && r->pieces == 0)
+		return atl_ledger_refund(conn, r->charge_ref, info);
+	for (int kind = 0; kind < ATL_LEDGER_KIND_COUNT; kind++)
+		amounts[kind] = ATL_LEDGER_NONE;
+	amounts[ATL_LEDGER_MESSAGES] = 1;
+	amounts[ATL_LEDGER_INPUT_TOKENS] = m->prompt_tokens;
+	amounts[ATL_LEDGER_OUTPUT_TOKENS] = m->completion_tokens;
+	return atl_ledger_settle(conn, r->charge_ref, r->model_id, amounts, info);
 }
 
 static enum atl_err end_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
@@ -42,6 +58,8 @@ static enum atl_err end_fn(struct atl_conn *conn, void *arg, struct atl_errinfo 
 	if (r->first_us)
 		m.duration_ms = (int64_t)((atl_monotonic_us() - r->first_us) / 1000);
 	enum atl_err err = atl_message_update_in(conn, &m, r->prompt_json, info);
+	if (!err)
+		err = settle(conn, r, &m, info);
 	if (err)
 		return err;
 	atl_arena_reset(&r->end_arena);
@@ -66,8 +84,8 @@ static void end_done(void *arg, enum atl_err err)
 	pthread_mutex_unlock(&g->lock);
 	if (!err && r->end_loaded) {
 		atl_message_publish(r->app, "message.updated", &r->end);
-		atl_usage_record(r->app->usage, &r->who, ATL_ENTRY_MESSAGE, r->model_id ? r->model_id : "",
-				 r->end.prompt_tokens, r->end.completion_tokens, r->end.duration_ms);
+		atl_usage_record_reserved(r->app->usage, &r->who, ATL_ENTRY_MESSAGE, r->model_id ? r->model_id : "",
+					  r->end.prompt_tokens, r->end.completion_tokens, r->end.duration_ms, "");
 	}
 	atl_reply_free(r);
 	pthread_mutex_lock(&g->lock);

@@ -20,6 +20,7 @@ struct atl_reply {
 	struct atl_loop *loop;
 	struct atl_identity who;
 	char id[ATL_ID_SIZE], conversation_id[ATL_ID_SIZE], from_id[ATL_ID_SIZE];
+	char charge_ref[2 * ATL_ID_SIZE]; /* in the ledger */
 	char *model_wanted; /* NULL */
 	bool continues;
 	/* guarded by the registry's lock */

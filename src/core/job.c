@@ -9,6 +9,7 @@
 #include "core/events.h"
 #include "core/idempotency.h"
 #include "core/job_int.h"
+#include "core/quota.h"
 #include "core/webhook.h"
 
 #define PLACE_EPOCH_MS 1767225600000LL /* 2026: small numbers leave room for fractions */
@@ -22,6 +23,8 @@ struct submit {
 	const char *request;
 	double place;
 	struct atl_arena *arena;
+	int64_t amounts[ATL_LEDGER_KIND_COUNT]; /* what it will use */
+	struct atl_quota_notices notices;
 };
 
 static enum atl_err check_dependency(struct atl_conn *conn, const struct submit *s, struct atl_errinfo *info)
@@ -44,11 +47,13 @@ static enum atl_err check_dependency(struct atl_conn *conn, const struct submit 
 
 static enum atl_err submit_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
-	const struct submit *s = arg;
+	struct submit *s = arg;
 	enum atl_err err = s->job->depends_on ? check_dependency(conn, s, info) : ATL_OK;
 
 	if (!err)
 		err = atl_job_row_insert(conn, s->job, s->request, s->place, info);
+	if (!err)
+		err = atl_job_reserve_in(conn, s->who, s->job, s->amounts, &s->notices, info);
 	if (!err)
 		err = atl_idempotency_made_in(conn, s->who->user_id, s->who->once_key, s->job->id, info);
 	return err;
@@ -123,7 +128,10 @@ static enum atl_err make(struct atl_app *app, const struct atl_identity *who, st
 				 .created_at = atl_now_ms() };
 	job->updated_at = job->created_at;
 	*s = (struct submit){ .who = who, .arena = arena, .job = job, .request = new->request, .place = next_place(app->jobs) };
-	return job->id && job->user_id ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "submit a job");
+	if (!job->id || !job->user_id)
+		return atl_fail(info, ATL_ERR_NOMEM, "submit a job");
+	atl_job_expect(app, job, s->amounts);
+	return ATL_OK;
 }
 
 /* After the commit: the queue and the pages learn of it. */
@@ -156,6 +164,7 @@ enum atl_err atl_job_submit(struct atl_app *app, const struct atl_identity *who,
 	if (err)
 		return err;
 	tell(app->jobs, &job, s.place);
+	atl_quota_tell(app, job.user_id, &s.notices);
 	atl_jobs_publish_queue(app->jobs, job.user_id);
 	*ret = job;
 	return ATL_OK;
@@ -203,8 +212,10 @@ enum atl_err atl_job_submit_many(struct atl_app *app, const struct atl_identity 
 		err = atl_db_tx(app->db, submit_many_fn, &m, info);
 	if (err)
 		return err;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		tell(app->jobs, &jobs[i], m.each[i].place);
+		atl_quota_tell(app, jobs[i].user_id, &m.each[i].notices);
+	}
 	if (count)
 		atl_jobs_publish_queue(app->jobs, jobs[0].user_id);
 	*ret = jobs;

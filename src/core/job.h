@@ -24,6 +24,7 @@
 #include "core/app.h"
 #include "core/asset.h"
 #include "core/identity.h"
+#include "core/ledger.h"
 #include "provider/image.h"
 
 #define ATL_JOB_REQUEST_MAX ((size_t)1 << 20) /* bytes of the request's JSON */
@@ -115,6 +116,8 @@ struct atl_job_kind {
 	int64_t (*concurrency)(struct atl_app *app, const char *provider_id);
 	/* Guess of the run's time in ms; 0: unknown. */
 	int64_t (*estimate)(struct atl_app *app, const struct atl_job *job);
+	/* What it will use, into the ledger's kinds; NULL: its count in pictures. */
+	void (*expect)(struct atl_app *app, const struct atl_job *job, int64_t amounts[ATL_LEDGER_KIND_COUNT]);
 	/* What its owner is told when a running one is cancelled ("it may still be charged"); NULL, or it gives NULL: nothing. */
 	const char *(*cancel_note)(struct atl_app *app, struct atl_arena *arena, const struct atl_job *job);
 };
@@ -129,7 +132,7 @@ void atl_jobs_drain(struct atl_jobs *jobs, unsigned timeout_ms);
 void atl_jobs_destroy(struct atl_jobs *jobs); /* NULL is allowed */
 void atl_jobs_metrics(struct atl_app *app, struct atl_buf *out); /* lines for /metrics */
 
-/* Durable when it returns. Errors: QUOTA (too many waiting), NOT_FOUND (depends_on), INVALID. */
+/* Durable when it returns. Errors: QUOTA (too many waiting, or core/quota.h), NOT_FOUND (depends_on), INVALID. */
 enum atl_err atl_job_submit(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 			    const struct atl_job_new *job, struct atl_job *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* Several, all or none. `made` runs in the transaction that inserts them: what belongs to them is as durable as they are,

@@ -63,7 +63,7 @@ static enum atl_err write_end(struct atl_conn *conn, struct atl_job_end *end, st
 		job->notes = atl_job_notes(job->request, notes, end->arena);
 	job->version++;
 	job->finished_at = job->updated_at = now;
-	return ATL_OK;
+	return atl_job_settle_in(conn, job, info);
 }
 
 /* Those that wait for job `index` fail with it. */

@@ -7,6 +7,7 @@
  *   job_cancel.c   cancelling                              job_dispatch.c the dispatcher's thread
  *   job_lease.c    the queue's own SQL                     job_node.c   who this server is to a shared queue
  *   job_shared.c   several servers telling each other
+ *   job_charge.c   what it takes from the ledger
  *
  * Threads: each part says. Lock order: jobs->lock is the only one, and no SQL runs under it.
  */
@@ -225,5 +226,14 @@ void atl_running_ended(struct atl_running *running);
 /* The run is over: its place is free for the next one. Under lock. */
 void atl_jobs_free_place(struct atl_running *running);
 void atl_running_destroy(struct atl_running *running);
+
+/* ---- job_charge.c ---- */
+struct atl_quota_notices;
+void atl_job_expect(struct atl_app *app, const struct atl_job *job, int64_t amounts[ATL_LEDGER_KIND_COUNT]);
+enum atl_err atl_job_reserve_in(struct atl_conn *conn, const struct atl_identity *who, const struct atl_job *job,
+				const int64_t amounts[ATL_LEDGER_KIND_COUNT], struct atl_quota_notices *notices,
+				struct atl_errinfo *info) ATL_MUST_USE;
+/* With the row as it has just been ended. */
+enum atl_err atl_job_settle_in(struct atl_conn *conn, const struct atl_job *job, struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

@@ -12,6 +12,7 @@
 
 #define MINUTE_MS 60000
 #define DAY_MS 86400000LL
+#define RECOVER_DAYS 90 /* nothing runs longer */
 #define VERIFY_ARENA_MAX ((size_t)1 << 30)
 #define NO_MODEL "-" /* '' in a balance is every model */
 
@@ -21,7 +22,7 @@ const char *const atl_ledger_kinds[] = {
 #undef ATL_LEDGER_KIND_X
 		NULL
 };
-const char *const atl_spans[] = { "minute", "day", "month", "total", NULL };
+const char *const atl_windows[] = { "minute", "day", "month", "total", NULL };
 
 const char *atl_ledger_kind_words(enum atl_ledger_kind kind, int64_t count)
 {
@@ -59,33 +60,33 @@ static int64_t month_start(int64_t at_ms, int more)
 	return (int64_t)timegm(&tm) * 1000;
 }
 
-int64_t atl_span_start(enum atl_span span, int64_t at_ms)
+int64_t atl_window_start(enum atl_window span, int64_t at_ms)
 {
 	switch (span) {
-	case ATL_SPAN_MINUTE:
+	case ATL_WINDOW_MINUTE:
 		return at_ms - at_ms % MINUTE_MS;
-	case ATL_SPAN_DAY:
+	case ATL_WINDOW_DAY:
 		return at_ms - at_ms % DAY_MS;
-	case ATL_SPAN_MONTH:
+	case ATL_WINDOW_MONTH:
 		return month_start(at_ms, 0);
-	case ATL_SPAN_TOTAL:
-	case ATL_SPAN_COUNT:
+	case ATL_WINDOW_TOTAL:
+	case ATL_WINDOW_COUNT:
 	default:
 		return 0;
 	}
 }
 
-int64_t atl_span_end(enum atl_span span, int64_t at_ms)
+int64_t atl_window_end(enum atl_window span, int64_t at_ms)
 {
 	switch (span) {
-	case ATL_SPAN_MINUTE:
-		return atl_span_start(span, at_ms) + MINUTE_MS;
-	case ATL_SPAN_DAY:
-		return atl_span_start(span, at_ms) + DAY_MS;
-	case ATL_SPAN_MONTH:
+	case ATL_WINDOW_MINUTE:
+		return atl_window_start(span, at_ms) + MINUTE_MS;
+	case ATL_WINDOW_DAY:
+		return atl_window_start(span, at_ms) + DAY_MS;
+	case ATL_WINDOW_MONTH:
 		return month_start(at_ms, 1);
-	case ATL_SPAN_TOTAL:
-	case ATL_SPAN_COUNT:
+	case ATL_WINDOW_TOTAL:
+	case ATL_WINDOW_COUNT:
 	default:
 		return 0;
 	}
@@ -127,7 +128,7 @@ static enum atl_err ensure_day(struct atl_conn *conn, const struct atl_charge *c
 	return atl_exec(conn, info,
 			"INSERT INTO balances (subject, kind, model, span, start_at, used, reserved, warned) "
 			"VALUES (?, ?, ?, 'day', ?, 0, 0, 0) ON CONFLICT (subject, kind, span, start_at, model) DO NOTHING",
-			"sssi", charge->user_id, atl_ledger_kinds[kind], charge->model, atl_span_start(ATL_SPAN_DAY, at));
+			"sssi", charge->user_id, atl_ledger_kinds[kind], charge->model, atl_window_start(ATL_WINDOW_DAY, at));
 }
 
 /* Every balance that is kept for this charge. */
@@ -140,8 +141,8 @@ static enum atl_err move(struct atl_conn *conn, const struct atl_charge *charge,
 			"(span = 'minute' AND start_at = ?) OR (span = 'day' AND start_at = ?) OR "
 			"(span = 'month' AND start_at = ?) OR (span = 'total' AND start_at = 0))",
 			"iissssiii", used, reserved, atl_ledger_kinds[kind], charge->user_id,
-			*charge->key_id ? charge->key_id : charge->user_id, charge->model, atl_span_start(ATL_SPAN_MINUTE, at),
-			atl_span_start(ATL_SPAN_DAY, at), atl_span_start(ATL_SPAN_MONTH, at));
+			*charge->key_id ? charge->key_id : charge->user_id, charge->model, atl_window_start(ATL_WINDOW_MINUTE, at),
+			atl_window_start(ATL_WINDOW_DAY, at), atl_window_start(ATL_WINDOW_MONTH, at));
 }
 
 enum atl_err atl_ledger_sum(struct atl_conn *conn, const char *subject, const char *kind, const char *model, int64_t from_ms,
@@ -317,6 +318,72 @@ enum atl_err atl_ledger_refund(struct atl_conn *conn, const char *ref, struct at
 	return atl_ledger_settle(conn, ref, NULL, none.amounts, info);
 }
 
+enum atl_err atl_ledger_reserved(struct atl_conn *conn, const char *ref, int64_t amounts[ATL_LEDGER_KIND_COUNT],
+				 struct atl_errinfo *info)
+{
+	struct atl_arena arena;
+	struct atl_charge none;
+	struct atl_rows *rows;
+	enum atl_err err = atl_query(conn, &rows, info, "SELECT kind, amount FROM ledger WHERE ref = ? AND step = 0", "s", ref);
+
+	atl_charge_init(&none, ref, NULL, NULL, NULL);
+	memcpy(amounts, none.amounts, sizeof(none.amounts));
+	atl_arena_init(&arena, 65536);
+	while (!err && atl_rows_next(rows, &err, info)) {
+		int kind = atl_ledger_index(atl_ledger_kinds, atl_col_text(rows, 0, &arena));
+
+		if (kind >= 0)
+			amounts[kind] = atl_col_int(rows, 1);
+	}
+	atl_arena_finish(&arena);
+	return err;
+}
+
+struct left { /* an open reservation of something that has ended */
+	const char *ref;
+	struct left *next;
+};
+
+/* By kind and time, so that an old ledger is not read as a whole. */
+static enum atl_err read_left(struct atl_conn *conn, struct atl_arena *arena, enum atl_ledger_kind kind, struct left **ret,
+			      struct atl_errinfo *info)
+{
+	struct atl_rows *rows;
+	enum atl_err err = atl_query(
+		conn, &rows, info,
+		"SELECT l.ref FROM ledger l WHERE l.kind = ? AND l.at >= ? AND l.step = 0 AND NOT EXISTS (SELECT 1 FROM ledger e "
+		"WHERE e.ref = l.ref AND e.kind = l.kind AND e.step = 1) AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = l.ref "
+		"AND j.state IN ('queued', 'leased', 'running'))",
+		"si", atl_ledger_kinds[kind], atl_now_ms() - RECOVER_DAYS * DAY_MS);
+
+	while (!err && atl_rows_next(rows, &err, info)) {
+		struct left *left = ATL_ARENA_NEW(arena, struct left);
+
+		if (!left) {
+			atl_rows_close(rows);
+			return atl_fail(info, ATL_ERR_NOMEM, "read what is reserved");
+		}
+		*left = (struct left){ atl_col_text(rows, 0, arena), *ret };
+		*ret = left;
+	}
+	return err;
+}
+
+enum atl_err atl_ledger_recover(struct atl_conn *conn, struct atl_errinfo *info)
+{
+	struct atl_arena arena;
+	struct left *left = NULL;
+	enum atl_err err = ATL_OK;
+
+	atl_arena_init(&arena, VERIFY_ARENA_MAX);
+	for (int kind = 0; !err && kind < ATL_LEDGER_KIND_COUNT; kind++)
+		err = read_left(conn, &arena, (enum atl_ledger_kind)kind, &left, info);
+	for (; !err && left; left = left->next)
+		err = atl_ledger_refund(conn, left->ref, info);
+	atl_arena_finish(&arena);
+	return err;
+}
+
 enum atl_err atl_ledger_charge(struct atl_conn *conn, const struct atl_charge *charge, struct atl_errinfo *info)
 {
 	int64_t at = atl_now_ms();
@@ -363,7 +430,7 @@ static enum atl_err read_balances(struct atl_conn *conn, struct atl_arena *arena
 static enum atl_err verify_balance(struct atl_conn *conn, const struct kept *kept, int64_t *wrong, struct atl_errinfo *info)
 {
 	int64_t used = 0, reserved = 0;
-	int span = atl_ledger_index(atl_spans, kept->span);
+	int span = atl_ledger_index(atl_windows, kept->span);
 	enum atl_err err;
 
 	if (span < 0) {
@@ -371,7 +438,7 @@ static enum atl_err verify_balance(struct atl_conn *conn, const struct kept *kep
 		return ATL_OK;
 	}
 	err = atl_ledger_sum(conn, kept->subject, kept->kind, kept->model, kept->start,
-			     atl_span_end((enum atl_span)span, kept->start), &used, &reserved, info);
+			     atl_window_end((enum atl_window)span, kept->start), &used, &reserved, info);
 	*wrong += !err && (used != kept->used || reserved != kept->reserved);
 	return err;
 }

@@ -40,10 +40,10 @@ extern const char *const atl_ledger_kinds[]; /* texts, NULL-terminated */
 const char *atl_ledger_kind_words(enum atl_ledger_kind kind, int64_t count);
 
 /* Windows of time, in UTC. TOTAL begins at 0 and never ends. */
-enum atl_span { ATL_SPAN_MINUTE, ATL_SPAN_DAY, ATL_SPAN_MONTH, ATL_SPAN_TOTAL, ATL_SPAN_COUNT };
-extern const char *const atl_spans[]; /* "minute", "day", "month", "total", NULL */
-int64_t atl_span_start(enum atl_span span, int64_t at_ms);
-int64_t atl_span_end(enum atl_span span, int64_t at_ms); /* when the window of `at_ms` is over; 0: never */
+enum atl_window { ATL_WINDOW_MINUTE, ATL_WINDOW_DAY, ATL_WINDOW_MONTH, ATL_WINDOW_TOTAL, ATL_WINDOW_COUNT };
+extern const char *const atl_windows[]; /* "minute", "day", "month", "total", NULL */
+int64_t atl_window_start(enum atl_window span, int64_t at_ms);
+int64_t atl_window_end(enum atl_window span, int64_t at_ms); /* when the window of `at_ms` is over; 0: never */
 /* Index of `text` in a NULL-terminated list, or -1. */
 int atl_ledger_index(const char *const *list, const char *text);
 
@@ -69,6 +69,12 @@ enum atl_err atl_ledger_reserve(struct atl_conn *conn, const struct atl_charge *
 enum atl_err atl_ledger_settle(struct atl_conn *conn, const char *ref, const char *model,
 			       const int64_t amounts[ATL_LEDGER_KIND_COUNT], struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_ledger_refund(struct atl_conn *conn, const char *ref, struct atl_errinfo *info) ATL_MUST_USE;
+/* What was reserved under `ref`, ended or not; NONE for the other kinds. */
+enum atl_err atl_ledger_reserved(struct atl_conn *conn, const char *ref, int64_t amounts[ATL_LEDGER_KIND_COUNT],
+				 struct atl_errinfo *info) ATL_MUST_USE;
+/* At a start: gives back what is still reserved for replies and requests that the last server did not end, and for jobs
+ * that are gone. */
+enum atl_err atl_ledger_recover(struct atl_conn *conn, struct atl_errinfo *info) ATL_MUST_USE;
 /* What was used already and is not to be refused. A second charge with this ref changes nothing. */
 enum atl_err atl_ledger_charge(struct atl_conn *conn, const struct atl_charge *charge,
 			       struct atl_errinfo *info) ATL_MUST_USE;

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "core/generation.h"
 #include "core/message.h"
+#include "core/ledger.h"
 #include "core/message_int.h"
 #include "core/publish.h"
 
@@ -203,9 +204,11 @@ struct interrupt {
 static enum atl_err interrupt_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct interrupt *i = arg;
-	return atl_exec_count(conn, &i->count, info,
-			      "UPDATE messages SET status = 'interrupted', updated_at = ? WHERE status = 'streaming'", "i",
-			      atl_now_ms());
+	enum atl_err err =
+		atl_exec_count(conn, &i->count, info,
+			       "UPDATE messages SET status = 'interrupted', updated_at = ? WHERE status = 'streaming'", "i",
+			       atl_now_ms());
+	return err ? err : atl_ledger_recover(conn, info);
 }
 
 enum atl_err atl_message_interrupt_all(struct atl_db *db, int64_t *ret_count, struct atl_errinfo *info)

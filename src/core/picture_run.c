@@ -473,6 +473,30 @@ static int64_t concurrency(struct atl_app *app, const char *provider_id)
 	return answer;
 }
 
+/* Before it is queued: the model's price, and the engine's time where the engine is ours. */
+static void expect(struct atl_app *app, const struct atl_job *job, int64_t amounts[ATL_LEDGER_KIND_COUNT])
+{
+	int64_t width = atl_json_int(job->request, "width", 0), height = atl_json_int(job->request, "height", 0);
+	int64_t seconds = atl_json_int(job->request, "duration_s", 0), price;
+	struct atl_picture_model model;
+	struct atl_arena arena;
+
+	amounts[ATL_LEDGER_PICTURES] = job->count;
+	if (atl_str_eq(job->provider_id, "local"))
+		amounts[ATL_LEDGER_GPU_MS] = 0; /* is anything left; the time itself is known at the end */
+	atl_arena_init(&arena, 0);
+	if (atl_picture_model_find(app, &arena, job->model, &model, NULL) == ATL_OK) {
+		if (atl_str_eq(model.kind, "video")) {
+			amounts[ATL_LEDGER_PICTURES] = ATL_LEDGER_NONE;
+			amounts[ATL_LEDGER_VIDEO_MS] = (seconds > 0 ? seconds : 5) * 1000 * job->count;
+		}
+		price = atl_picture_model_price(&model, width > 0 ? width : 1024, height > 0 ? height : 1024, job->count, seconds);
+		if (price > 0)
+			amounts[ATL_LEDGER_MONEY] = price;
+	}
+	atl_arena_finish(&arena);
+}
+
 static int64_t estimate(struct atl_app *app, const struct atl_job *job)
 {
 	return atl_picture_time_guess(app, job->model, atl_json_int(job->request, "width", 512),
@@ -481,4 +505,4 @@ static int64_t estimate(struct atl_app *app, const struct atl_job *job)
 }
 
 const struct atl_job_kind atl_picture_kind = { .kind = "picture", .run = run_picture, .repeatable = repeatable,
-	.concurrency = concurrency, .estimate = estimate, .cancel_note = cancel_note };
+	.concurrency = concurrency, .estimate = estimate, .expect = expect, .cancel_note = cancel_note };

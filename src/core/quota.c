@@ -17,7 +17,7 @@ static const struct atl_json_field FIELDS[] = {
 	{ "scope", ATL_JT_ENUM, OFF(scope), ATL_JF_REQUIRED, .values = atl_quota_scopes },
 	{ "subject", ATL_JT_STR, OFF(subject), ATL_JF_REQUIRED, .doc = "id of the user, group, role or key; \"\" for everyone and server" },
 	{ "kind", ATL_JT_ENUM, OFF(kind), ATL_JF_REQUIRED, .values = atl_ledger_kinds },
-	{ "span", ATL_JT_ENUM, OFF(span), ATL_JF_REQUIRED, .values = atl_spans },
+	{ "span", ATL_JT_ENUM, OFF(span), ATL_JF_REQUIRED, .values = atl_windows },
 	{ "model", ATL_JT_STR, OFF(model), ATL_JF_REQUIRED, .doc = "\"\": every model" },
 	{ "amount", ATL_JT_INT, OFF(amount), ATL_JF_REQUIRED },
 	{ "version", ATL_JT_INT, OFF(version), ATL_JF_REQUIRED },
@@ -203,7 +203,7 @@ enum atl_err atl_quota_set(struct atl_app *app, const struct atl_identity *who, 
 		return atl_fail_field(info, ATL_ERR_INVALID, "scope", "is not a scope");
 	if (atl_ledger_index(atl_ledger_kinds, quota->kind) < 0)
 		return atl_fail_field(info, ATL_ERR_INVALID, "kind", "is not a kind");
-	if (atl_ledger_index(atl_spans, quota->span) < 0)
+	if (atl_ledger_index(atl_windows, quota->span) < 0)
 		return atl_fail_field(info, ATL_ERR_INVALID, "span", "is not a window of time");
 	if (quota->amount < 0 || quota->amount > ATL_QUOTA_AMOUNT_MAX)
 		return atl_fail_field(info, ATL_ERR_INVALID, "amount", "must be from 0 to %lld", ATL_QUOTA_AMOUNT_MAX);

@@ -40,7 +40,7 @@ struct atl_quota_state {
 	char id[ATL_ID_SIZE];
 	const char *scope, *span; /* static */
 	enum atl_ledger_kind kind;
-	enum atl_span window;
+	enum atl_window window;
 	char subject[ATL_ID_SIZE]; /* of the balance: user, key or "server" */
 	char model[ATL_QUOTA_MODEL_MAX + 1];
 	int64_t limit, used, reserved, start_at, resets_at; /* limit with what was granted; resets_at 0: never */
@@ -63,6 +63,9 @@ enum atl_err atl_quota_load(struct atl_conn *conn, const char *user_id, const ch
 enum atl_err atl_quota_refuse(const struct atl_quota_state *state, struct atl_errinfo *info) ATL_MUST_USE;
 /* After the commit. */
 void atl_quota_tell(struct atl_app *app, const char *user_id, const struct atl_quota_notices *notices);
+
+/* atl_ledger_reserve() in a transaction of its own, and the person is told. */
+enum atl_err atl_quota_reserve(struct atl_app *app, const struct atl_charge *charge, struct atl_errinfo *info) ATL_MUST_USE;
 
 /* Is there any quota at all? Without one a charge need not be reserved: app->limited. Set by every change here; another
  * server of the same database learns of it when it next writes usage records. */

@@ -30,18 +30,18 @@ static enum atl_err read_applying(struct atl_conn *conn, struct atl_arena *arena
 		struct atl_quota_state *state = &ret->items[ret->count];
 		int scope = atl_ledger_index(atl_quota_scopes, atl_col_text(rows, 1, arena));
 		int kind = atl_ledger_index(atl_ledger_kinds, atl_col_text(rows, 2, arena));
-		int span = atl_ledger_index(atl_spans, atl_col_text(rows, 3, arena));
+		int span = atl_ledger_index(atl_windows, atl_col_text(rows, 3, arena));
 		const char *id = atl_col_text(rows, 0, arena), *of = atl_col_text(rows, 4, arena);
 
 		if (ret->count == ATL_COUNT(ret->items) || scope < 0 || kind < 0 || span < 0 || !id || !of) {
 			atl_rows_close(rows); /* a limit that is not understood is not passed over */
 			return atl_fail(info, ATL_ERR_INTERNAL, "There are more quotas than can be looked at, or one is not understood.");
 		}
-		*state = (struct atl_quota_state){ .scope = atl_quota_scopes[scope], .span = atl_spans[span],
-						   .kind = (enum atl_ledger_kind)kind, .window = (enum atl_span)span,
+		*state = (struct atl_quota_state){ .scope = atl_quota_scopes[scope], .span = atl_windows[span],
+						   .kind = (enum atl_ledger_kind)kind, .window = (enum atl_window)span,
 						   .limit = atl_col_int(rows, 5),
-						   .start_at = atl_span_start((enum atl_span)span, at_ms),
-						   .resets_at = atl_span_end((enum atl_span)span, at_ms) };
+						   .start_at = atl_window_start((enum atl_window)span, at_ms),
+						   .resets_at = atl_window_end((enum atl_window)span, at_ms) };
 		(void)atl_str_copy(state->id, sizeof(state->id), id);
 		(void)atl_str_copy(state->model, sizeof(state->model), of);
 		(void)atl_str_copy(state->subject, sizeof(state->subject),
@@ -219,4 +219,26 @@ void atl_quota_tell(struct atl_app *app, const char *user_id, const struct atl_q
 			atl_events_publish(app->events, user_id, "quota.near", out.data, out.length);
 		atl_buf_finish(&out);
 	}
+}
+
+struct reserve {
+	const struct atl_charge *charge;
+	struct atl_quota_notices notices;
+};
+
+static enum atl_err reserve_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct reserve *reserve = arg;
+
+	return atl_ledger_reserve(conn, reserve->charge, &reserve->notices, info);
+}
+
+enum atl_err atl_quota_reserve(struct atl_app *app, const struct atl_charge *charge, struct atl_errinfo *info)
+{
+	struct reserve reserve = { .charge = charge };
+	enum atl_err err = atl_db_tx(app->db, reserve_fn, &reserve, info);
+
+	if (!err)
+		atl_quota_tell(app, charge->user_id, &reserve.notices);
+	return err;
 }

@@ -23,7 +23,7 @@ static const struct atl_json_field FIELDS[] = {
 	{ "quota_id", ATL_JT_STR, OFF(quota_id), ATL_JF_REQUIRED },
 	{ "scope", ATL_JT_ENUM, OFF(scope), ATL_JF_REQUIRED, .values = atl_quota_scopes },
 	{ "kind", ATL_JT_ENUM, OFF(kind), ATL_JF_REQUIRED, .values = atl_ledger_kinds },
-	{ "span", ATL_JT_ENUM, OFF(span), ATL_JF_REQUIRED, .values = atl_spans },
+	{ "span", ATL_JT_ENUM, OFF(span), ATL_JF_REQUIRED, .values = atl_windows },
 	{ "model", ATL_JT_STR, OFF(model), ATL_JF_REQUIRED, .doc = "\"\": every model" },
 	{ "limit", ATL_JT_INT, OFF(limit), ATL_JF_REQUIRED, .doc = "of the quota, without what was granted" },
 	{ "amount", ATL_JT_INT, OFF(amount), ATL_JF_REQUIRED, .doc = "wanted on top of it" },
@@ -173,9 +173,9 @@ struct decide {
 
 static enum atl_err grant(struct atl_conn *conn, const struct decide *d, int64_t now, struct atl_errinfo *info)
 {
-	enum atl_span span = (enum atl_span)atl_ledger_index(atl_spans, d->result.span);
+	enum atl_window span = (enum atl_window)atl_ledger_index(atl_windows, d->result.span);
 	const char *subject = d->result.user_id;
-	int64_t start = atl_span_start(span, now);
+	int64_t start = atl_window_start(span, now);
 	enum atl_err err = atl_exec(conn, info,
 				    "INSERT INTO quota_extras (quota_id, user_id, start_at, amount) VALUES (?, ?, ?, ?) "
 				    "ON CONFLICT (quota_id, user_id, start_at) DO UPDATE SET amount = quota_extras.amount + excluded.amount",

@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/quota.h"
 #include "db/db.h"
 
 #define MODULE "usage"
@@ -17,6 +18,8 @@
 struct row {
 	char id[ATL_ID_SIZE], user_id[ATL_ID_SIZE], key_id[ATL_ID_SIZE];
 	char model[ATL_USAGE_MODEL_MAX + 1];
+	char ref[ATL_ID_SIZE]; /* SETTLE, REFUND */
+	enum book { CHARGE, SETTLE, REFUND, BOOKED } book; /* what the ledger is told; BOOKED: nothing */
 	enum atl_entry_point entry;
 	int64_t prompt_tokens, completion_tokens, duration_ms, created_at;
 };
@@ -58,13 +61,11 @@ static bool grow(struct rows *rows)
 	return true;
 }
 
-void atl_usage_record(struct atl_usage *usage, const struct atl_identity *who, enum atl_entry_point entry,
-		      const char *model, int64_t prompt_tokens, int64_t completion_tokens, int64_t duration_ms)
+static void take(struct atl_usage *usage, const struct row *new)
 {
-	struct row *row;
 	bool first;
 
-	if (!usage || !atl_identity_signed_in(who))
+	if (!usage)
 		return;
 	pthread_mutex_lock(&usage->lock);
 	if (!grow(&usage->waiting)) {
@@ -73,20 +74,51 @@ void atl_usage_record(struct atl_usage *usage, const struct atl_identity *who, e
 		return;
 	}
 	first = usage->waiting.count == 0;
-	row = &usage->waiting.items[usage->waiting.count++];
-	memcpy(row->user_id, who->user_id, sizeof(row->user_id));
-	memcpy(row->key_id, who->key_id, sizeof(row->key_id));
-	atl_str_copy(row->model, sizeof(row->model), model ? model : "");
-	row->entry = entry;
-	row->prompt_tokens = prompt_tokens > 0 ? prompt_tokens : 0;
-	row->completion_tokens = completion_tokens > 0 ? completion_tokens : 0;
-	row->duration_ms = duration_ms;
-	row->created_at = atl_now_ms();
-	row->id[0] = '\0'; /* made by the writing thread, in this order */
+	usage->waiting.items[usage->waiting.count++] = *new;
 	usage->taken++;
 	if (first)
 		pthread_cond_broadcast(&usage->changed);
 	pthread_mutex_unlock(&usage->lock);
+}
+
+/* The id is made by the writing thread, in this order. */
+static void record(struct atl_usage *usage, const struct atl_identity *who, enum atl_entry_point entry, const char *model,
+		   int64_t prompt_tokens, int64_t completion_tokens, int64_t duration_ms, enum book book, const char *ref)
+{
+	struct row row = { .entry = entry, .duration_ms = duration_ms, .created_at = atl_now_ms(), .book = book };
+
+	if (!atl_identity_signed_in(who))
+		return;
+	memcpy(row.user_id, who->user_id, sizeof(row.user_id));
+	memcpy(row.key_id, who->key_id, sizeof(row.key_id));
+	atl_str_copy(row.model, sizeof(row.model), model ? model : "");
+	atl_str_copy(row.ref, sizeof(row.ref), ref);
+	row.prompt_tokens = prompt_tokens > 0 ? prompt_tokens : 0;
+	row.completion_tokens = completion_tokens > 0 ? completion_tokens : 0;
+	take(usage, &row);
+}
+
+void atl_usage_record(struct atl_usage *usage, const struct atl_identity *who, enum atl_entry_point entry,
+		      const char *model, int64_t prompt_tokens, int64_t completion_tokens, int64_t duration_ms)
+{
+	record(usage, who, entry, model, prompt_tokens, completion_tokens, duration_ms, CHARGE, "");
+}
+
+void atl_usage_record_reserved(struct atl_usage *usage, const struct atl_identity *who, enum atl_entry_point entry,
+			       const char *model, int64_t prompt_tokens, int64_t completion_tokens, int64_t duration_ms,
+			       const char *ref)
+{
+	record(usage, who, entry, model, prompt_tokens, completion_tokens, duration_ms, *ref ? SETTLE : BOOKED, ref);
+}
+
+void atl_usage_refund(struct atl_usage *usage, const char *ref)
+{
+	struct row row = { .book = REFUND };
+
+	if (!*ref)
+		return;
+	atl_str_copy(row.ref, sizeof(row.ref), ref);
+	take(usage, &row);
 }
 
 /* ---- writing ---- */
@@ -96,6 +128,59 @@ struct batch {
 	size_t count;
 };
 
+static void add_amounts(int64_t amounts[ATL_LEDGER_KIND_COUNT], const struct row *row)
+{
+	amounts[ATL_LEDGER_MESSAGES]++;
+	amounts[ATL_LEDGER_INPUT_TOKENS] += row->prompt_tokens;
+	amounts[ATL_LEDGER_OUTPUT_TOKENS] += row->completion_tokens;
+}
+
+/* Row `first` and those after it of the same person, key and model are one charge. */
+static enum atl_err charge_group(struct atl_conn *conn, const struct batch *batch, size_t first, bool *charged,
+				 struct atl_errinfo *info)
+{
+	const struct row *row = &batch->rows[first];
+	struct atl_charge charge;
+
+	atl_charge_init(&charge, row->id, row->user_id, row->key_id, row->model);
+	charge.amounts[ATL_LEDGER_MESSAGES] = 0;
+	charge.amounts[ATL_LEDGER_INPUT_TOKENS] = charge.amounts[ATL_LEDGER_OUTPUT_TOKENS] = 0;
+	for (size_t i = first; i < batch->count; i++) {
+		const struct row *other = &batch->rows[i];
+
+		if (other->book != CHARGE || strcmp(other->user_id, row->user_id) != 0 ||
+		    strcmp(other->key_id, row->key_id) != 0 || strcmp(other->model, row->model) != 0)
+			continue;
+		add_amounts(charge.amounts, other);
+		charged[i] = true;
+	}
+	return atl_ledger_charge(conn, &charge, info);
+}
+
+static enum atl_err book_rows(struct atl_conn *conn, const struct batch *batch, struct atl_errinfo *info)
+{
+	bool charged[ATL_USAGE_BATCH] = { false };
+	enum atl_err err = ATL_OK;
+
+	for (size_t i = 0; i < batch->count && !err; i++) {
+		const struct row *row = &batch->rows[i];
+		struct atl_charge charge;
+
+		if (row->book == CHARGE && !charged[i])
+			err = charge_group(conn, batch, i, charged, info);
+		else if (row->book == REFUND)
+			err = atl_ledger_refund(conn, row->ref, info);
+		if (err || row->book != SETTLE)
+			continue;
+		atl_charge_init(&charge, row->ref, row->user_id, row->key_id, row->model);
+		charge.amounts[ATL_LEDGER_MESSAGES] = 0;
+		charge.amounts[ATL_LEDGER_INPUT_TOKENS] = charge.amounts[ATL_LEDGER_OUTPUT_TOKENS] = 0;
+		add_amounts(charge.amounts, row);
+		err = atl_ledger_settle(conn, row->ref, NULL, charge.amounts, info);
+	}
+	return err;
+}
+
 static enum atl_err insert_rows(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	const struct batch *batch = arg;
@@ -104,6 +189,8 @@ static enum atl_err insert_rows(struct atl_conn *conn, void *arg, struct atl_err
 	for (size_t i = 0; i < batch->count && !err; i++) {
 		const struct row *row = &batch->rows[i];
 
+		if (row->book == REFUND)
+			continue;
 		err = atl_exec(conn, info,
 			       "INSERT INTO usage_records (id, user_id, api_key_id, entry_point, model, prompt_tokens, "
 			       "completion_tokens, duration_ms, created_at) "
@@ -112,7 +199,7 @@ static enum atl_err insert_rows(struct atl_conn *conn, void *arg, struct atl_err
 			       row->model, row->prompt_tokens, row->completion_tokens, row->duration_ms,
 			       row->created_at, row->user_id);
 	}
-	return err;
+	return err ? err : book_rows(conn, batch, info);
 }
 
 static void write_rows(struct atl_usage *usage, struct rows *rows)
@@ -135,6 +222,8 @@ static void write_rows(struct atl_usage *usage, struct rows *rows)
 			lost += batch.count;
 		}
 	}
+	if (atl_quota_look(usage->app, NULL) != ATL_OK)
+		atl_warn(MODULE, "whether there are quotas could not be read; it stays as it was");
 	pthread_mutex_lock(&usage->lock);
 	usage->dropped += lost;
 	usage->written += rows->count;
@@ -213,9 +302,13 @@ uint64_t atl_usage_dropped(struct atl_usage *usage)
 
 enum atl_err atl_usage_create(struct atl_app *app, struct atl_usage **ret, struct atl_errinfo *info)
 {
-	struct atl_usage *usage = calloc(1, sizeof(*usage));
+	struct atl_usage *usage;
 	pthread_condattr_t attr;
+	enum atl_err err = atl_quota_look(app, info);
 
+	if (err)
+		return err;
+	usage = calloc(1, sizeof(*usage));
 	if (!usage)
 		return atl_fail(info, ATL_ERR_NOMEM, "There is no memory for the usage records.");
 	usage->app = app;

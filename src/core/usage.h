@@ -28,6 +28,12 @@ void atl_usage_destroy(struct atl_usage *usage); /* NULL is allowed */
 /* `usage` NULL: nothing happens. Tokens that were not told count as 0. */
 void atl_usage_record(struct atl_usage *usage, const struct atl_identity *who, enum atl_entry_point entry,
 		      const char *model, int64_t prompt_tokens, int64_t completion_tokens, int64_t duration_ms);
+/* As above, for what was reserved in the ledger as `ref` and is settled with these tokens; "": it is settled already.
+ * atl_usage_record() itself charges the ledger with a message and its tokens. */
+void atl_usage_record_reserved(struct atl_usage *usage, const struct atl_identity *who, enum atl_entry_point entry,
+			       const char *model, int64_t prompt_tokens, int64_t completion_tokens, int64_t duration_ms,
+			       const char *ref);
+void atl_usage_refund(struct atl_usage *usage, const char *ref); /* "": nothing was reserved */
 /* Write what waits now and return when it is durable. */
 enum atl_err atl_usage_flush(struct atl_usage *usage, struct atl_errinfo *info) ATL_MUST_USE;
 uint64_t atl_usage_dropped(struct atl_usage *usage); /* rows lost because too many waited or the database refused them */

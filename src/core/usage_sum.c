@@ -71,7 +71,7 @@ static enum atl_err read_lines(struct atl_conn *conn, void *arg, struct atl_erri
 	struct query *q = arg;
 	const char *user_id = q->user_id ? q->user_id : "";
 	struct atl_rows *rows;
-	enum atl_err err = atl_query(conn, &rows, info, SQL[q->by], "iiss", atl_span_start(ATL_SPAN_DAY, q->from_ms),
+	enum atl_err err = atl_query(conn, &rows, info, SQL[q->by], "iiss", atl_window_start(ATL_WINDOW_DAY, q->from_ms),
 				     q->to_ms, user_id, user_id);
 
 	q->count = 0;
