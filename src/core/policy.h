@@ -5,10 +5,10 @@
  * that undress people and face swaps are not offered; the canary phrase is always refused, so that a test can prove
  * that an entry point asks.
  *
- * Threads:    any; pure but for counters. May run on a loop: a few hundred megabytes a second.
+ * Threads:    any; pure but for counters. May run on a loop: linear in the text (docs/core.md says how fast).
  * Limits:     ATL_POLICY_TEXT_MAX bytes in all pieces of one check.
- * Adding one: an entry point is a line in ATL_ENTRY_LIST and a row in tests/handler/test_policy_entries.c; a rule is
- *             described in docs/core.md.
+ * Adding one: an entry point is a line in ATL_ENTRY_LIST and a row in tests/handler/test_policy_entries.c; terms and
+ *             languages are data in share/policy (policy_terms.h); a rule is described in docs/core.md.
  */
 #ifndef ATL_CORE_POLICY_H
 #define ATL_CORE_POLICY_H
