@@ -40,7 +40,7 @@ struct lane_user {
 	unsigned count;	      /* guarded by the hub's lock */
 };
 
-enum delivery_kind { DELIVER_EVENT, DELIVER_END_SESSION, DELIVER_END_ALL };
+enum delivery_kind { DELIVER_EVENT, DELIVER_END_SESSION, DELIVER_END_USER, DELIVER_END_ALL };
 
 struct delivery {
 	struct delivery *next;
@@ -223,14 +223,15 @@ static void deliver_event(struct lane *lane, struct delivery *delivery)
 
 static void deliver_end(struct lane *lane, struct delivery *delivery)
 {
-	bool all = delivery->kind == DELIVER_END_ALL;
+	bool all = delivery->kind == DELIVER_END_ALL, one = delivery->kind == DELIVER_END_SESSION;
 	struct atl_list *head = &lane->subs;
 
 	for (struct atl_list *item = head->next; item != head; item = lane->cursor) {
 		struct atl_event_sub *sub = ATL_LIST_ITEM(item, struct atl_event_sub, in_lane);
 
 		lane->cursor = item->next;
-		if (sub->ended || (!all && (sub->user != delivery->user || !atl_str_eq(sub->session_id, delivery->session_id))))
+		if (sub->ended || (!all && sub->user != delivery->user) ||
+		    (one && !atl_str_eq(sub->session_id, delivery->session_id)))
 			continue;
 		sub->ended = true;
 		lane->current = sub;
@@ -567,8 +568,9 @@ static void end(struct atl_events *events, enum delivery_kind kind, const char *
 		}
 		delivery->kind = kind;
 		delivery->user = user;
-		if (kind == DELIVER_END_SESSION) {
+		if (session_id)
 			atl_str_copy(delivery->session_id, sizeof(delivery->session_id), session_id);
+		if (user) {
 			for (int wire = 0; wire < ATL_EVENTS_WIRE_COUNT; wire++)
 				delivery->frames[wire] = events->options.encode[wire](0, REVOKED, "{}", 2);
 		}
@@ -580,6 +582,11 @@ static void end(struct atl_events *events, enum delivery_kind kind, const char *
 void atl_events_end_session(struct atl_events *events, const char *user_id, const char *session_id)
 {
 	end(events, DELIVER_END_SESSION, user_id, session_id);
+}
+
+void atl_events_end_user(struct atl_events *events, const char *user_id)
+{
+	end(events, DELIVER_END_USER, user_id, NULL);
 }
 
 void atl_events_close(struct atl_events *events)

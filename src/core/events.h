@@ -68,6 +68,9 @@ void atl_events_unsubscribe(struct atl_event_sub *sub);
 /* Sign-out or revoked key: its subscriptions get `session.revoked` and end. Any thread. */
 void atl_events_end_session(struct atl_events *events, const char *user_id, const char *session_id);
 
+/* The same for all subscriptions of a user: suspended, deleted, or with other rights from now on. */
+void atl_events_end_user(struct atl_events *events, const char *user_id);
+
 struct atl_events_stats {
 	uint64_t published, delivered, subscribers;
 };

@@ -18,7 +18,8 @@
 	X(FALLBACK_MODEL, "fallback_model", "null")     \
 	X(MATURE_ALLOWED, "mature_allowed", "null")     \
 	X(ENGINE, "engine", "null")                     \
-	X(STARTERS, "starters", "null")
+	X(STARTERS, "starters", "null")                 \
+	X(SIGN_UP, "sign_up", "{\"mode\":\"invitation\"}")
 
 enum atl_setting {
 #define ATL_SETTING_X(name, text, fallback) ATL_SETTING_##name,

@@ -6,7 +6,7 @@
 #include "core/audit.h"
 #include "db/db.h"
 
-#define USER_COLUMNS "id, name, role, password_hash, created_at, updated_at, disabled_at"
+#define USER_COLUMNS "id, name, role, password_hash, created_at, updated_at, disabled_at, disabled_until, waiting_since, disabled_why"
 
 static enum atl_err check_name(const char *name, char folded[ATL_USER_NAME_SIZE], struct atl_errinfo *info)
 {
@@ -39,6 +39,77 @@ static enum atl_err check_password(const char *password, struct atl_errinfo *inf
 		return atl_fail_field(info, ATL_ERR_INVALID, "password", "A password has at least %d characters.",
 				      ATL_PASSWORD_MIN);
 	return ATL_OK;
+}
+
+/* local@domain with a dot in the domain, printable ASCII or UTF-8, no spaces: whether it exists only a message can tell. */
+static enum atl_err check_email(const char *email, char folded[ATL_EMAIL_MAX + 1], struct atl_errinfo *info)
+{
+	size_t length = strlen(email);
+	const char *at = strrchr(email, '@'), *dot = at ? strchr(at + 1, '.') : NULL;
+	bool bad = length > ATL_EMAIL_MAX || !at || at == email || !dot || dot == at + 1 || !dot[1] ||
+		   strchr(email, '@') != at || !atl_utf8_valid(email, length);
+
+	for (size_t i = 0; !bad && i < length; i++) {
+		unsigned char c = (unsigned char)email[i];
+
+		bad = c <= 0x20 || c == 0x7f || strchr("<>()[]\\,;:\"", c) != NULL;
+		folded[i] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+	}
+	if (bad)
+		return atl_fail_field(info, ATL_ERR_INVALID, "email", "This is not an e-mail address.");
+	folded[length] = '\0';
+	return ATL_OK;
+}
+
+enum atl_err atl_user_check(const char *name, const char *password, const char *email, struct atl_errinfo *info)
+{
+	char folded[ATL_USER_NAME_SIZE], address[ATL_EMAIL_MAX + 1];
+	enum atl_err err = name ? check_name(name, folded, info) : ATL_OK;
+
+	if (!err && password)
+		err = check_password(password, info);
+	if (!err && email)
+		err = check_email(email, address, info);
+	return err;
+}
+
+enum atl_err atl_user_insert(struct atl_conn *conn, const struct atl_user_new *user, struct atl_errinfo *info)
+{
+	char folded[ATL_USER_NAME_SIZE], address[ATL_EMAIL_MAX + 1];
+	int64_t now = atl_now_ms();
+	enum atl_err err = check_name(user->name, folded, info);
+
+	if (!err && user->email)
+		err = check_email(user->email, address, info);
+	if (err)
+		return err;
+	err = atl_exec(conn, info,
+		       "INSERT INTO users (id, name, name_folded, role, password_hash, preferences, created_at, updated_at, "
+		       "email, email_folded, waiting_since) VALUES (?, ?, ?, ?, ?, '{}', ?, ?, ?, ?, ?)",
+		       "sssssiisst", user->id, user->name, folded, user->role, user->password_hash, now, now, user->email,
+		       user->email ? address : NULL, user->waiting_since);
+	if (err && atl_conn_unique_violation(conn))
+		return atl_fail(info, ATL_ERR_CONFLICT, "That name or address cannot be used. Choose another name.");
+	return err;
+}
+
+enum atl_err atl_user_may_enter(const struct atl_user *user, struct atl_errinfo *info)
+{
+	int64_t now = atl_now_ms();
+	const char *why = user->disabled_why && user->disabled_why[0] ? user->disabled_why : NULL;
+	char until[ATL_RFC3339_SIZE];
+
+	if (user->waiting_since)
+		return atl_fail(info, ATL_ERR_FORBIDDEN, "This account waits until an administrator approves it.");
+	if (!user->disabled_at || (user->disabled_until && user->disabled_until <= now))
+		return ATL_OK;
+	if (user->disabled_until) {
+		atl_rfc3339_format(user->disabled_until, until);
+		return atl_fail(info, ATL_ERR_FORBIDDEN, "This account is suspended until %.10s %.5s UTC%s%s", until, until + 11,
+				why ? ": " : ".", why ? why : "");
+	}
+	return atl_fail(info, ATL_ERR_FORBIDDEN, "This account is suspended%s%s", why ? ": " : ". Ask an administrator.",
+			why ? why : "");
 }
 
 struct change {
@@ -117,6 +188,9 @@ static void read_user(struct atl_rows *rows, struct atl_arena *arena, struct atl
 	user->created_at = atl_col_int(rows, 4);
 	user->updated_at = atl_col_int(rows, 5);
 	user->disabled_at = atl_col_int(rows, 6);
+	user->disabled_until = atl_col_int(rows, 7);
+	user->waiting_since = atl_col_int(rows, 8);
+	user->disabled_why = atl_col_text(rows, 9, arena);
 }
 
 struct lookup {

@@ -14,14 +14,37 @@
 #define ATL_PASSWORD_MIN 8    /* code points */
 #define ATL_PASSWORD_MAX 1024 /* bytes */
 #define ATL_PREFERENCES_MAX 65536
+#define ATL_EMAIL_MAX 254
+
+struct atl_conn;
 
 struct atl_user {
 	const char *id, *name, *role_name;
 	enum atl_role role;
 	const char *password_hash;
 	int64_t created_at, updated_at;
-	int64_t disabled_at; /* 0: may sign in */
+	int64_t disabled_at;	/* suspended since; 0: not */
+	int64_t disabled_until; /* 0: until somebody lifts it */
+	int64_t waiting_since;	/* signed up and not approved yet; 0: not waiting */
+	const char *disabled_why; /* NULL: not said */
 };
+
+/* What an account without a password has as password_hash: no password fits it. */
+#define ATL_USER_NO_PASSWORD "!"
+
+/* A row of users; what a name and a password may be is the caller's to check before (atl_user_check()). */
+struct atl_user_new {
+	const char *id, *name, *password_hash, *role; /* role: a built-in one's name or a custom one's id */
+	const char *email;		       /* NULL: none */
+	int64_t waiting_since;		       /* 0: may sign in at once */
+};
+/* INVALID with the field "name", "password" or "email"; NULL is not checked. */
+enum atl_err atl_user_check(const char *name, const char *password, const char *email,
+			    struct atl_errinfo *info) ATL_MUST_USE;
+/* In the caller's transaction. CONFLICT: the name or the address is taken, and the answer does not say which. */
+enum atl_err atl_user_insert(struct atl_conn *conn, const struct atl_user_new *user, struct atl_errinfo *info) ATL_MUST_USE;
+/* After whoever it is has shown to be that person: FORBIDDEN with a sentence for a suspended or waiting account. */
+enum atl_err atl_user_may_enter(const struct atl_user *user, struct atl_errinfo *info) ATL_MUST_USE;
 
 /* Errors: INVALID (field "name" or "password"), CONFLICT (the name is taken; or only_first and there is a user). */
 enum atl_err atl_user_create(struct atl_app *app, const char *name, const char *password, enum atl_role role,
