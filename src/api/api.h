@@ -64,6 +64,7 @@
 	X(providers)     \
 	X(provider_characters) \
 	X(settings)       \
+	X(audit)          \
 	X(events)         \
 	X(openai)         \
 	X(openai_images)  \

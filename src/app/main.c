@@ -24,6 +24,9 @@ static const struct command {
 	{ "config", atl_cmd_config, "print the settings in force and where each comes from" },
 	{ "check", atl_cmd_check, "look whether the server could start: folders, key, database, programs" },
 	{ "user", atl_cmd_user, "add, list, password, role: accounts, also while the server runs" },
+	{ "backup", atl_cmd_backup, "FILE: the whole instance as one sealed file, also while the server runs" },
+	{ "restore", atl_cmd_restore, "FILE: a backup into an empty data folder" },
+	{ "audit", atl_cmd_audit, "verify: is the audit log as it was written?" },
 	{ "version", cmd_version, "print the version" },
 	{ "help", cmd_help, "print this" },
 };

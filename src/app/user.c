@@ -13,28 +13,32 @@
 
 #define PASSWORD_LINE (ATL_PASSWORD_MAX + 2)
 
-/* One line of standard input, not shown on a terminal. */
-static enum atl_err ask_password(char out[PASSWORD_LINE], struct atl_errinfo *info)
+enum atl_err atl_cmd_ask_secret(const char *question, char *out, int size, struct atl_errinfo *info)
 {
 	struct termios before, quiet;
 	bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0;
 	char *line;
 
 	if (terminal) {
-		fputs("Password: ", stderr);
+		fputs(question, stderr);
 		quiet = before;
 		quiet.c_lflag &= ~(tcflag_t)ECHO;
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
 	}
-	line = fgets(out, PASSWORD_LINE, stdin);
+	line = fgets(out, size, stdin);
 	if (terminal) {
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
 		fputc('\n', stderr);
 	}
 	if (!line)
-		return atl_fail(info, ATL_ERR_INVALID, "No password on standard input.");
+		return atl_fail(info, ATL_ERR_INVALID, "Nothing on standard input where a secret was to be.");
 	out[strcspn(out, "\n")] = '\0';
 	return ATL_OK;
+}
+
+static enum atl_err ask_password(char out[PASSWORD_LINE], struct atl_errinfo *info)
+{
+	return atl_cmd_ask_secret("Password: ", out, PASSWORD_LINE, info);
 }
 
 static enum atl_err do_list(struct atl_app *app, struct atl_arena *arena, char **args, struct atl_errinfo *info)

@@ -225,6 +225,13 @@ enum atl_err atl_db_tx_async(struct atl_db *db, atl_db_fn fn, void *arg, void (*
 	return err;
 }
 
+enum atl_err atl_db_copy(struct atl_db *db, const char *path, struct atl_errinfo *info)
+{
+	if (!db->driver->copy)
+		return atl_fail(info, ATL_ERR_UNSUPPORTED, "This database is not a file.");
+	return db->driver->copy(db->url, path, info);
+}
+
 static enum atl_err ping(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct atl_rows *rows;

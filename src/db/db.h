@@ -36,6 +36,9 @@ void atl_db_close(struct atl_db *db); /* finishes queued writes; NULL is allowed
 enum atl_err atl_db_migrate(struct atl_db *db, struct atl_errinfo *info) ATL_MUST_USE;
 const char *atl_db_kind(const struct atl_db *db); /* "sqlite" or "postgres" */
 
+/* One state of the whole database as a new file, while it is in use. UNSUPPORTED where a database is no file. */
+enum atl_err atl_db_copy(struct atl_db *db, const char *path, struct atl_errinfo *info) ATL_MUST_USE;
+
 typedef enum atl_err (*atl_db_fn)(struct atl_conn *conn, void *arg, struct atl_errinfo *info);
 
 /* fn's error rolls its own changes back and is returned. */

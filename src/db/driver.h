@@ -106,6 +106,9 @@ struct atl_driver {
 	/* Keep other servers from migrating until the connection closes; may wait. Outside of a transaction. */
 	enum atl_err (*lock_schema)(struct atl_conn *conn, struct atl_errinfo *info);
 
+	/* One state of the whole database as a file of its own, while it is in use; NULL: it has no such files. */
+	enum atl_err (*copy)(const char *url, const char *path, struct atl_errinfo *info);
+
 	/* Messages between servers, outside of a transaction; all NULL where there is only one. listen(): those to `channel`
 	 * come from now on. socket(): readable when one may be there. hear(): the next that is there; false: none, or the
 	 * connection broke. */

@@ -409,6 +409,30 @@ static enum atl_err sqlite_lock_schema(struct atl_conn *conn, struct atl_errinfo
 	return ATL_OK;
 }
 
+/* All pages in one step: readers and the writer go on, and what they see is one state. */
+static enum atl_err sqlite_copy(const char *url, const char *path, struct atl_errinfo *info)
+{
+	sqlite3 *from = NULL, *to = NULL;
+	sqlite3_backup *backup = NULL;
+	enum atl_err err = ATL_OK;
+	int code = sqlite3_open_v2(url + strlen("sqlite:"), &from, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+
+	if (code == SQLITE_OK)
+		code = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (code == SQLITE_OK) {
+		sqlite3_busy_timeout(from, ATL_SQLITE_BUSY_MS);
+		backup = sqlite3_backup_init(to, "main", from, "main");
+		code = backup ? sqlite3_backup_step(backup, -1) : sqlite3_errcode(to);
+		if (backup && sqlite3_backup_finish(backup) == SQLITE_OK && code == SQLITE_DONE)
+			code = SQLITE_OK;
+	}
+	if (code != SQLITE_OK)
+		err = atl_fail(info, code == SQLITE_FULL ? ATL_ERR_DISK : ATL_ERR_DB, "Copying the database: %s", sqlite3_errstr(code));
+	sqlite3_close_v2(from);
+	sqlite3_close_v2(to);
+	return err;
+}
+
 const struct atl_driver atl_driver_sqlite = {
 	.kind = "sqlite",
 	.url_prefix = "sqlite:",
@@ -431,4 +455,5 @@ const struct atl_driver atl_driver_sqlite = {
 	.bytes = sqlite_bytes,
 	.script = sqlite_script,
 	.lock_schema = sqlite_lock_schema,
+	.copy = sqlite_copy,
 };
