@@ -343,7 +343,7 @@ static void handle_sign_in(struct atl_req *req)
 	}
 	if (!found)
 		verify_nothing(in.password);
-	if (!found || !atl_password_verify(user.password_hash, in.password) || user.disabled_at) {
+	if (!found || !atl_password_verify(user.password_hash, in.password)) {
 		atl_info("access", "a sign-in from %s failed", req->remote);
 		atl_audit_now(app, &(struct atl_audit){ .remote = req->remote, .action = "session.refuse",
 							.target_kind = found ? "user" : NULL, .target_id = found ? user.id : NULL });
@@ -352,6 +352,13 @@ static void handle_sign_in(struct atl_req *req)
 		return;
 	}
 	atl_throttle_success(app->throttle, req->remote, in.name, device);
+	err = atl_user_may_enter(&user, &info);
+	if (err) {
+		atl_audit_now(app, &(struct atl_audit){ .remote = req->remote, .action = "session.refuse", .target_kind = "user",
+							.target_id = user.id, .note = user.waiting_since ? "waiting" : "suspended" });
+		atl_api_fail(req, err, &info);
+		return;
+	}
 	open_session(req, user.id);
 }
 

@@ -38,6 +38,8 @@
 #define ATL_API_TABLES(X) \
 	X(access)         \
 	X(characters)     \
+	X(people)         \
+	X(invitations)    \
 	X(personas)       \
 	X(looks)          \
 	X(conversations)  \

@@ -187,6 +187,8 @@ static void forget(struct atl_auth_cache *auth, const char *id, const char *user
 	pthread_mutex_lock(&auth->lock);
 	auth->generation++;
 	atl_map_each(&auth->known, forget_entry, &what);
+	if (user_id) /* whose secrets were refused is not known: a lifted suspension counts at once, too */
+		clear(&auth->refused);
 	pthread_mutex_unlock(&auth->lock);
 }
 

@@ -304,7 +304,7 @@ static enum atl_err delete_tx(struct atl_conn *conn, void *arg, struct atl_errin
 	enum atl_err err = look_at_role(conn, edit, info);
 
 	if (!err && edit->holder_count > 0)
-		err = atl_fail(info, ATL_ERR_CONFLICT, "%zu people have this role. Give them another one first.",
+		err = atl_fail(info, ATL_ERR_CONFLICT, "Accounts that still have this role: %zu. Give them another one first.",
 			       edit->holder_count);
 	if (!err) /* links that would give it lead nowhere */
 		err = atl_exec(conn, info, "UPDATE invitations SET revoked_at = ? WHERE role = ? AND revoked_at IS NULL", "is",
