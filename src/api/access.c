@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "api/fields.h"
+#include "api/sign_in.h"
 #include "base/codec.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -78,7 +79,9 @@ static const struct atl_json_field session_fields[] = {
 	F_TIME(struct session_out, expires_at, ATL_JF_REQUIRED | ATL_JF_NULLABLE, NULL),
 	F_STRS(struct session_out, permissions, ATL_JF_REQUIRED, 0, ATL_PERM_COUNT, "what this session or key may do"),
 };
-DESC(session_desc, struct session_out, "Session", session_fields);
+const struct atl_json_desc atl_sign_in_desc = { .name = "Session", .fields = session_fields,
+						.field_count = ATL_COUNT(session_fields), .size = sizeof(struct session_out),
+						.present_offset = ATL_JSON_NO_PRESENT };
 
 static const struct atl_json_field device_fields[] = {
 	F_STR(struct atl_session, id, ATL_JF_REQUIRED, 0, 0, NULL),
@@ -229,7 +232,7 @@ static void set_device(struct atl_req *req, const char *user_id)
 		atl_res_cookie(req, DEVICE_COOKIE, value, DEVICE_MAX_AGE_S, true);
 }
 
-static void answer_session(struct atl_req *req, int status, const struct atl_identity *identity)
+void atl_sign_in_answer(struct atl_req *req, int status, const struct atl_identity *identity)
 {
 	const char *names[ATL_PERM_COUNT];
 	struct user_out user;
@@ -238,7 +241,7 @@ static void answer_session(struct atl_req *req, int status, const struct atl_ide
 	user_of_identity(identity, &user);
 	permissions_of(identity, names, &out.permissions);
 	out.csrf_token = identity->csrf_token[0] ? identity->csrf_token : NULL;
-	atl_res_json(req, status, &session_desc, &out);
+	atl_res_json(req, status, &atl_sign_in_desc, &out);
 }
 
 static const char *cookie_name(const struct atl_req *req)
@@ -246,27 +249,36 @@ static const char *cookie_name(const struct atl_req *req)
 	return req->secure ? ATL_COOKIE_NAME_SECURE : ATL_COOKIE_NAME;
 }
 
+enum atl_err atl_sign_in_open(struct atl_req *req, const char *user_id, struct atl_identity *ret,
+			      struct atl_errinfo *info)
+{
+	struct atl_app *app = atl_api_app(req);
+	struct atl_errinfo seed = { 0 };
+	char token[ATL_TOKEN_SIZE];
+	enum atl_err err = atl_session_create(app, user_id, atl_req_header(req, "User-Agent"), req->remote, token, ret, info);
+
+	if (err)
+		return err;
+	/* here rather than with the account: the command line makes accounts too, and has no decoder for portraits */
+	if (atl_starters_seed(app, ret, &seed) != ATL_OK)
+		atl_warn("access", "giving %s the starter characters: %s", user_id, seed.detail);
+	atl_res_cookie(req, cookie_name(req), token, app->session_ttl_ms / 1000, true);
+	set_device(req, user_id);
+	atl_wipe(token, sizeof(token));
+	return ATL_OK;
+}
+
 /* Open a session for the user and answer with it. */
 static void open_session(struct atl_req *req, const char *user_id)
 {
-	struct atl_app *app = atl_api_app(req);
 	struct atl_errinfo info = { 0 };
 	struct atl_identity identity;
-	char token[ATL_TOKEN_SIZE];
-	enum atl_err err = atl_session_create(app, user_id, atl_req_header(req, "User-Agent"), req->remote, token,
-					      &identity, &info);
+	enum atl_err err = atl_sign_in_open(req, user_id, &identity, &info);
 
-	if (err) {
+	if (err)
 		atl_api_fail(req, err, &info);
-		return;
-	}
-	/* here rather than with the account: the command line makes accounts too, and has no decoder for portraits */
-	if (atl_starters_seed(app, &identity, &info) != ATL_OK)
-		atl_warn("access", "giving %s the starter characters: %s", user_id, info.detail);
-	atl_res_cookie(req, cookie_name(req), token, app->session_ttl_ms / 1000, true);
-	set_device(req, user_id);
-	answer_session(req, 201, &identity);
-	atl_wipe(token, sizeof(token));
+	else
+		atl_sign_in_answer(req, 201, &identity);
 }
 
 static void handle_setup(struct atl_req *req)
@@ -341,7 +353,7 @@ static void handle_sign_in(struct atl_req *req)
 		atl_api_fail(req, err, &info);
 		return;
 	}
-	if (!found)
+	if (!found || atl_str_eq(user.password_hash, ATL_USER_NO_PASSWORD))
 		verify_nothing(in.password);
 	if (!found || !atl_password_verify(user.password_hash, in.password)) {
 		atl_info("access", "a sign-in from %s failed", req->remote);
@@ -359,13 +371,16 @@ static void handle_sign_in(struct atl_req *req)
 		atl_api_fail(req, err, &info);
 		return;
 	}
-	open_session(req, user.id);
+	if (atl_sign_in_second(req, user.id, &err, &info))
+		atl_api_fail(req, err, &info);
+	else
+		open_session(req, user.id);
 }
 
 /* On the loop: everything it says is in the identity. */
 static void handle_session(struct atl_req *req)
 {
-	answer_session(req, 200, atl_api_identity(req));
+	atl_sign_in_answer(req, 200, atl_api_identity(req));
 	atl_res_send(req);
 }
 
@@ -412,6 +427,23 @@ static void handle_session_delete(struct atl_req *req)
 		atl_api_fail(req, err, &info);
 	else
 		atl_res_empty(req, 204);
+}
+
+/* All but the one that asks; a key ends them all. */
+static void handle_sessions_end(struct atl_req *req)
+{
+	const struct atl_identity *identity = atl_api_identity(req);
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_session_delete_others(atl_api_app(req), identity->user_id,
+						     identity->session_id[0] ? identity->session_id : NULL, &info);
+
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	atl_audit_now(atl_api_app(req), &(struct atl_audit){ .who = identity, .remote = req->remote, .action = "session.end_others",
+							     .target_kind = "user", .target_id = identity->user_id });
+	atl_res_empty(req, 204);
 }
 
 /* ---- one's own account ---- */
@@ -561,14 +593,15 @@ static void handle_key_delete(struct atl_req *req)
 const struct atl_route atl_access_routes[] = {
 	{ R(ATL_GET, "/api/v1/status", "public", handle_status, "What the page needs to know first"), .out = &status_desc },
 	{ R(ATL_POST, "/api/v1/setup", "public", handle_setup, "Create the owner's account, once"), .in = &setup_desc,
-	  .out = &session_desc, .status = 201 },
-	{ R(ATL_POST, "/api/v1/session", "public", handle_sign_in, "Sign in"), .in = &sign_in_desc, .out = &session_desc,
+	  .out = &atl_sign_in_desc, .status = 201 },
+	{ R(ATL_POST, "/api/v1/session", "public", handle_sign_in, "Sign in"), .in = &sign_in_desc, .out = &atl_sign_in_desc,
 	  .status = 201 },
-	{ R(ATL_GET, "/api/v1/session", "session", handle_session, "The session at hand"), .out = &session_desc,
+	{ R(ATL_GET, "/api/v1/session", "session", handle_session, "The session at hand"), .out = &atl_sign_in_desc,
 	  .flags = ATL_ROUTE_LOOP },
 	{ R(ATL_DELETE, "/api/v1/session", "session", handle_sign_out, "Sign out"), .status = 204 },
 	{ R(ATL_GET, "/api/v1/sessions", "account.manage", handle_sessions, "One's sessions, latest used first"),
 	  .out = &device_desc, .out_list = true },
+	{ R(ATL_DELETE, "/api/v1/sessions", "account.manage", handle_sessions_end, "End all one's other sessions"), .status = 204 },
 	{ R(ATL_DELETE, "/api/v1/sessions/{id}", "account.manage", handle_session_delete, "End a session"), .status = 204 },
 	{ R(ATL_GET, "/api/v1/me", "session", answer_me, "One's own account"), .out = &user_desc },
 	{ R(ATL_PATCH, "/api/v1/me", "account.manage", handle_me_patch, "Change one's name"), .in = &me_patch_desc,

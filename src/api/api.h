@@ -37,6 +37,8 @@
 /* Every resource's table: atl_<name>_routes. One line each. */
 #define ATL_API_TABLES(X) \
 	X(access)         \
+	X(oidc)           \
+	X(second_factor)  \
 	X(characters)     \
 	X(people)         \
 	X(invitations)    \
@@ -53,6 +55,8 @@
 	X(jobs)           \
 	X(grids)          \
 	X(webhooks)       \
+	X(usage)          \
+	X(quotas)         \
 	X(hooks)          \
 	X(uploads)        \
 	X(temporary)      \

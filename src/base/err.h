@@ -32,6 +32,7 @@
 	X(ENCODING, 400, "invalid_encoding", "The text is not valid UTF-8.", false)                                  \
 	X(AUTH, 401, "not_signed_in", "Sign in first.", false)                                                       \
 	X(CREDENTIALS, 401, "bad_credentials", "The name or the password is wrong.", false)                          \
+	X(SECOND_FACTOR, 401, "second_factor_required", "Enter the code of your authenticator app.", false)          \
 	X(KEY, 401, "invalid_api_key", "The API key is not valid.", false)                                           \
 	X(FORBIDDEN, 403, "forbidden", "Your role does not allow this.", false)                                      \
 	X(ORIGIN, 403, "foreign_origin", "The request came from another site.", false)                               \

@@ -313,6 +313,17 @@ static const char *make_delivery(struct site *site)
 	return fmt("%s", id);
 }
 
+/* The owner's link with a sign-in service. */
+static const char *make_login(struct site *site)
+{
+	char id[ATL_ID_SIZE];
+
+	atl_id_new("lgn", id);
+	execute(site->app.db, fmt("INSERT INTO external_logins (id, issuer, subject, user_id, label, created_at) VALUES "
+				  "('%s', 'https://id.example', '%s', '%s', '', 1)", id, id, owner.id));
+	return fmt("%s", id);
+}
+
 static size_t make_objects(struct site *site, struct object *objects)
 {
 	const char *character = make_character(site, &owner, "Ada");
@@ -326,6 +337,7 @@ static size_t make_objects(struct site *site, struct object *objects)
 	objects[n++] = (struct object){ "/api/v1/conversations/{id}", conversation };
 	objects[n++] = (struct object){ "/api/v1/messages/{id}", add_message(site, &owner, conversation, "Hello") };
 	objects[n++] = (struct object){ "/api/v1/sessions/{id}", owner.session_id };
+	objects[n++] = (struct object){ "/api/v1/me/logins/{id}", make_login(site) };
 	objects[n++] = (struct object){ "/api/v1/keys/{id}", key.session_id };
 	objects[n++] = (struct object){ "/api/v1/personas/{id}",
 					text_at(expect(ask(site, &owner, "POST /api/v1/personas", "{\"name\":\"Me\"}"), 201), "id") };
