@@ -133,6 +133,7 @@ async function begin() {
     store.dispatch({ type: "set", values: { status } });
     theme();
     if (!status.signed_in) store.dispatch({ type: "set", values: { jobs: {}, queue: null, assetChange: null } });
+    if (location.pathname === "/join") return await (await import("./views/join.js")).joinGate(root, status, (session) => signedIn(session, false));
     if (!status.signed_in) return accountGate(root, status, (session, fresh) => signedIn(session, fresh));
     await enter();
   } catch (error) { failed(root, error, begin); }
@@ -141,7 +142,7 @@ async function begin() {
 /** @param {any} session @param {boolean} fresh */
 async function signedIn(session, fresh) {
   api.setCsrf(session.csrf_token);
-  store.dispatch({ type: "set", values: { status: { ...store.get().status, signed_in: true, setup_required: false, user: session.user } } });
+  store.dispatch({ type: "set", values: { status: { ...store.get().status, signed_in: true, setup_required: false, user: session.user, permissions: session.permissions } } });
   if (!fresh) return enter();
   engineGate(root, () => pickGate(root, async (character) => { await enter(); startConversation(character); }));
 }

@@ -96,6 +96,7 @@ const sections = {
   },
   workflows: (box, again, id) => import("./workflows.js").then((module) => module.mountWorkflows(box, id)),
   wildcards: (box, again, id) => import("./wildcards.js").then((module) => module.mountWildcards(box, id)),
+  people: (box, again, id) => import("./people.js").then((module) => module.mountPeople(box, id)),
   webhooks: (box) => import("./webhooks.js").then((module) => module.mountWebhooks(box)),
   async keys(box, again) {
     const list = await api.get("/keys");
@@ -123,13 +124,17 @@ async function browse(provider) {
   draw();
 }
 
+/** Sections that not everybody has: the permission each needs. @type {Record<string, string>} */
+const NEEDS = { people: "people.manage" };
+const mine = () => Object.keys(sections).filter((one) => !NEEDS[one] || store.get().status?.permissions?.includes(NEEDS[one]));
+
 /** @param {Element} root @param {string} section @param {string} [id] what is open in it */
 export function mountSettings(root, section, id) {
-  const name = sections[section] ? section : "appearance";
+  const name = mine().includes(section) ? section : "appearance";
   const box = h("div"), nav = h("nav", { class: "row", "aria-label": t("settings.title") });
   const search = input({ type: "search", id: "list-search", placeholder: t("settings.search"), "aria-label": t("settings.search") });
   const words = (/** @type {string} */ one) => t(`settings.${one}`) + ({ appearance: "theme dark light enter send", keyboard: "shortcuts keys", models: "pictures engine gguf context threads gpu download catalogue", providers: "openai venice openrouter key url", personas: "about you", workflows: "comfyui graph nodes inputs json", wildcards: "dynamic prompts lists words __name__", webhooks: "signed address notify jobs deliveries secret", keys: "api scopes", account: "password name devices sessions", about: "version" })[one];
-  const drawNav = () => replace(nav, Object.keys(sections).filter((one) => words(one).toLowerCase().includes(search.value.trim().toLowerCase())).map((one) => h("a", { class: "chip", href: `/settings/${one}`, "aria-current": one === name ? "page" : null, "aria-pressed": null }, t(`settings.${one}`))));
+  const drawNav = () => replace(nav, mine().filter((one) => words(one).toLowerCase().includes(search.value.trim().toLowerCase())).map((one) => h("a", { class: "chip", href: `/settings/${one}`, "aria-current": one === name ? "page" : null, "aria-pressed": null }, t(`settings.${one}`))));
   search.addEventListener("input", drawNav);
   search.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => { const first = nav.querySelector("a"); if (event.key === "Enter" && first) go(first.getAttribute("href")); });
   drawNav();
