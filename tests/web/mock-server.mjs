@@ -79,6 +79,8 @@ export async function startMock(options = {}) {
     if (key === "GET status") return { version: "0.1.0", setup_required: !db.user, setup_token_required: !db.user && !!options.setupToken, signed_in: db.session, user: db.session ? db.user : null, csrf_token: db.session ? "token" : null, mature_allowed: false };
     if (key === "POST setup") { if (db.user) throw new Problem(409, "An owner exists already."); if (options.setupToken && body.token !== options.setupToken) throw new Problem(403, "The setup token is wrong."); db.user = { id: "usr_1", name: body.name, role: "owner" }; db.password = body.password; db.session = true; return session(); }
     if (key === "POST session") { if (body.password !== db.password) throw new Problem(401, "Name or password is wrong."); db.session = true; return session(); }
+    if (key === "GET sign-up") return { mode: options.signUp ?? "invitation", domains: [], problem: null, role_name: null, expires_at: null };
+    if (key === "GET login") return list([]); // no sign-in services
     if (!db.session) throw new Problem(401, "Sign in first.");
     if (method !== "GET" && headers["x-csrf-token"] !== "token") throw new Problem(403, "The CSRF token is missing.");
     if (key === "DELETE session") { db.session = false; return null; }

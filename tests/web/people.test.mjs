@@ -118,6 +118,8 @@ test("an open server: whoever signs up waits, is found by the filter and approve
   await page.locator("form", { hasText: "Who may sign up" }).getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved").waitFor();
   await open(PHONE, async (phone) => {
+    await phone.goto(server.url);
+    await phone.getByRole("link", { name: "Create an account" }).click();
     await join(phone, `${server.url}/join`, "Nils");
     await phone.getByRole("heading", { name: "Almost there" }).waitFor();
     await axe(phone, "join, waiting");

@@ -32,6 +32,7 @@ export function accountGate(root, status, done) {
   } }, field(t("setup.name"), name), field(t("setup.password"), password, setup ? t("setup.password.hint") : ""), token && field(t("setup.token"), token, t("setup.token.hint")), problem, h("br"), button);
   replace(root, gate(setup ? t("setup.title") : t("signin.title"), h("p", {}, setup ? t("setup.text") : ""), form));
   name.focus();
+  if (!setup) api.get("/sign-up").then((door) => (door.mode === "open" || door.mode === "domain") && form.after(h("p", { class: "hint center" }, h("a", { href: "/join", target: "_self" }, t("join.title.open"))))).catch(() => {});
 }
 
 /** Second screen, shown only while nothing can answer. @param {Element} root @param {() => void} done */
