@@ -103,9 +103,9 @@ static void note(struct atl_policy_reading *r, uint32_t kinds, int span)
 		r->verdict = ATL_ERR_POLICY;
 	if (kinds & ATL_TERM_NUDIFY && !r->verdict)
 		r->verdict = ATL_ERR_MODE_NOT_OFFERED;
-	for (unsigned i = 0; i < ATL_TERM_KINDS; i++) {
-		if (!(kinds >> i & 1))
-			continue;
+	for (uint32_t rest = kinds; rest; rest &= rest - 1) {
+		unsigned i = atl_policy_kind(rest);
+
 		r->before[i] = r->last[i];
 		r->last[i] = r->position;
 		r->count[i]++;
@@ -168,11 +168,15 @@ static void match_canary(struct atl_policy_reading *r, const char *word)
 static uint32_t glued(const char *word)
 {
 	size_t length = strlen(word);
+	uint32_t hash = ATL_POLICY_HASH;
 	char head[ATL_POLICY_WORD_MAX + 1];
 
-	for (size_t i = 3; length >= 7 && i + 3 <= length; i++) {
+	for (size_t i = 1; length >= 7 && i + 3 <= length; i++) {
 		uint32_t first, second;
 
+		hash = atl_policy_hash(hash, (unsigned char)word[i - 1]);
+		if (i < 3 || !atl_policy_maybe(hash))
+			continue;
 		memcpy(head, word, i);
 		head[i] = '\0';
 		first = atl_policy_terms_exact(head) & GRAVE;
@@ -183,38 +187,74 @@ static uint32_t glued(const char *word)
 	return 0;
 }
 
+/* "chiiild", "nuude". */
+static uint32_t stretched(const char *word)
+{
+	char plain[ATL_POLICY_WORD_MAX + 1];
+
+	if (atl_policy_squeeze(word, 2, plain))
+		return atl_policy_terms_word(plain) | atl_policy_terms_squeezed(word) | glued(plain);
+	return atl_policy_squeeze(word, 1, plain) ? atl_policy_terms_word(plain) : 0;
+}
+
+/* What a look at each letter tells about a word, so that most words need no second. */
+struct look {
+	bool digits, letters, stars, runs;
+	uint32_t rotated, reversed; /* hashes */
+	size_t length;
+};
+
+static struct look look_at(const char *word)
+{
+	struct look look = { .rotated = ATL_POLICY_HASH, .reversed = ATL_POLICY_HASH };
+	size_t i;
+
+	for (i = 0; word[i]; i++) {
+		char c = word[i];
+		bool letter = c >= 'a' && c <= 'z';
+
+		look.letters |= letter;
+		look.stars |= c == '*';
+		look.digits |= !letter && (unsigned char)c < 0x80;
+		look.runs |= i > 0 && c == word[i - 1];
+		look.rotated = atl_policy_hash(look.rotated, letter ? (unsigned char)('a' + (c - 'a' + 13) % 26) : (unsigned char)c);
+	}
+	look.length = i;
+	while (i > 0)
+		look.reversed = atl_policy_hash(look.reversed, (unsigned char)word[--i]);
+	return look;
+}
+
 static uint32_t other_readings(struct atl_policy_reading *r, const char *word)
 {
-	char plain[ATL_POLICY_WORD_MAX + 1], short_[ATL_POLICY_WORD_MAX + 1];
-	size_t length = strlen(word);
+	char plain[ATL_POLICY_WORD_MAX + 1];
+	struct look look = look_at(word);
 	uint32_t kinds = 0, turned;
 
-	if (length < 3)
+	if (look.length < 3)
 		return 0;
-	for (const char *one = "il"; *one; one++)
+	for (const char *one = "il"; look.digits && look.letters && *one; one++)
 		if (atl_policy_unleet(word, *one, plain)) {
 			kinds |= atl_policy_terms_word(plain) | glued(plain);
-			if (!kinds && (atl_policy_squeeze(plain, 2, short_) || atl_policy_squeeze(plain, 1, short_)))
-				kinds |= atl_policy_terms_word(short_);
+			kinds |= kinds ? 0 : stretched(plain);
 		}
-	for (size_t keep = 2; keep > 0 && !kinds; keep--)
-		if (atl_policy_squeeze(word, keep, plain))
-			kinds |= atl_policy_terms_word(plain) | glued(plain);
-	if (!kinds && strchr(word, '*'))
+	if (!kinds && look.runs)
+		kinds |= stretched(word);
+	if (!kinds && look.stars)
 		for (unsigned n = 0; atl_policy_unstar(word, n, plain); n++)
 			kinds |= atl_policy_terms_exact(plain);
 	if (!kinds)
 		kinds |= glued(word);
-	if (!kinds && atl_policy_reverse(word, plain)) {
+	if (!kinds && atl_policy_maybe(look.reversed) && atl_policy_reverse(word, plain)) {
 		turned = atl_policy_terms_exact(plain);
 		r->reversed_hits += turned != 0;
-		if (length >= 6)
+		if (look.length >= 6)
 			kinds |= turned & GRAVE;
 	}
-	if (!kinds && atl_policy_rotate(word, plain)) {
+	if (!kinds && look.letters && atl_policy_maybe(look.rotated) && atl_policy_rotate(word, plain)) {
 		turned = atl_policy_terms_exact(plain);
 		r->rotated_hits += turned != 0;
-		if (length >= 5)
+		if (look.length >= 5)
 			kinds |= turned & GRAVE;
 	}
 	return kinds & HIDEABLE;
@@ -455,7 +495,7 @@ static bool read_depth(struct atl_policy_reading *r, const char *text, size_t le
 		}
 		for (taken = 0; i + taken < length && may_be_encoded((unsigned char)text[i + taken]); taken++)
 			;
-		if (taken > 1 && looks_encoded(text + i, length - i)) {
+		if (taken == 2 || (taken > 2 && looks_encoded(text + i, length - i))) { /* two: perhaps a pair of hex digits */
 			if (!hidden && !(hidden = malloc(length)))
 				return false;
 			taken = atl_policy_encoded(text + i, length - i, hidden, &found);

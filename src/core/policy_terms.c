@@ -1,6 +1,6 @@
 /* One hash table: a term lies under its last word, or, where it ends with a star, under what stands before the star; a
  * term without spaces lies under its characters from the last to the first, so that a text is asked at each character for
- * whatever ends there. A filter of bits answers most questions without touching the table.
+ * whatever ends there. Single words lie there a second time, shortened (see SQUEEZED). A filter of bits answers most questions without touching the table.
  */
 #include "core/policy_terms.h"
 
@@ -11,9 +11,8 @@
 #include "base/str.h"
 
 #define SLOTS 16384 /* a power of two; the terms fill less than half */
-#define FILTER_BITS 65536
-#define HASH_START 2166136261u
 #define PREFIX_MIN 3
+#define SQUEEZED '\x01' /* in front of a word whose runs of a letter are one letter */
 
 struct term {
 	const char *words[ATL_TERM_WORDS]; /* [0] is the last; NULL behind the first */
@@ -26,14 +25,9 @@ struct term {
 
 static struct term *slots[SLOTS];
 static size_t used;
-static uint32_t filter[FILTER_BITS / 32];
+uint32_t atl_policy_filter[ATL_POLICY_FILTER_BITS / 32];
 static bool ready;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static uint32_t step(uint32_t hash, uint32_t value)
-{
-	return (hash ^ value) * 16777619u;
-}
 
 static uint32_t mix(uint32_t hash)
 {
@@ -42,18 +36,11 @@ static uint32_t mix(uint32_t hash)
 
 static uint32_t hash_word(const char *word)
 {
-	uint32_t hash = HASH_START;
+	uint32_t hash = ATL_POLICY_HASH;
 
 	for (; *word; word++)
-		hash = step(hash, (unsigned char)*word);
+		hash = atl_policy_hash(hash, (unsigned char)*word);
 	return hash;
-}
-
-static bool maybe(uint32_t hash)
-{
-	uint32_t bit = mix(hash) % FILTER_BITS;
-
-	return filter[bit / 32] >> bit % 32 & 1;
 }
 
 /* ---- making it ---- */
@@ -104,7 +91,7 @@ static void drop(const struct term *term)
 static bool store(const struct term *term)
 {
 	size_t slot = mix(term->hash) % SLOTS;
-	uint32_t bit = mix(term->hash) % FILTER_BITS;
+	uint32_t bit = mix(term->hash) % ATL_POLICY_FILTER_BITS;
 
 	for (; slots[slot]; slot = (slot + 1) % SLOTS)
 		if (same_term(slots[slot], term)) {
@@ -120,13 +107,27 @@ static bool store(const struct term *term)
 	if (!slots[slot])
 		return false;
 	*slots[slot] = *term;
-	filter[bit / 32] |= 1u << bit % 32;
+	atl_policy_filter[bit / 32] |= 1u << bit % 32;
 	return true;
+}
+
+/* Once more under its shortened form, for words that are stretched. */
+static bool add_squeezed(const struct term *full)
+{
+	char word[ATL_POLICY_WORD_MAX + 2] = { SQUEEZED };
+	struct term term = *full;
+
+	if (full->chars || full->count != 1 || full->kinds & ATL_TERM_NUMBER)
+		return true;
+	atl_policy_squeeze(full->words[0], 1, word + 1);
+	term.words[0] = strdup(word);
+	term.hash = hash_word(word);
+	return term.words[0] && store(&term);
 }
 
 static bool add(const struct atl_policy_source *source)
 {
-	struct maker maker = { .term = { .kinds = source->kind, .number = source->value, .hash = HASH_START } };
+	struct maker maker = { .term = { .kinds = source->kind, .number = source->value, .hash = ATL_POLICY_HASH } };
 	const struct atl_policy_sink sink = { .word = take_word, .spaceless = take_char, .user = &maker };
 	struct term *term = &maker.term;
 	const char *at = source->text;
@@ -153,7 +154,7 @@ static bool add(const struct atl_policy_source *source)
 		term->count = maker.char_count;
 		for (size_t i = 0; i < term->count; i++) {
 			chars[i] = maker.chars[term->count - 1 - i];
-			term->hash = step(term->hash, chars[i]);
+			term->hash = atl_policy_hash(term->hash, chars[i]);
 		}
 		term->chars = chars;
 		return store(term);
@@ -171,7 +172,7 @@ static bool add(const struct atl_policy_source *source)
 		term->starts[term->count - 1 - i] = swap;
 	}
 	term->hash = hash_word(term->words[0]);
-	return (!term->starts[0] || strlen(term->words[0]) >= PREFIX_MIN) && store(term);
+	return (!term->starts[0] || strlen(term->words[0]) >= PREFIX_MIN) && add_squeezed(term) && store(term);
 }
 
 static void make(void)
@@ -217,13 +218,13 @@ static void ask_words(const char *const *words, size_t count, uint32_t hash, boo
 struct atl_policy_hit atl_policy_terms_words(const char *const *words, size_t count)
 {
 	struct atl_policy_hit hit = { 0 };
-	uint32_t hash = HASH_START;
+	uint32_t hash = ATL_POLICY_HASH;
 	size_t length = 0;
 
 	for (const char *p = words[0]; *p;) {
-		hash = step(hash, (unsigned char)*p++);
+		hash = atl_policy_hash(hash, (unsigned char)*p++);
 		length++;
-		if ((length >= PREFIX_MIN || !*p) && maybe(hash))
+		if ((length >= PREFIX_MIN || !*p) && atl_policy_maybe(hash))
 			ask_words(words, count, hash, !*p, &hit);
 	}
 	return hit;
@@ -234,11 +235,19 @@ uint32_t atl_policy_terms_word(const char *word)
 	return atl_policy_terms_words(&word, 1).kinds;
 }
 
+uint32_t atl_policy_terms_squeezed(const char *word)
+{
+	char marked[ATL_POLICY_WORD_MAX + 2] = { SQUEEZED };
+
+	atl_policy_squeeze(word, 1, marked + 1);
+	return atl_policy_terms_word(marked);
+}
+
 uint32_t atl_policy_terms_exact(const char *word)
 {
 	uint32_t hash = hash_word(word), kinds = 0;
 
-	if (!maybe(hash))
+	if (!atl_policy_maybe(hash))
 		return 0;
 	for (size_t slot = mix(hash) % SLOTS; slots[slot]; slot = (slot + 1) % SLOTS)
 		if (slots[slot]->hash == hash && !slots[slot]->chars && slots[slot]->count == 1 &&
@@ -250,11 +259,11 @@ uint32_t atl_policy_terms_exact(const char *word)
 struct atl_policy_hit atl_policy_terms_spaceless(const uint32_t *chars, size_t count)
 {
 	struct atl_policy_hit hit = { 0 };
-	uint32_t hash = HASH_START;
+	uint32_t hash = ATL_POLICY_HASH;
 
 	for (size_t i = 0; i < count && i < ATL_TERM_SPACELESS; i++) {
-		hash = step(hash, chars[i]);
-		if (!maybe(hash))
+		hash = atl_policy_hash(hash, chars[i]);
+		if (!atl_policy_maybe(hash))
 			continue;
 		for (size_t slot = mix(hash) % SLOTS; slots[slot]; slot = (slot + 1) % SLOTS) {
 			const struct term *term = slots[slot];

@@ -73,6 +73,21 @@ struct atl_policy_hit {
 	size_t length; /* words or characters of the longest term */
 };
 
+/* Hashes of words, letter by letter, and a filter that knows most words which are no term. */
+#define ATL_POLICY_HASH 2166136261u
+#define ATL_POLICY_FILTER_BITS (1u << 18)
+extern uint32_t atl_policy_filter[ATL_POLICY_FILTER_BITS / 32];
+static inline uint32_t atl_policy_hash(uint32_t hash, uint32_t value)
+{
+	return (hash ^ value) * 16777619u;
+}
+static inline bool atl_policy_maybe(uint32_t hash)
+{
+	uint32_t bit = (hash ^ hash >> 15) % ATL_POLICY_FILTER_BITS;
+
+	return atl_policy_filter[bit / 32] >> bit % 32 & 1;
+}
+
 /* false: no memory; then nothing may be judged. */
 bool atl_policy_terms_ready(void);
 /* Terms that end with `words[0]`; words[1] stood before it and so on, `count` of them. */
@@ -81,6 +96,8 @@ struct atl_policy_hit atl_policy_terms_words(const char *const *words, size_t co
 uint32_t atl_policy_terms_exact(const char *word);
 /* Any term of one word that `word` is or begins with. */
 uint32_t atl_policy_terms_word(const char *word);
+/* A word with letters repeated for show, all its runs shortened to one letter: terms that look so when shortened. */
+uint32_t atl_policy_terms_squeezed(const char *word);
 /* Terms that end with chars[0]; chars[1] stood before it. */
 struct atl_policy_hit atl_policy_terms_spaceless(const uint32_t *chars, size_t count);
 

@@ -25,8 +25,8 @@ static void flush_word(struct scan *scan)
 	size_t length = scan->length, start = 0;
 	bool ended = false;
 
-	/* signs at the ends are punctuation, unless one is the first letter */
-	while (length && is_soft(scan->word[length - 1]))
+	/* signs at the ends are punctuation, unless they are more often letters there */
+	while (length && is_soft(scan->word[length - 1]) && scan->word[length - 1] != '$' && scan->word[length - 1] != '@')
 		ended |= scan->word[--length] == '!';
 	while (start + 1 < length && is_soft(scan->word[start]) && scan->word[start] != '$' && scan->word[start] != '@' &&
 	       scan->word[start] != '(')
