@@ -71,6 +71,7 @@
 	X(provider_characters) \
 	X(settings)       \
 	X(audit)          \
+	X(server)         \
 	X(events)         \
 	X(openai)         \
 	X(openai_images)  \

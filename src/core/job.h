@@ -116,10 +116,10 @@ struct atl_job_kind {
 	int64_t (*concurrency)(struct atl_app *app, const char *provider_id);
 	/* Guess of the run's time in ms; 0: unknown. */
 	int64_t (*estimate)(struct atl_app *app, const struct atl_job *job);
-	/* What it will use, into the ledger's kinds; NULL: its count in pictures. */
-	void (*expect)(struct atl_app *app, const struct atl_job *job, int64_t amounts[ATL_LEDGER_KIND_COUNT]);
 	/* What its owner is told when a running one is cancelled ("it may still be charged"); NULL, or it gives NULL: nothing. */
 	const char *(*cancel_note)(struct atl_app *app, struct atl_arena *arena, const struct atl_job *job);
+	/* What it will use, into the ledger's kinds; NULL: its count in pictures. */
+	void (*expect)(struct atl_app *app, const struct atl_job *job, int64_t amounts[ATL_LEDGER_KIND_COUNT]);
 };
 
 struct atl_jobs;

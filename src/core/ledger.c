@@ -246,7 +246,8 @@ static enum atl_err read_open(struct atl_conn *conn, const char *ref, struct ope
 	enum atl_err err;
 
 	*open = (struct open){ .found = false };
-	atl_charge_init(&open->charge, ref, open->user_id, open->key_id, open->model);
+	atl_charge_init(&open->charge, ref, open->user_id, open->key_id, NULL);
+	open->charge.model = open->model;
 	atl_arena_init(&arena, 65536);
 	err = atl_query(conn, &rows, info,
 			"SELECT l.kind, l.user_id, l.key_id, l.model, l.amount, l.at FROM ledger l WHERE l.ref = ? AND l.step = 0 "

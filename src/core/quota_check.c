@@ -195,8 +195,7 @@ enum atl_err atl_quota_refuse(const struct atl_quota_state *state, struct atl_er
 	atl_buf_finish(&words);
 	if (!info)
 		return err;
-	if (state->resets_at)
-		info->retry_after_s = left > 1000 ? (int)((left + 999) / 1000) : 1;
+	info->retry_after_s = !state->resets_at ? 0 : left > 1000 ? (int)((left + 999) / 1000) : 1;
 	atl_buf_init(&json, sizeof(info->quota) - 1);
 	atl_jw_init(&w, &json);
 	write_state(&w, state);
