@@ -117,8 +117,9 @@ def test_a_long_conversation_and_many_characters(make_server, capsys, db):
         print(f"\n  {db}, {'release' if PROGRAM else 'sanitized'} build, ms p50/p99: " + ", ".join(
             f"{name} {percentile(took, .5):.1f}/{percentile(took, .99):.1f}" for name, took in found.items()))
     if PROGRAM:
-        if db == "sqlite":  # PostgreSQL answers over a socket, 52 times a page: its tail is the machine's (docs/limits.md);
-        # the p99 is printed above and judged where the machine is quiet (docs/performance.md)
+        # PostgreSQL answers over a socket, 52 times a page: its tail is the machine's (docs/limits.md). The p99 is printed
+        # above and judged where the machine is quiet (docs/performance.md).
+        if db == "sqlite":
             assert percentile(found["open conversation"], .9) - percentile(found["nothing"], .9) <= 5.0
         assert percentile(found["open conversation"], .5) <= 5.0
         assert percentile(found["list characters"], .5) <= 10.0
