@@ -11,6 +11,7 @@
 
 #include "base/codec.h"
 #include "base/str.h"
+#include "core/announcement.h"
 #include "core/auth.h"
 
 #define BASIC_MAX 1024
@@ -161,6 +162,9 @@ enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_
 		if (cookie && changes && perm != ATL_PERM_PUBLIC && check_token(req, identity, info) != ATL_OK)
 			return ATL_AUTH_DENY;
 	}
+	if (changes && (perm == ATL_PERM_CHAT_USE || perm == ATL_PERM_PICTURES_USE) &&
+	    atl_maintenance_refuses(req->app, identity->permissions, info) != ATL_OK)
+		return ATL_AUTH_DENY;
 	if (!atl_identity_may(identity, perm)) {
 		atl_fail(info, ATL_ERR_FORBIDDEN, "This needs the permission %s.", atl_permission_name(perm));
 		return ATL_AUTH_DENY;

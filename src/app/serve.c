@@ -25,8 +25,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "blob/blob.h"
+#include "core/announcement.h"
 #include "core/asset.h"
 #include "core/auth.h"
+#include "core/backup_store.h"
 #include "core/engine.h"
 #include "core/events.h"
 #include "core/generation.h"
@@ -201,6 +203,7 @@ static enum atl_err setup_up(struct serve *s, struct atl_errinfo *info)
 	int64_t users = 0;
 	enum atl_err err = atl_user_count(&s->app, &users, info);
 
+	atl_maintenance_load(&s->app);
 	if (!err && users == 0) {
 		atl_token_new(s->setup_token);
 		atl_log_secret(s->setup_token);
@@ -711,6 +714,7 @@ static void housekeeping(struct serve *s)
 		{ "write times of last use", atl_auth_flush, 1 },
 		{ "remove expired sessions", atl_session_purge, 1 },
 		{ "remove old idempotency keys", atl_idempotency_purge, 1 },
+		{ "make the daily backup", atl_backup_tick, 1 },
 		{ "empty the trash", atl_assets_purge, 1 },
 		{ "remove unfinished uploads", atl_uploads_purge, 1 },
 		{ "remove pictures that nothing names", collect, 60 }, /* looks at each of them */

@@ -35,6 +35,8 @@ static struct {
 		char *text;
 		size_t length;
 	} secrets[ATL_LOG_SECRETS_MAX];
+	size_t tail_written; /* lines ever; the ring holds the last ATL_LOG_TAIL_LINES */
+	struct atl_log_line tail[ATL_LOG_TAIL_LINES];
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER, .format = ATL_LOG_LOGFMT, .fd = STDERR_FILENO };
 
 static _Thread_local char request[REQUEST_MAX];
@@ -305,6 +307,40 @@ static void write_all(int fd, const char *text, size_t length)
 	}
 }
 
+/* As it was written, masked and without its newline; cut between characters. With the lock held. */
+static void remember(enum atl_log_level level, const struct line *line)
+{
+	struct atl_log_line *slot = &state.tail[state.tail_written++ % ATL_LOG_TAIL_LINES];
+	size_t length = line->length ? line->length - 1 : 0;
+
+	if (length >= sizeof(slot->text)) {
+		length = sizeof(slot->text) - 1;
+		while (length && ((unsigned char)line->text[length] & 0xC0) == 0x80)
+			length--;
+	}
+	slot->level = level;
+	memcpy(slot->text, line->text, length);
+	slot->text[length] = '\0';
+}
+
+size_t atl_log_tail(enum atl_log_level least_level, struct atl_log_line *out, size_t max)
+{
+	size_t count = 0, first, end;
+
+	pthread_mutex_lock(&state.lock);
+	end = state.tail_written;
+	first = end;
+	while (first > 0 && end - first < ATL_LOG_TAIL_LINES && count < max) /* back to where `max` fit */
+		if (state.tail[--first % ATL_LOG_TAIL_LINES].level >= least_level)
+			count++;
+	count = 0;
+	for (; first < end && count < max; first++)
+		if (state.tail[first % ATL_LOG_TAIL_LINES].level >= least_level)
+			out[count++] = state.tail[first % ATL_LOG_TAIL_LINES];
+	pthread_mutex_unlock(&state.lock);
+	return count;
+}
+
 void atl_log_write(enum atl_log_level level, const char *module, const char *fmt, ...)
 {
 	char message[2 * ATL_LOG_LINE_MAX];
@@ -328,6 +364,7 @@ void atl_log_write(enum atl_log_level level, const char *module, const char *fmt
 	}
 	build(&line, level, module, message, stop, length);
 	write_all(state.fd, line.text, line.length);
+	remember(level, &line);
 	pthread_mutex_unlock(&state.lock);
 	errno = saved;
 }

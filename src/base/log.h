@@ -26,6 +26,15 @@ void atl_log_finish(void);
 void atl_log_reopen(void); /* after the file was rotated (SIGHUP) */
 void atl_log_secret(const char *secret); /* copies; shorter than 8 bytes is ignored */
 
+/* The last lines that were written, oldest first, of this level and above; how many. Long ones are cut. */
+#define ATL_LOG_TAIL_LINES 500
+#define ATL_LOG_TAIL_TEXT 400
+struct atl_log_line {
+	enum atl_log_level level;
+	char text[ATL_LOG_TAIL_TEXT];
+};
+size_t atl_log_tail(enum atl_log_level least, struct atl_log_line *out, size_t max);
+
 void atl_log_request_set(const char *request_id); /* this thread; copied; NULL clears */
 const char *atl_log_request_get(void);		  /* this thread; "" if none */
 

@@ -221,12 +221,18 @@ static enum atl_err take_row(struct reading *r, const struct entry *entry, struc
 	char path[PATH_SIZE + 8];
 	struct atl_buf text;
 	enum atl_err err;
+	int fd;
 
 	if (!r->rows) {
 		snprintf(path, sizeof(path), "%s/" ROWS_FILE, r->stage);
-		r->rows = fopen(path, "w+xe");
-		if (!r->rows)
-			return atl_fail(info, ATL_ERR_IO, "%s: %s", path, strerror(errno));
+		err = atl_file_open(path, O_RDWR | O_CREAT | O_EXCL, 0600, &fd, info);
+		if (err)
+			return err;
+		r->rows = fdopen(fd, "w+");
+		if (!r->rows) {
+			close(fd);
+			return atl_fail(info, ATL_ERR_NOMEM, "unpack rows");
+		}
 	}
 	atl_buf_init(&text, 2 * ATL_DB_TEXT_MAX);
 	err = take_text(r, entry, 2 * ATL_DB_TEXT_MAX - 1, &text, info);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/announcement.h"
 #include "core/audit.h"
 #include "core/auth.h"
 #include "core/events.h"
@@ -12,26 +13,34 @@
 #define USER_AGENT_MAX 200
 
 struct create {
+	struct atl_app *app;
 	const char *user_id, *user_agent, *remote;
 	char hash[ATL_SESSION_HASH_SIZE], id[ATL_ID_SIZE], csrf[ATL_TOKEN_SIZE];
 	int64_t now, expires_at;
 };
 
-static enum atl_err tell_opened(struct atl_conn *conn, const struct create *create, struct atl_errinfo *info)
+/* May they, while the server is being worked on? And the audit log's row. */
+static enum atl_err admit(struct atl_conn *conn, const struct create *create, struct atl_errinfo *info)
 {
 	struct atl_identity who = { .channel = ATL_CHANNEL_COOKIE };
 	struct atl_arena arena;
 	struct atl_rows *rows;
-	const char *name = NULL;
-	enum atl_err err = atl_query(conn, &rows, info, "SELECT name FROM users WHERE id = ?", "s", create->user_id);
+	const char *name = NULL, *role = NULL;
+	uint32_t permissions = 0;
+	enum atl_err err = atl_query(conn, &rows, info, "SELECT name, role FROM users WHERE id = ?", "s", create->user_id);
 
 	if (err)
 		return err;
 	atl_arena_init(&arena, 4096);
 	if (atl_rows_next(rows, &err, info)) {
 		name = atl_col_text(rows, 0, &arena);
+		role = atl_col_text(rows, 1, &arena);
 		atl_rows_close(rows);
 	}
+	if (!err && role)
+		err = atl_role_load(conn, role, &who.role, &permissions, info);
+	if (!err)
+		err = atl_maintenance_refuses(create->app, permissions, info);
 	atl_str_copy(who.user_id, sizeof(who.user_id), create->user_id);
 	atl_str_copy(who.user_name, sizeof(who.user_name), name ? name : "");
 	atl_arena_finish(&arena);
@@ -56,13 +65,13 @@ static enum atl_err create_tx(struct atl_conn *conn, void *arg, struct atl_errin
 			"last_seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			"ssssssiii", create->hash, create->id, create->user_id, create->csrf, create->user_agent,
 			create->remote, create->now, create->now, create->expires_at);
-	return err ? err : tell_opened(conn, create, info);
+	return err ? err : admit(conn, create, info);
 }
 
 enum atl_err atl_session_create(struct atl_app *app, const char *user_id, const char *user_agent, const char *remote,
 				char ret_token[ATL_TOKEN_SIZE], struct atl_identity *identity, struct atl_errinfo *info)
 {
-	struct create create = { .user_id = user_id, .remote = remote, .now = atl_now_ms() };
+	struct create create = { .app = app, .user_id = user_id, .remote = remote, .now = atl_now_ms() };
 	char token[ATL_TOKEN_SIZE], agent[USER_AGENT_MAX + 1];
 	enum atl_err err;
 

@@ -19,6 +19,9 @@
 	X(MATURE_ALLOWED, "mature_allowed", "null")     \
 	X(ENGINE, "engine", "null")                     \
 	X(STARTERS, "starters", "null")                 \
+	X(ANNOUNCEMENT, "announcement", "null")         \
+	X(MAINTENANCE, "maintenance", "false")          \
+	X(BACKUP, "backup", "null")                 \
 	X(SIGN_UP, "sign_up", "{\"mode\":\"invitation\"}")
 
 enum atl_setting {
@@ -39,5 +42,7 @@ const char *atl_setting_text(struct atl_app *app, enum atl_setting setting, stru
 bool atl_setting_bool(struct atl_app *app, enum atl_setting setting, bool fallback);
 /* May mature content be shown? The owner's choice, else the configuration. */
 bool atl_mature_allowed(struct atl_app *app);
+/* ... to this person: their role must have it, too. Nobody (NULL) has it. */
+bool atl_mature_for(struct atl_app *app, const struct atl_identity *who);
 
 #endif

@@ -164,3 +164,48 @@ def test_a_hand_in_the_audit_log_is_found(make_server, harm, row):
     assert done.returncode == 1
     assert f"row {row or 3}:" in done.stderr
     assert owner.get("/api/v1/audit/verify")["broken_at"] == (row or 3)
+
+
+def test_the_server_keeps_its_own(make_server, tmp_path):
+    """Made through the API, the last N kept, for owners to download; what is downloaded can be restored."""
+    server = make_server().start()
+    owner = fill(server)
+    server.add_user("Ada", "admin")
+    admin = server.sign_in("Ada")
+    wrong = admin.request("POST", "/api/v1/server/backups", {})
+    assert wrong.status_code == 400 and wrong.json()["field"] == "passphrase"
+    plan = owner.patch("/api/v1/server", {"backup_keep": 1, "backup_passphrase": PASSPHRASE})
+    assert plan["backup_has_passphrase"] and PASSPHRASE not in str(plan)
+    made = admin.post("/api/v1/server/backups", {}, status=201)
+    assert [one["name"] for one in owner.get("/api/v1/server/backups")["items"]] == [made["name"]]
+    path = f"/api/v1/server/backups/{made['name']}"
+    assert admin.request("GET", path).status_code == 403
+    for name in ("..%2Fmaster.key", "master.key", "atelier-.backup"):
+        assert owner.request("GET", f"/api/v1/server/backups/{name}").status_code in (400, 404)
+    content = owner.request("GET", path).content
+    assert len(content) == made["size_bytes"]
+    (tmp_path / "down.backup").write_bytes(content)
+    assert restore(server, tmp_path / "down.backup", tmp_path / "again").returncode == 0
+    actions = [row["action"] for row in owner.get("/api/v1/audit?action=backup.")["items"]]
+    assert sorted(actions) == ["backup.create", "backup.download"]
+    lines = owner.request("GET", "/api/v1/audit/export?format=jsonl&action=backup.").text.splitlines()
+    assert len(lines) == 2
+    assert owner.request("GET", "/api/v1/audit/export").text.splitlines()[0].startswith("seq,at,user_id,")
+
+
+def test_maintenance_keeps_everybody_but_admins_out(make_server):
+    server = make_server().start()
+    owner = fill(server)
+    server.add_user("Mel")
+    member = server.sign_in("Mel")
+    owner.patch("/api/v1/server", {"maintenance": True})
+    refused = harness.Client(server).request("POST", "/api/v1/session", {"name": "Mel", "password": harness.PASSWORD})
+    assert refused.status_code == 503 and "worked on" in refused.json()["detail"]
+    assert member.request("POST", "/api/v1/conversations", {}).status_code == 503
+    assert member.get("/api/v1/conversations")["items"] == []
+    server.sign_in("Olivia").conversation()
+    server.stop()
+    server.start()
+    assert server.sign_in("Olivia").get("/api/v1/notice")["maintenance"]
+    server.sign_in("Olivia").patch("/api/v1/server", {"maintenance": False})
+    server.sign_in("Mel").conversation()
