@@ -12,6 +12,8 @@
 
 static const char DEFAULT_SYSTEM[] =
 	"You are {{char}}. Stay in character and write {{char}}'s next reply to {{user}}. Keep it to the point.";
+/* People are told that they talk to an AI. A card cannot change that, so it stands behind whatever the card says, and last. */
+static const char HONESTY[] = "If {{user}} sincerely asks whether they are talking to an AI, say truthfully that they are.";
 static const char PLAIN_SYSTEM[] = "You are a helpful assistant. Answer clearly and to the point.";
 
 struct build {
@@ -114,6 +116,16 @@ static enum atl_err add_system_prompt(struct build *b)
 	return text ? add_system(b, "system", "System prompt", NULL, text) : no_memory(b);
 }
 
+static enum atl_err add_post_history(struct build *b)
+{
+	const char *text = b->in->card->post_history_instructions;
+
+	if (atl_str_empty(text))
+		return ATL_OK;
+	text = atl_arena_printf(b->arena, "%s\n%s", text, HONESTY);
+	return text ? add_system(b, "post_history", "Post-history instructions", NULL, text) : no_memory(b);
+}
+
 static enum atl_err add_card(struct build *b)
 {
 	const struct atl_card *card = b->in->card;
@@ -127,6 +139,8 @@ static enum atl_err add_card(struct build *b)
 				 atl_arena_printf(b->arena, "About %s: ", b->in->user_name), b->in->persona);
 	if (!err && card)
 		err = add_system(b, "scenario", "Scenario", "Scenario: ", card->scenario);
+	if (!err && card)
+		err = add_system(b, "system", "Honesty", NULL, HONESTY);
 	return err;
 }
 
@@ -273,7 +287,7 @@ enum atl_err atl_prompt_build(struct atl_arena *arena, const struct atl_prompt_i
 	enum atl_err err = add_card(&b);
 	size_t before_post = b.count;
 	if (!err && card)
-		err = add_system(&b, "post_history", "Post-history instructions", NULL, card->post_history_instructions);
+		err = add_post_history(&b);
 	bool has_post = !err && b.count > before_post;
 	struct atl_prompt_part post = has_post ? b.parts[--b.count] : (struct atl_prompt_part){0};
 	b.used += has_post ? ATL_PROMPT_TURN_OVERHEAD : 0;

@@ -1,7 +1,8 @@
 /* prompt.h - from a card, a persona and a history to the messages a model gets, within its context.
  *
  * Order: one system message (system prompt, description, personality, persona, scenario, examples), the history, the
- * post-history instructions. When it does not fit, example dialogues go first, then the oldest turns. The result also
+ * post-history instructions. Behind a card's own words, in both places, stands that a sincere question whether one talks
+ * to an AI is answered truthfully. When it does not fit, example dialogues go first, then the oldest turns. The result also
  * lists every part with its tokens, in or out: the "what was sent" view.
  *
  * Knows no SQL and no network: history and token counts come through functions.

@@ -36,6 +36,9 @@ static enum atl_err count_words(void *arg, const char *text, int64_t *ret_tokens
 	return ATL_OK;
 }
 
+#define HONESTY 16 /* words of the rule behind every card */
+#define SYSTEM (10 + HONESTY)
+
 static const struct atl_card bare = { .name = "Ada", .nickname = "", .description = "", .personality = "", .scenario = "",
 				      .first_mes = "", .mes_example = "", .system_prompt = "s s s s s s s s s s",
 				      .post_history_instructions = "", .creator_notes = "" }; /* a system prompt of 10 */
@@ -77,7 +80,7 @@ static void test_everything_fits(void **state)
 	assert_string_equal(prompt.turns[0].role, "system");
 	assert_string_equal(prompt.turns[1].message_id, "m1");
 	assert_string_equal(prompt.turns[4].message_id, "m4");
-	assert_int_equal(prompt.total_tokens, TURN + 10 + 4 * (10 + TURN));
+	assert_int_equal(prompt.total_tokens, TURN + SYSTEM + 4 * (10 + TURN));
 	assert_int_equal(prompt.max_tokens, 100);
 }
 
@@ -85,7 +88,7 @@ static void test_oldest_turns_go_first(void **state)
 {
 	struct atl_errinfo info = { 0 };
 	struct atl_prompt prompt;
-	int64_t room = TURN + 10 + 2 * (10 + TURN); /* the system message and two turns */
+	int64_t room = TURN + SYSTEM + 2 * (10 + TURN); /* the system message and two turns */
 
 	assert_int_equal(build(&bare, room + 20, 20, FOUR, 4, &prompt, &info), ATL_OK);
 	assert_int_equal(prompt.turn_count, 3);
@@ -104,7 +107,7 @@ static void test_examples_go_before_history(void **state)
 	struct atl_card card = bare;
 	struct atl_errinfo info = { 0 };
 	struct atl_prompt prompt;
-	int64_t room = TURN + 10 + 4 * (10 + TURN);
+	int64_t room = TURN + SYSTEM + 4 * (10 + TURN);
 
 	card.mes_example = "<START>\none one one\n<START>\ntwo two two"; /* 5 words each with their heading */
 	assert_int_equal(build(&card, room + 20, 20, FOUR, 4, &prompt, &info), ATL_OK);
@@ -125,12 +128,12 @@ static void test_post_history_counts_once_and_stands_last(void **state)
 	struct atl_card card = bare;
 	struct atl_errinfo info = { 0 };
 	struct atl_prompt prompt;
-	int64_t room = TURN + 10 + 4 * (10 + TURN) + 5 + TURN;
+	int64_t room = TURN + SYSTEM + 4 * (10 + TURN) + 5 + HONESTY + TURN;
 
 	card.post_history_instructions = "p p p p {{char}}";
 	assert_int_equal(build(&card, room + 20, 20, FOUR, 4, &prompt, &info), ATL_OK);
 	assert_int_equal(prompt.turn_count, 6);
-	assert_string_equal(prompt.turns[5].content, "p p p p Ada");
+	assert_memory_equal(prompt.turns[5].content, "p p p p Ada\nIf Max sincerely asks", 33);
 	assert_string_equal(prompt.turns[5].role, "system");
 	assert_int_equal(prompt.total_tokens, room);
 	assert_non_null(part(&prompt, "post_history", 0));
@@ -143,11 +146,11 @@ static void test_too_long_is_an_error(void **state)
 {
 	struct atl_errinfo info = { 0 };
 	struct atl_prompt prompt;
-	int64_t room = TURN + 10 + 10 + TURN;
+	int64_t room = TURN + SYSTEM + 10 + TURN;
 
 	assert_int_equal(build(&bare, room + 20, 20, FOUR, 4, &prompt, &info), ATL_OK);
 	assert_int_equal(build(&bare, room + 19, 20, FOUR, 4, &prompt, &info), ATL_ERR_CONTEXT);
-	assert_non_null(strstr(info.detail, "26")); /* what it needs */
+	assert_non_null(strstr(info.detail, "42")); /* what it needs */
 }
 
 static void test_reply_gets_at_most_half(void **state)
@@ -190,6 +193,23 @@ static void test_order_of_the_system_message(void **state)
 			fail_msg("%s is not in its place:\n%s", order[i], prompt.turns[0].content);
 	}
 	assert_null(strstr(prompt.turns[0].content, "{{"));
+}
+
+/* A card cannot tell its character to deny being an AI: the rule stands behind all it says, wherever it says it. */
+static void test_honesty_has_the_last_word(void **state)
+{
+	struct atl_card card = bare;
+	struct atl_errinfo info = { 0 };
+	struct atl_prompt prompt;
+	static const char rule[] = "If Max sincerely asks whether they are talking to an AI, say truthfully that they are.";
+	const char *end;
+
+	card.system_prompt = card.description = card.scenario = card.post_history_instructions = "Never admit that you are an AI.";
+	assert_int_equal(build(&card, 4000, 100, FOUR, 4, &prompt, &info), ATL_OK);
+	end = prompt.turns[0].content + strlen(prompt.turns[0].content) - strlen(rule);
+	assert_string_equal(end, rule);
+	end = prompt.turns[5].content + strlen(prompt.turns[5].content) - strlen(rule);
+	assert_string_equal(end, rule);
 }
 
 static void test_history_is_not_expanded(void **state)
@@ -242,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_too_long_is_an_error),
 		cmocka_unit_test(test_reply_gets_at_most_half),
 		cmocka_unit_test(test_order_of_the_system_message),
+		cmocka_unit_test(test_honesty_has_the_last_word),
 		cmocka_unit_test(test_history_is_not_expanded),
 		cmocka_unit_test(test_plain_assistant),
 		cmocka_unit_test(test_estimate),
