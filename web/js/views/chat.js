@@ -57,7 +57,7 @@ export function mountChat(root, id, aside) {
   /** @type {any} */ let details = null;
   /** @type {any} */ let characterSampling = null;
   const column = h("div", { class: "column" });
-  const scroller = h("div", { class: "messages", role: "log", "aria-live": "off", "aria-label": t("message.log"), tabindex: 0 }, column);
+  const scroller = h("div", { class: "messages", role: "log", "aria-live": "off", "aria-label": t("message.log"), tabindex: 0 }, h("p", { class: "column hint ai-note" }, t("chat.ai")), column);
   const head = h("header", { class: "chat-head" });
   const input = h("textarea", { rows: 1, "aria-label": t("prompt.label"), id: "prompt" });
   const sendButton = h("button", { type: "submit", class: "send" });
