@@ -63,7 +63,7 @@ export async function send(method, path, options = {}) {
   }
   if (!response.ok) {
     const problem = await response.json().catch(() => null);
-    if (response.status === 401 && path !== "/session" && path !== "/me/password") signedOut();
+    if (response.status === 401 && path !== "/session" && !["bad_credentials", "second_factor_required"].includes(problem?.slug)) signedOut();
     throw new ApiError(response.status, problem);
   }
   return response;

@@ -6,11 +6,12 @@ import { store, sortConversations } from "./state.js";
 import * as router from "./router.js";
 import { connect } from "./socket.js";
 import { actionFor } from "./shortcuts.js";
-import { accountGate, engineGate, pickGate } from "./views/auth.js";
+import { accountGate, engineGate, outcomeText, pickGate, takeOutcome } from "./views/auth.js";
 import { loadThread, mountChat, mountStart, startConversation } from "./views/chat.js";
 import { mountConversations } from "./components/conversations.js";
 import { openHelp, openPalette } from "./components/palette.js";
-import { attempt, failed, menu } from "./components/ui.js";
+import { mountNotice } from "./components/notice.js";
+import { attempt, failed, menu, toast } from "./components/ui.js";
 
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
 /** @type {any} */ let view = null;
@@ -65,17 +66,21 @@ function shell() {
   const work = h("main", { class: "work", id: "work", tabindex: -1 });
   const details = h("aside", { class: "details", "aria-label": t("details.title") });
   const line = h("div", { class: "line", role: "status", hidden: true });
+  const told = h("div", { role: "region", "aria-label": t("notice.title") });
   const user = store.get().status.user;
   const box = h("div", { class: "shell" }, h("a", { class: "skip", href: "#work", onclick: (/** @type {Event} */ event) => { event.preventDefault(); work.focus(); } }, t("app.skip")),
     h("nav", { class: "rail", "aria-label": t("nav.main") }, h("a", { class: "brand", href: "/", "aria-label": t("app.name") }, h("img", { src: "/icon.svg", alt: "" })), link("/", "chat", t("nav.chat")), link("/create", "create", t("nav.create")), link("/library", "library", t("nav.library")), link("/characters", "people", t("nav.characters")), link("/activity", "activity", t("nav.activity"), "wide"), link("/settings", "settings", t("nav.settings"), "wide"),
       h("button", { class: "more", dataset: { area: "more" }, onclick: (/** @type {any} */ event) => menu(event.currentTarget, [{ label: t("nav.activity"), icon: "activity", run: () => router.go("/activity") }, { label: t("nav.settings"), icon: "settings", run: () => router.go("/settings") }, { label: user.name, icon: "people", run: () => router.go("/settings/account") }, { label: t("help.title"), icon: "menu", run: openHelp }, null, { label: t("nav.signout"), icon: "close", run: signOut }]) }, icon("more"), h("span", { class: "label" }, t("common.more")), h("span", { class: "visually-hidden" }, t("common.more"))),
       h("button", { class: "end wide", "aria-label": t("nav.account"), onclick: (/** @type {any} */ event) => menu(event.currentTarget, [{ label: user.name, icon: "people", run: () => router.go("/settings/account") }, { label: t("help.title"), icon: "menu", run: openHelp }, null, { label: t("nav.signout"), icon: "close", run: signOut }]) }, h("span", { class: "avatar small", "aria-hidden": "true" }, user.name.slice(0, 1).toUpperCase()))),
-    line, aside, work, details, h("button", { class: "scrim", "aria-label": t("common.close"), onclick: () => box.classList.remove("list-open", "details-open") }));
+    h("div", { class: "lines" }, told, line), aside, work, details, h("button", { class: "scrim", "aria-label": t("common.close"), onclick: () => box.classList.remove("list-open", "details-open") }));
   replace(root, box);
   list = mountConversations(aside, () => router.go("/"));
+  unnotice?.();
+  unnotice = mountNotice(told);
   return { box, aside, work, line, details };
 }
 
+/** @type {(() => void) | null} */ let unnotice = null;
 /** @type {any} */ let parts = null;
 let turn = 0;
 /** @param {router.Route} route */
@@ -136,6 +141,8 @@ async function begin() {
     if (location.pathname === "/join") return await (await import("./views/join.js")).joinGate(root, status, (session) => signedIn(session, false));
     if (!status.signed_in) return accountGate(root, status, (session, fresh) => signedIn(session, fresh));
     await enter();
+    const said = takeOutcome(), text = outcomeText(said);
+    if (text) toast(text, { bad: said !== "linked" });
   } catch (error) { failed(root, error, begin); }
 }
 

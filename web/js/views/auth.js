@@ -8,31 +8,71 @@ import { modelName } from "../format.js";
 const gate = (/** @type {string} */ title, /** @type {any[]} */ ...children) => h("main", { class: "gate", id: "work" },
   h("div", { class: "gate-card" }, h("img", { src: "/icon.svg", alt: "" }), h("h1", {}, title), ...children));
 
+/** What a service's way back left in the address, taken out of it; null: nothing. */
+export function takeOutcome() {
+  const query = new URLSearchParams(location.search), outcome = query.get("login");
+  if (!outcome) return null;
+  query.delete("login");
+  const rest = query.toString();
+  history.replaceState(null, "", location.pathname + (rest ? `?${rest}` : "") + location.hash);
+  return outcome;
+}
+const OUTCOMES = ["stale", "cancelled", "refused", "client", "unknown", "taken", "off", "busy", "closed", "unreachable", "linked"];
+/** Only our own sentences, whatever the address says. @param {string|null} outcome */
+export const outcomeText = (outcome) => outcome && OUTCOMES.includes(outcome) ? t(`login.${outcome}`) : null;
+
+/** A form whose failure is told in it. @param {any[]} fields @param {HTMLButtonElement} button @param {() => Promise<any>} run */
+function tellingForm(fields, button, run, said = "") {
+  const problem = h("p", { class: "notice bad", role: "alert", hidden: !said }, said);
+  return h("form", { onsubmit: async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    button.disabled = true;
+    try { await run(); } catch (error) {
+      problem.hidden = false;
+      problem.textContent = /** @type {Error} */ (error).message;
+    }
+    button.disabled = false;
+  } }, fields, problem, h("br"), button);
+}
+
 /** @param {Element} root @param {any} status @param {(session: any, fresh: boolean) => void} done */
-export function accountGate(root, status, done) {
+function secondGate(root, status, done) {
+  const code = h("input", { class: "input", name: "code", required: true, autocomplete: "one-time-code", maxlength: 40, autocapitalize: "none", spellcheck: false });
+  const form = tellingForm([field(t("second.code"), code)], h("button", { class: "button primary wide" }, t("signin.go")), async () => {
+    try { done(await api.post("/session/second", { code: code.value.trim() }), false); } catch (error) {
+      if (/** @type {any} */ (error).slug === "gone") return accountGate(root, status, done, /** @type {Error} */ (error).message);
+      throw error;
+    }
+  });
+  replace(root, gate(t("signin.second"), h("p", {}, t("signin.second.text")), form, h("br"), h("button", { class: "button quiet wide", onclick: () => accountGate(root, status, done) }, t("signin.back"))));
+  code.focus();
+}
+
+/** @param {Element} root @param {any} status @param {(session: any, fresh: boolean) => void} done @param {string} [said] */
+export function accountGate(root, status, done, said) {
+  const outcome = takeOutcome();
+  if (outcome === "second") return secondGate(root, status, done);
   const setup = status.setup_required;
   const name = h("input", { class: "input", name: "name", autocomplete: "username", required: true, maxlength: 64 });
   const password = h("input", { class: "input", name: "password", type: "password", required: true, minlength: setup ? 10 : null, autocomplete: setup ? "new-password" : "current-password" });
   const token = setup && status.setup_token_required && h("input", { class: "input", name: "token", required: true, autocomplete: "off", value: new URLSearchParams(location.search).get("token") ?? "" });
-  const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
-  const button = h("button", { class: "button primary wide" }, setup ? t("setup.create") : t("signin.go"));
-  const form = h("form", { onsubmit: async (/** @type {Event} */ event) => {
-    event.preventDefault();
-    button.disabled = true;
-    try {
+  const services = h("div", { class: "stack" });
+  const form = tellingForm([field(t("setup.name"), name), field(t("setup.password"), password, setup ? t("setup.password.hint") : ""), token && field(t("setup.token"), token, t("setup.token.hint"))],
+    h("button", { class: "button primary wide" }, setup ? t("setup.create") : t("signin.go")), async () => {
       const body = { name: name.value.trim(), password: password.value, ...(token ? { token: token.value.trim() } : {}) };
-      const session = await api.post(setup ? "/setup" : "/session", body);
+      let session;
+      try { session = await api.post(setup ? "/setup" : "/session", body); } catch (error) {
+        if (/** @type {any} */ (error).slug === "second_factor_required") return secondGate(root, status, done);
+        throw error;
+      }
       if (location.pathname === "/setup") history.replaceState(null, "", "/"); // the token is used up
       done(session, setup);
-    } catch (error) {
-      problem.hidden = false;
-      problem.textContent = /** @type {Error} */ (error).message;
-      button.disabled = false;
-    }
-  } }, field(t("setup.name"), name), field(t("setup.password"), password, setup ? t("setup.password.hint") : ""), token && field(t("setup.token"), token, t("setup.token.hint")), problem, h("br"), button);
-  replace(root, gate(setup ? t("setup.title") : t("signin.title"), h("p", {}, setup ? t("setup.text") : ""), form));
+    }, said ?? outcomeText(outcome) ?? "");
+  replace(root, gate(setup ? t("setup.title") : t("signin.title"), h("p", {}, setup ? t("setup.text") : ""), form, services));
   name.focus();
   if (!setup) api.get("/sign-up").then((door) => (door.mode === "open" || door.mode === "domain") && form.after(h("p", { class: "hint center" }, h("a", { href: "/join", target: "_self" }, t("join.title.open"))))).catch(() => {});
+  if (!setup) api.get("/login").then((list) => list.items.length && replace(services, h("br"), h("p", { class: "hint" }, t("signin.or")),
+    list.items.map((/** @type {any} */ one) => h("a", { class: "button wide", href: `/api/v1/login/${one.id}/start` }, t("signin.with", { name: one.name }))))).catch(() => {});
 }
 
 /** Second screen, shown only while nothing can answer. @param {Element} root @param {() => void} done */

@@ -96,7 +96,12 @@ const sections = {
   },
   workflows: (box, again, id) => import("./workflows.js").then((module) => module.mountWorkflows(box, id)),
   wildcards: (box, again, id) => import("./wildcards.js").then((module) => module.mountWildcards(box, id)),
+  services: (box, again) => import("./account.js").then((module) => module.mountLoginProviders(box, again)),
   people: (box, again, id) => import("./people.js").then((module) => module.mountPeople(box, id)),
+  server: (box) => import("./server.js").then((module) => module.mountServer(box)),
+  usage: (box) => import("./usage.js").then((module) => module.mountUsage(box)),
+  allowances: (box) => import("./usage-admin.js").then((module) => module.mountUsageAdmin(box)),
+  audit: (box) => import("./audit.js").then((module) => module.mountAudit(box)),
   webhooks: (box) => import("./webhooks.js").then((module) => module.mountWebhooks(box)),
   async keys(box, again) {
     const list = await api.get("/keys");
@@ -107,10 +112,12 @@ const sections = {
       h("form", { class: "card", onsubmit: submit(async () => { const made = await api.post("/keys", { name: name.value, scopes: scopes.filter((one) => one.check.checked).map((one) => one.scope), ...(days ? { expires_at: new Date(Date.now() + Number(days) * 86400000).toISOString() } : {}) }); dialog(t("keys.create"), h("div", { class: "stack" }, h("p", {}, t("keys.once")), h("code", { class: "notice" }, made.key), button(t("common.copy"), () => copy(made.key)))); again(); }) }, h("h2", {}, t("keys.create")), h("br"), field(t("common.name"), name), h("fieldset", { class: "row" }, h("legend", { class: "field-label" }, t("keys.scopes")), scopes.map((one) => h("label", { class: "row" }, one.check, one.scope))), h("br"), field(t("keys.expires"), expires), h("button", { class: "button primary" }, t("keys.create")))));
   },
   async account(box, again) {
+    const more = h("div");
     const [me, sessions] = await Promise.all([api.get("/me"), api.get("/sessions")]);
     const name = input({ value: me.name, required: true }), current = input({ type: "password", required: true, autocomplete: "current-password" }), fresh = input({ type: "password", required: true, minlength: 10, autocomplete: "new-password" });
     replace(box, h("form", { onsubmit: submit(async () => { await api.patch("/me", { name: name.value }); toast(t("common.saved")); }) }, field(t("account.name"), name), h("button", { class: "button" }, t("common.save"))), h("br"),
-      h("form", { onsubmit: submit(async () => { await api.post("/me/password", { current: current.value, password: fresh.value }); toast(t("account.changed")); current.value = fresh.value = ""; }) }, field(t("account.current"), current), field(t("account.new"), fresh), h("button", { class: "button" }, t("account.change"))), h("br"), h("h2", {}, t("account.sessions")), h("div", { class: "stack" }, sessions.items.map((/** @type {any} */ one) => h("div", { class: "card row" }, h("div", { class: "grow" }, one.current ? t("account.this") : one.user_agent ?? one.id, h("div", { class: "hint" }, moment(one.created_at))), !one.current && button(t("account.end"), () => api.del(`/sessions/${one.id}`).then(again))))));
+      h("form", { onsubmit: submit(async () => { await api.post("/me/password", { current: current.value, password: fresh.value }); toast(t("account.changed")); current.value = fresh.value = ""; }) }, field(t("account.current"), current), field(t("account.new"), fresh), h("button", { class: "button" }, t("account.change"))), h("br"), more);
+    await (await import("./account.js")).mountAccount(more, sessions.items, again);
   },
   about(box) { const version = store.get().status?.version ?? ""; replace(box, h("p", {}, t("about.text", { version })), h("p", { class: "muted" }, t("about.privacy"))); },
 };
@@ -125,7 +132,7 @@ async function browse(provider) {
 }
 
 /** Sections that not everybody has: the permission each needs. @type {Record<string, string>} */
-const NEEDS = { people: "people.manage" };
+const NEEDS = { services: "settings.manage", people: "people.manage", server: "server.manage", audit: "audit.read", allowances: "usage.read" };
 const mine = () => Object.keys(sections).filter((one) => !NEEDS[one] || store.get().status?.permissions?.includes(NEEDS[one]));
 
 /** @param {Element} root @param {string} section @param {string} [id] what is open in it */
@@ -133,7 +140,7 @@ export function mountSettings(root, section, id) {
   const name = mine().includes(section) ? section : "appearance";
   const box = h("div"), nav = h("nav", { class: "row", "aria-label": t("settings.title") });
   const search = input({ type: "search", id: "list-search", placeholder: t("settings.search"), "aria-label": t("settings.search") });
-  const words = (/** @type {string} */ one) => t(`settings.${one}`) + ({ appearance: "theme dark light enter send", keyboard: "shortcuts keys", models: "pictures engine gguf context threads gpu download catalogue", providers: "openai venice openrouter key url", personas: "about you", workflows: "comfyui graph nodes inputs json", wildcards: "dynamic prompts lists words __name__", webhooks: "signed address notify jobs deliveries secret", keys: "api scopes", account: "password name devices sessions", about: "version" })[one];
+  const words = (/** @type {string} */ one) => t(`settings.${one}`) + ({ appearance: "theme dark light enter send", keyboard: "shortcuts keys", models: "pictures engine gguf context threads gpu download catalogue", providers: "openai venice openrouter key url", personas: "about you", workflows: "comfyui graph nodes inputs json", wildcards: "dynamic prompts lists words __name__", webhooks: "signed address notify jobs deliveries secret", keys: "api scopes", account: "password name devices sessions second factor authenticator codes link", services: "google openid oidc login", server: "backup restore log maintenance announcement disk health", audit: "who did what export verify", usage: "limits quota allowance cost tokens messages used", allowances: "quota limits requests cost everybody csv", about: "version" })[one];
   const drawNav = () => replace(nav, mine().filter((one) => words(one).toLowerCase().includes(search.value.trim().toLowerCase())).map((one) => h("a", { class: "chip", href: `/settings/${one}`, "aria-current": one === name ? "page" : null, "aria-pressed": null }, t(`settings.${one}`))));
   search.addEventListener("input", drawNav);
   search.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => { const first = nav.querySelector("a"); if (event.key === "Enter" && first) go(first.getAttribute("href")); });

@@ -1,0 +1,151 @@
+/**
+ * logins.test.mjs - signing in through a service and with an authenticator app, on the real server with a scripted service:
+ * set up in Settings, linked, used, told in words when it goes wrong. Skipped where the real server cannot run.
+ */
+import { after, before, test } from "node:test";
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still } from "./browser.mjs";
+import { startReal, unavailable } from "./real-server.mjs";
+
+const skip = unavailable, WORDS = "correct horse battery";
+let browser, server, cookies, service, issuer;
+
+before(async () => {
+  if (skip) return;
+  mkdirSync(SHOTS, { recursive: true });
+  service = spawn(process.execPath, [fileURLToPath(new URL("../system/oidc_provider.mjs", import.meta.url)), "double"], { stdio: ["pipe", "pipe", "inherit"] });
+  [browser, server, issuer] = await Promise.all([launch(), startReal(["--outbound-private", "127.0.0.1"]),
+    new Promise((done) => service.stdout.once("data", (data) => done(String(data).trim())))]);
+  const context = await browser.newContext();
+  const made = await context.request.post(`${server.url}/api/v1/setup`, { headers: { origin: server.url }, data: { name: "Olga", password: WORDS } });
+  assert.equal(made.status(), 201);
+  cookies = await context.cookies();
+  await context.close();
+}, { timeout: 90000 });
+after(async () => { service?.stdin.end(); await browser?.close(); await server?.close(); });
+
+/** @param {any} device @param {(page: any, context: any) => Promise<void>} run */
+async function open(device, run, { owner = false } = {}) {
+  const context = await browser.newContext(device);
+  if (owner) await context.addCookies(cookies);
+  const page = await context.newPage();
+  page.setDefaultTimeout(15000);
+  const wrong = [];
+  page.on("pageerror", (error) => wrong.push(String(error)));
+  try { await run(page, context); assert.deepEqual(wrong, []); } finally { await context.close(); }
+}
+const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true }); };
+const inside = (page) => page.locator(".shell").waitFor();
+
+/** What an authenticator app shows `ahead` steps from now. */
+function codeOf(secret, ahead = 0) {
+  const bits = [...secret.replaceAll(" ", "")].map((one) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(one).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((one) => parseInt(one, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30000) + ahead));
+  const mac = createHmac("sha1", key).update(step).digest(), at = mac[19] & 15;
+  return String((mac.readUInt32BE(at) & 0x7fffffff) % 1000000).padStart(6, "0");
+}
+
+async function signIn(page) {
+  await page.goto(server.url);
+  await page.getByLabel("Your name").fill("Olga");
+  await page.getByLabel("Password").fill(WORDS);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+}
+
+test("the owner adds a service; nobody is let in by it before it is linked", { skip }, async () => {
+  await open(DESKTOP, async (page) => {
+    await page.goto(`${server.url}/settings/services`);
+    await page.getByRole("combobox").selectOption("generic");
+    await page.getByLabel("Name on the button").fill("Home ID");
+    await page.getByLabel("Issuer").fill(issuer);
+    await page.getByLabel("Client id").fill("atelier");
+    await page.getByLabel("Client secret").fill("secret");
+    await axe(page, "sign-in services");
+    await page.getByRole("button", { name: "Add service" }).click();
+    await page.getByText("Offered on the sign-in page").waitFor();
+    await shoot(page, "services-desktop-light");
+  }, { owner: true });
+  await open({ ...PHONE, colorScheme: "dark" }, async (page) => {
+    await page.goto(server.url);
+    const button = page.getByRole("link", { name: "Sign in with Home ID" });
+    await button.waitFor();
+    await axe(page, "sign-in with a service");
+    await shoot(page, "signin-service-phone-dark");
+    await button.click();
+    await page.getByText("No account here is linked with that sign-in.").waitFor();
+    assert.equal(new URL(page.url()).search, "");
+    assert.equal(await sideways(page), 0);
+    await shoot(page, "signin-unknown-phone-dark");
+    await page.goto(`${server.url}/?login=${encodeURIComponent("Call this number")}`); // nobody puts words into our mouth
+    await button.waitFor();
+    assert.equal(await page.getByRole("alert").count(), 0);
+  });
+});
+
+test("linked in the account, it signs in", { skip }, async () => {
+  await open(DESKTOP, async (page) => {
+    await page.goto(`${server.url}/settings/account`);
+    await page.getByRole("button", { name: "Link Home ID" }).click();
+    await page.getByText("Linked. You can sign in with it from now on.").waitFor();
+    await page.goto(`${server.url}/settings/account`);
+    await page.getByText("ada@example.org").waitFor();
+    await axe(page, "account");
+    await shoot(page, "account-desktop-light");
+  }, { owner: true });
+  await open({ ...PHONE, colorScheme: "dark" }, async (page) => {
+    await page.goto(server.url);
+    await page.getByRole("link", { name: "Sign in with Home ID" }).click();
+    await inside(page);
+    await page.goto(`${server.url}/settings/account`);
+    await page.getByText("This device").waitFor();
+    assert.equal(await sideways(page), 0);
+    await shoot(page, "account-phone-dark");
+  });
+});
+
+test("an authenticator app: set up, asked for, a recovery code instead", { skip }, async () => {
+  let secret, recovery;
+  await open({ ...DESKTOP, colorScheme: "dark" }, async (page) => {
+    await page.goto(`${server.url}/settings/account`);
+    await page.getByRole("button", { name: "Set up an authenticator app" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Current password").fill(WORDS);
+    await dialog.getByRole("button", { name: "Continue" }).click();
+    secret = await dialog.locator("code").textContent();
+    await axe(page, "second factor");
+    await shoot(page, "second-set-desktop-dark");
+    await dialog.getByLabel("Code").fill("000 000");
+    await dialog.getByRole("button", { name: "Turn on" }).click();
+    await page.getByText("The code is wrong.").waitFor();
+    await dialog.getByLabel("Code").fill(codeOf(secret, -1));
+    await dialog.getByRole("button", { name: "Turn on" }).click();
+    recovery = (await page.getByRole("dialog", { name: "Recovery codes" }).locator("pre").textContent()).split("\n");
+    assert.equal(recovery.length, 10);
+    await shoot(page, "second-codes-desktop-dark");
+  }, { owner: true });
+  await open(PHONE, async (page) => {
+    await signIn(page);
+    await page.getByRole("heading", { name: "Enter your code" }).waitFor();
+    await axe(page, "second step");
+    await shoot(page, "second-step-phone-light");
+    await page.getByLabel("Code").fill("123456");
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await page.getByText("The code is wrong, or was used already.").waitFor();
+    await page.getByLabel("Code").fill(codeOf(secret));
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await inside(page);
+  });
+  await open(PHONE, async (page) => { // through the service, too
+    await page.goto(server.url);
+    await page.getByRole("link", { name: "Sign in with Home ID" }).click();
+    await page.getByLabel("Code").fill(recovery[0]);
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
+    await inside(page);
+  });
+});

@@ -1,0 +1,110 @@
+/** account.js - one's own account: devices, the second factor, services to sign in with. */
+import { field, h, replace } from "../dom.js";
+import { t } from "../i18n.js";
+import * as api from "../api.js";
+import { moment } from "../format.js";
+import { attempt, copy, dialog, toast } from "../components/ui.js";
+
+const button = (/** @type {string} */ label, /** @type {() => any} */ run, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: () => attempt(async () => run()) }, label);
+const input = (props = {}) => h("input", { class: "input", ...props });
+const submit = (/** @type {() => Promise<any>} */ run) => (/** @type {Event} */ event) => { event.preventDefault(); attempt(run); };
+const codeInput = (props = {}) => input({ required: true, autocomplete: "one-time-code", maxlength: 40, autocapitalize: "none", spellcheck: false, ...props });
+
+/** A browser and its system out of a User-Agent line. @param {string} agent */
+export function deviceName(agent) {
+  const browser = [["Edg/", "Edge"], ["OPR/", "Opera"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]].find(([mark]) => agent.includes(mark))?.[1];
+  const system = [["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS", "macOS"], ["Linux", "Linux"]].find(([mark]) => agent.includes(mark))?.[1];
+  return [browser, system].filter(Boolean).join(" · ") || agent || t("account.device.unknown");
+}
+
+/** @param {any[]} sessions @param {() => any} again */
+function devices(sessions, again) {
+  return h("section", { class: "stack" }, h("h2", {}, t("account.sessions")),
+    sessions.map((one) => h("div", { class: "card row" },
+      h("div", { class: "grow" }, h("strong", { title: one.user_agent }, deviceName(one.user_agent)), one.current && h("span", { class: "chip" }, t("account.this")),
+        h("div", { class: "hint" }, t("account.seen", { at: moment(one.last_seen_at), remote: one.remote }))),
+      !one.current && button(t("account.end"), () => api.del(`/sessions/${one.id}`).then(again)))),
+    sessions.length > 1 && h("div", {}, button(t("account.end.others"), () => api.del("/sessions").then(again))));
+}
+
+/** Shown once. @param {string[]} codes */
+function showCodes(codes) {
+  dialog(t("second.codes"), h("div", { class: "stack" }, h("p", {}, t("second.codes.text")), h("pre", { class: "notice", tabindex: 0 }, codes.join("\n")),
+    button(t("common.copy"), () => copy(codes.join("\n")))));
+}
+
+/** @param {{secret: string, url: string}} made @param {() => any} again */
+function confirmFactor(made, again) {
+  const code = codeInput({ inputmode: "numeric" });
+  const close = dialog(t("second.set"), h("div", { class: "stack" }, h("p", {}, t("second.key")),
+    h("code", { class: "notice" }, made.secret.match(/.{1,4}/g)?.join(" ")),
+    h("div", { class: "row" }, button(t("common.copy"), () => copy(made.secret), "quiet"), h("a", { class: "button small quiet", href: made.url }, t("second.open"))),
+    h("form", { class: "stack", onsubmit: submit(async () => {
+      const answer = await api.post("/me/second-factor/confirm", { code: code.value.replaceAll(" ", "") });
+      close();
+      await again();
+      showCodes(answer.recovery_codes);
+    }) }, field(t("second.code"), code), h("button", { class: "button primary" }, t("second.confirm")))));
+  code.focus();
+}
+
+/** @param {any} state @param {() => any} again */
+function secondFactor(state, again) {
+  const begin = () => {
+    const password = input({ type: "password", autocomplete: "current-password" });
+    const close = dialog(t("second.set"), h("form", { class: "stack", onsubmit: submit(async () => {
+      const made = await api.post("/me/second-factor", password.value ? { password: password.value } : {});
+      close();
+      confirmFactor(made, again);
+    }) }, field(t("account.current"), password, t("second.password.hint")), h("button", { class: "button primary" }, t("second.next"))));
+    password.focus();
+  };
+  const off = () => {
+    const password = input({ type: "password", autocomplete: "current-password" }), code = codeInput({ required: false });
+    const close = dialog(t("second.off"), h("form", { class: "stack", onsubmit: submit(async () => {
+      await api.post("/me/second-factor/off", { ...(password.value ? { password: password.value } : {}), ...(code.value ? { code: code.value } : {}) });
+      close();
+      toast(t("second.is_off"));
+      again();
+    }) }, field(t("account.current"), password), field(t("second.code"), code, t("second.off.hint")), h("button", { class: "button danger" }, t("second.off"))));
+  };
+  return h("section", { class: "stack" }, h("h2", {}, t("second.title")), h("div", { class: "card stack" },
+    h("div", {}, h("span", {}, state.enabled ? t("second.on") : t("second.none")),
+      h("div", { class: "hint" }, state.enabled ? t("second.left", { count: state.recovery_codes_left }) : t("second.text"))),
+    h("div", {}, state.enabled ? button(t("second.off"), off) : button(t("second.set"), begin))), h("br"));
+}
+
+/** @param {any[]} links @param {any[]} offers @param {() => any} again */
+function services(links, offers, again) {
+  if (!links.length && !offers.length) return null;
+  return h("section", { class: "stack" }, h("h2", {}, t("logins.title")), h("p", { class: "hint" }, t("logins.text")),
+    links.map((one) => h("div", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name), h("div", { class: "hint" }, one.label)),
+      button(t("logins.unlink"), () => api.del(`/me/logins/${one.id}`).then(again)))),
+    h("div", { class: "row" }, offers.map((one) => button(t("logins.link", { name: one.name }), async () => {
+      location.href = (await api.post("/me/logins", { provider_id: one.id })).url;
+    }))), h("br"));
+}
+
+/** @param {Element} box @param {any[]} sessions @param {() => any} again */
+export async function mountAccount(box, sessions, again) {
+  const [state, links, offers] = await Promise.all([api.get("/me/second-factor"), api.get("/me/logins"), api.get("/login")]);
+  replace(box, h("div", { class: "stack" }, secondFactor(state, again), services(links.items, offers.items, again), devices(sessions, again)));
+}
+
+/** Settings > Sign-in services, for who may change settings. @param {Element} box @param {() => any} again */
+export async function mountLoginProviders(box, again) {
+  const list = await api.get("/login-providers");
+  const preset = h("select", { class: "input", onchange: () => draw() }, h("option", { value: "google" }, "Google"), h("option", { value: "generic" }, t("services.generic")));
+  const name = input({ maxlength: 60 }), issuer = input({ type: "url", placeholder: "https://id.example.org/realms/home" }), client = input({ required: true, autocomplete: "off" }), secret = input({ type: "password", autocomplete: "off" });
+  const own = h("div", { hidden: true }, field(t("services.name"), name), field(t("services.issuer"), issuer, t("services.issuer.hint")));
+  const draw = () => { own.hidden = preset.value !== "generic"; name.required = issuer.required = !own.hidden; };
+  const flag = (/** @type {any} */ one, /** @type {string} */ key) => h("label", { class: "row" }, h("input", { type: "checkbox", checked: one[key], onchange: (/** @type {any} */ event) => attempt(() => api.patch(`/login-providers/${one.id}`, { [key]: event.target.checked })) }), t(`services.${key}`));
+  replace(box, h("div", { class: "stack" }, h("p", { class: "hint" }, t("services.text")), h("code", { class: "notice" }, `${location.origin}/login/callback`),
+    list.items.map((/** @type {any} */ one) => h("div", { class: "card stack" },
+      h("div", { class: "row" }, h("strong", { class: "grow" }, one.name), button(t("common.delete"), () => api.del(`/login-providers/${one.id}`).then(again))),
+      h("div", { class: "hint" }, `${one.issuer} · ${one.client_id}`), flag(one, "enabled"), flag(one, "auto_create"))),
+    h("form", { class: "card", onsubmit: submit(async () => {
+      await api.post("/login-providers", { preset: preset.value, client_id: client.value.trim(), ...(secret.value ? { secret: secret.value } : {}), ...(own.hidden ? {} : { name: name.value.trim(), issuer: issuer.value.trim() }) });
+      again();
+    }) }, h("h2", {}, t("services.add")), h("br"), field(t("services.preset"), preset), own, field(t("services.client"), client), field(t("services.secret"), secret), h("button", { class: "button primary" }, t("services.add")))));
+}
