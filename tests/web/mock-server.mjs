@@ -91,6 +91,7 @@ export async function startMock(options = {}) {
     if (picture !== undefined) return picture;
     if (area === "sessions") return list([{ id: "ses_1", current: true, created_at: now() }]);
     if (area === "models") return list(options.noModel ? [] : [{ id: "local/small.gguf", name: "small", provider_id: null, provider_name: "This machine", local: true, context_size: 8192, ready: true }]);
+    if (area === "notice") return { announcement: null, maintenance: false };
     if (area === "settings") return { default_model: null, fallback_model: null, mature_allowed: false };
     if (area === "provider-presets") return list([{ preset: "openai", name: "OpenAI", base_url: "https://api.openai.com/v1", needs_key: true, key_help_url: "https://platform.openai.com/api-keys", has_characters: false }]);
     if (area === "engine") {

@@ -75,7 +75,6 @@ function shell() {
     h("div", { class: "lines" }, told, line), aside, work, details, h("button", { class: "scrim", "aria-label": t("common.close"), onclick: () => box.classList.remove("list-open", "details-open") }));
   replace(root, box);
   list = mountConversations(aside, () => router.go("/"));
-  unnotice?.();
   unnotice = mountNotice(told);
   return { box, aside, work, line, details };
 }
@@ -131,6 +130,8 @@ document.addEventListener("keydown", (event) => {
 
 async function begin() {
   disconnect();
+  unnotice?.();
+  unnotice = null;
   parts = null;
   try {
     const status = await api.get("/status");
