@@ -1,18 +1,21 @@
 /* Every entry point asks the policy: the canary phrase is refused at each, in each field that reaches a model, and the
- * refusal is counted for the entry point of the table. A new line of ATL_ENTRY_LIST fails here until it has a row. */
+ * refusal is counted for the entry point of the table. A new line of ATL_ENTRY_LIST fails here until it has a row; so does
+ * a new route that takes a body, until it has a row here or a line in test_policy_exempt.h that says why it needs none. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "core/job.h"
 #include "core/policy.h"
 #include "support.h"
+#include "test_policy_exempt.h"
 
 #define C ATL_POLICY_CANARY
 /* A body of multipart/form-data with one field. */
 #define BOUNDARY "--edge\r\n"
 #define FORM(name, text) BOUNDARY "Content-Disposition: form-data; name=\"" name "\"\r\n\r\n" text "\r\n--edge--\r\n"
 
-/* {chr}, {per}, {cnv}, {msg} in lines become ids of the owner's objects. */
+/* {chr}, {per}, {cnv}, {msg}, {sty}, {wfl} in lines become ids of the owner's objects. */
 static const struct row {
 	enum atl_entry_point entry;
 	const char *line, *body;
@@ -65,6 +68,16 @@ static const struct row {
 	{ ATL_ENTRY_PICTURE, "POST /api/v1/workflows",
 	  "{\"name\":\"W\",\"graph\":{\"1\":{\"class_type\":\"X\",\"inputs\":{\"text\":\"{{who:x}}\"}}},"
 	  "\"inputs\":{\"items\":[{\"name\":\"who\",\"label\":\"" C "\"}]}}" },
+	{ ATL_ENTRY_CHARACTER, "PUT /api/v1/characters/{chr}/look", "{\"prompt_prefix\":\"" C "\"}" },
+	{ ATL_ENTRY_CHARACTER, "PUT /api/v1/characters/{chr}/look", "{\"negative_prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_PICTURE, "POST /api/v1/styles", "{\"name\":\"S\",\"prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_PICTURE, "POST /api/v1/styles", "{\"name\":\"S\",\"prompt\":\"x\",\"negative_prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_PICTURE, "PATCH /api/v1/styles/{sty}", "{\"prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_PICTURE, "POST /api/v1/styles/import", "name,prompt,negative_prompt\nS," C ",\n" },
+	{ ATL_ENTRY_PICTURE, "POST /api/v1/wildcards", "{\"name\":\"w\",\"entries\":\"a\\n" C "\"}" },
+	{ ATL_ENTRY_PICTURE, "POST /api/v1/prompts/enhance", "{\"prompt\":\"" C "\"}" },
+	{ ATL_ENTRY_PICTURE, "PATCH /api/v1/workflows/{wfl}",
+	  "{\"name\":\"W\",\"graph\":{\"1\":{\"class_type\":\"X\",\"inputs\":{\"text\":\"" C "\"}}}}" },
 	{ ATL_ENTRY_PICTURE, "POST /api/v1/conversations/{cnv}/pictures", "{\"what\":\"prompt\",\"prompt\":\"" C "\"}" },
 	{ ATL_ENTRY_STUDIO, "POST /generate", "{\"mode\":\"free\",\"prompt\":\"" C "\"}" },
 	{ ATL_ENTRY_STUDIO, "POST /generate", "{\"mode\":\"img2img\",\"prompt\":\"" C "\",\"images\":[\"AAAA\"]}" },
@@ -76,12 +89,12 @@ static const struct row {
 	{ ATL_ENTRY_A1111, "POST /sdapi/v1/img2img", "{\"prompt\":\"" C "\",\"init_images\":[\"AAAA\"]}" },
 };
 
-static const char *character, *persona, *conversation, *message;
+static const char *character, *persona, *conversation, *message, *style, *workflow;
 
 static const char *fill(const char *line)
 {
-	static const char *const names[] = { "{chr}", "{per}", "{cnv}", "{msg}" };
-	const char *const ids[] = { character, persona, conversation, message };
+	static const char *const names[] = { "{chr}", "{per}", "{cnv}", "{msg}", "{sty}", "{wfl}" };
+	const char *const ids[] = { character, persona, conversation, message, style, workflow };
 
 	for (size_t i = 0; i < ATL_COUNT(names); i++) {
 		const char *at = strstr(line, names[i]);
@@ -159,6 +172,85 @@ static void test_every_entry_point_has_a_row(void **state)
 	}
 }
 
+/* ---- the route table ---- */
+
+static const char *method_name(enum atl_method method)
+{
+	return method == ATL_POST ? "POST" : method == ATL_PUT ? "PUT" : method == ATL_PATCH ? "PATCH" : NULL;
+}
+
+/* "POST /a/{id}/b" of the route table against a line of the same shape; anything in braces is one piece of a path, what
+ * ends in a star is the rest. */
+static bool same_route(const char *route, const char *line)
+{
+	while (*route && *line) {
+		if (*route == '{' || *line == '{') {
+			if (strcspn(route, "}") > 0 && route[strcspn(route, "}") - 1] == '*')
+				return true;
+			route += strcspn(route, "/");
+			line += strcspn(line, "/");
+		} else if (*route++ != *line++)
+			return false;
+	}
+	return *route == *line;
+}
+
+static const char *exemption(const char *route)
+{
+	for (size_t i = 0; i < ATL_COUNT(exempt); i++)
+		if (strcmp(exempt[i].route, route) == 0)
+			return exempt[i].why;
+	return NULL;
+}
+
+static bool has_row(const char *route)
+{
+	for (size_t i = 0; i < ATL_COUNT(rows); i++)
+		if (same_route(route, rows[i].line))
+			return true;
+	return false;
+}
+
+static void test_every_route_is_gated_or_says_why(void **state)
+{
+	int wrong = 0;
+
+	for (size_t t = 0; atl_api_tables[t]; t++)
+		for (size_t r = 0; atl_api_tables[t][r].path; r++) {
+			const char *method = method_name(atl_api_tables[t][r].method), *route, *why;
+
+			if (!method)
+				continue;
+			route = fmt("%s %s", method, atl_api_tables[t][r].path);
+			why = exemption(route);
+			if (has_row(route) && !why)
+				continue;
+			if (!has_row(route) && why && why[0])
+				continue;
+			print_error("%s %s\n", route,
+				    why ? "has a row and an exemption: one of them is wrong"
+					: "takes a body: add a row to test_policy_entries.c, or say in test_policy_exempt.h why not");
+			wrong++;
+		}
+	assert_int_equal(wrong, 0);
+}
+
+static void test_every_exemption_has_a_route(void **state)
+{
+	for (size_t i = 0; i < ATL_COUNT(exempt); i++) {
+		bool found = false;
+
+		for (size_t t = 0; atl_api_tables[t]; t++)
+			for (size_t r = 0; atl_api_tables[t][r].path; r++) {
+				const char *method = method_name(atl_api_tables[t][r].method);
+
+				found |= method && strcmp(exempt[i].route, fmt("%s %s", method, atl_api_tables[t][r].path)) == 0;
+			}
+		if (!found)
+			fail_msg("%s: no such route", exempt[i].route);
+	}
+}
+
 static int setup(void **state)
 {
 	struct site *site;
@@ -169,6 +261,9 @@ static int setup(void **state)
 	persona = text_at(expect(ask(site, &owner, "POST /api/v1/personas", "{\"name\":\"Me\"}"), 201), "id");
 	conversation = make_conversation(site, &owner, character);
 	message = add_message(site, &owner, conversation, "hello");
+	style = text_at(expect(ask(site, &owner, "POST /api/v1/styles", "{\"name\":\"Mine\",\"prompt\":\"{prompt}, x\"}"), 201), "id");
+	workflow = text_at(expect(ask(site, &owner, "POST /api/v1/workflows",
+				      "{\"name\":\"V\",\"graph\":{\"1\":{\"class_type\":\"X\",\"inputs\":{\"text\":\"x\"}}}}"), 201), "id");
 	scripted_pictures(site);
 	return 0;
 }
@@ -179,6 +274,8 @@ int main(void)
 		cmocka_unit_test(test_every_row),
 		cmocka_unit_test(test_prompt),
 		cmocka_unit_test(test_every_entry_point_has_a_row),
+		cmocka_unit_test(test_every_route_is_gated_or_says_why),
+		cmocka_unit_test(test_every_exemption_has_a_route),
 	};
 
 	return cmocka_run_group_tests(tests, setup, site_teardown);
