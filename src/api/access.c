@@ -180,7 +180,7 @@ static void handle_status(struct atl_req *req)
 	}
 	out.setup_required = users == 0;
 	out.setup_token_required = users == 0 && setup_needs_token(req);
-	out.mature_allowed = atl_mature_allowed(app);
+	out.mature_allowed = atl_identity_signed_in(identity) ? atl_mature_for(app, identity) : atl_mature_allowed(app);
 	permissions_of(identity, names, &out.permissions);
 	if (atl_identity_signed_in(identity)) {
 		out.signed_in = true;

@@ -42,6 +42,7 @@
 	X(characters)     \
 	X(people)         \
 	X(invitations)    \
+	X(groups)         \
 	X(personas)       \
 	X(looks)          \
 	X(conversations)  \

@@ -7,9 +7,11 @@
 struct user_patch {
 	uint64_t present;
 	const char *role;
+	struct atl_strs groups;
 };
 static const struct atl_json_field patch_fields[] = {
 	F_STR(struct user_patch, role, 0, 1, ATL_ID_SIZE, "a built-in role's name or a custom one's id"),
+	F_STRS(struct user_patch, groups, 0, 0, ATL_USER_GROUPS_MAX, "ids of the groups it is in from now on"),
 };
 DESC_PATCH(patch_desc, struct user_patch, "PersonPatch", patch_fields);
 
@@ -87,6 +89,8 @@ static void handle_patch(struct atl_req *req)
 
 	if (!err && atl_json_has(&patch_desc, &in, "role"))
 		err = atl_user_admin_role(atl_api_app(req), atl_api_identity(req), atl_req_param(req, "id"), in.role, &info);
+	if (!err && atl_json_has(&patch_desc, &in, "groups"))
+		err = atl_user_admin_groups(atl_api_app(req), atl_api_identity(req), atl_req_param(req, "id"), &in.groups, &info);
 	answer(req, err, &info);
 }
 
@@ -133,6 +137,7 @@ struct role_in {
 	uint64_t present;
 	const char *name;
 	struct atl_strs permissions;
+	bool mature;
 };
 static const struct atl_json_field role_fields[] = {
 	F_STR(struct role_in, name, ATL_JF_REQUIRED, 1, ATL_ROLE_NAME_MAX, NULL),
@@ -142,6 +147,7 @@ DESC_PATCH(role_in_desc, struct role_in, "RoleInput", role_fields);
 static const struct atl_json_field role_patch_fields[] = {
 	F_STR(struct role_in, name, 0, 1, ATL_ROLE_NAME_MAX, NULL),
 	F_STRS(struct role_in, permissions, 0, 0, ATL_PERM_COUNT, NULL),
+	F_BOOL(struct role_in, mature, 0, "has mature content, where the server allows any; the only one for a built-in role"),
 };
 DESC_PATCH(role_patch_desc, struct role_in, "RolePatch", role_patch_fields);
 
@@ -201,16 +207,23 @@ static void handle_role_create(struct atl_req *req)
 
 static void handle_role_patch(struct atl_req *req)
 {
+	struct atl_app *app = atl_api_app(req);
+	const char *id = atl_req_param(req, "id");
 	struct atl_errinfo info = { 0 };
 	struct atl_role_entry role;
 	struct role_in in;
+	bool named, permitted;
 	enum atl_err err = atl_req_json(req, &in, &info);
 
+	named = !err && atl_json_has(&role_patch_desc, &in, "name");
+	permitted = !err && atl_json_has(&role_patch_desc, &in, "permissions");
+	if (named || permitted)
+		err = atl_role_update(app, atl_api_identity(req), id, named ? in.name : NULL, permitted ? &in.permissions : NULL,
+				      &req->arena, &role, &info);
+	if (!err && atl_json_has(&role_patch_desc, &in, "mature"))
+		err = atl_role_set_mature(app, atl_api_identity(req), id, in.mature, &info);
 	if (!err)
-		err = atl_role_update(atl_api_app(req), atl_api_identity(req), atl_req_param(req, "id"),
-				      atl_json_has(&role_patch_desc, &in, "name") ? in.name : NULL,
-				      atl_json_has(&role_patch_desc, &in, "permissions") ? &in.permissions : NULL, &req->arena,
-				      &role, &info);
+		err = atl_role_entry_get(app, id, &req->arena, &role, &info);
 	answer_role(req, err, 200, &role, &info);
 }
 
@@ -231,7 +244,7 @@ const struct atl_route atl_people_routes[] = {
 	  .out = &atl_user_entry_desc, .out_list = true, .query = list_params },
 	{ .method = ATL_GET, .path = "/api/v1/users/{id}", MANAGE, .handler = handle_get, .summary = "An account",
 	  .out = &atl_user_entry_desc },
-	{ .method = ATL_PATCH, .path = "/api/v1/users/{id}", MANAGE, .handler = handle_patch, .summary = "Give another role",
+	{ .method = ATL_PATCH, .path = "/api/v1/users/{id}", MANAGE, .handler = handle_patch, .summary = "Give another role or other groups",
 	  .in = &patch_desc, .out = &atl_user_entry_desc },
 	{ .method = ATL_POST, .path = "/api/v1/users/{id}/suspend", MANAGE, .handler = handle_suspend,
 	  .summary = "Suspend: sessions, streams, replies and jobs end at once", .in = &suspend_desc, .out = &atl_user_entry_desc },

@@ -50,7 +50,7 @@ static void character_list(struct atl_req *req)
 	enum atl_err err = atl_api_page(req, &page, &info);
 	if (!err)
 		err = endpoint_of(req, &endpoint, &info);
-	struct atl_venice_query query = {.search = atl_req_query(req, "q"), .with_adult = atl_mature_allowed(app)};
+	struct atl_venice_query query = {.search = atl_req_query(req, "q"), .with_adult = atl_mature_for(app, atl_api_identity(req))};
 	if (!err) {
 		query.limit = page.limit < ATL_VENICE_PAGE_MAX ? page.limit : ATL_VENICE_PAGE_MAX;
 		query.offset = page.has_after ? page.after_key : 0;
@@ -123,7 +123,7 @@ static void character_adopt(struct atl_req *req)
 		err = atl_fail(&info, ATL_ERR_NOT_FOUND, "%s has no such character.", endpoint.name);
 	if (!err)
 		err = atl_venice_character_get(app->loops[0], &endpoint, &req->arena, slug, &one, &info);
-	if (!err && one.adult && !atl_mature_allowed(app))
+	if (!err && one.adult && !atl_mature_for(app, atl_api_identity(req)))
 		err = atl_fail(&info, ATL_ERR_NOT_FOUND, "%s has no such character.", endpoint.name);
 	if (!err)
 		err = card_of(req, &one, &card, &info);

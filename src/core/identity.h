@@ -29,6 +29,7 @@ struct atl_identity {
 	char role_name[ATL_ROLE_NAME_SIZE]; /* for people to read */
 	enum atl_identity_channel channel;
 	uint32_t permissions;		 /* ATL_PERM_BIT()s */
+	bool mature;			 /* the role has mature content, where the server allows any (core/setting.h) */
 	char session_id[ATL_ID_SIZE];	 /* COOKIE, else "" */
 	char csrf_token[ATL_TOKEN_SIZE]; /* COOKIE, else "" */
 	char key_id[ATL_ID_SIZE];	 /* BEARER and X_API_KEY, else "" */

@@ -143,8 +143,6 @@ static enum atl_err look_at_owner(struct atl_conn *conn, struct atl_lease_item *
 {
 	struct atl_running *running = item->running;
 	const char *name, *role_text;
-	enum atl_role role;
-	uint32_t permissions;
 	struct atl_rows *rows;
 	enum atl_err err = atl_query(conn, &rows, info, "SELECT name, role, disabled_at, disabled_until FROM users WHERE id = ?", "s",
 				     running->job.user_id);
@@ -160,12 +158,8 @@ static enum atl_err look_at_owner(struct atl_conn *conn, struct atl_lease_item *
 	name = atl_col_text(rows, 0, &running->arena);
 	role_text = atl_col_text(rows, 1, &running->arena);
 	atl_rows_close(rows);
-	err = atl_role_load(conn, role_text, &role, &permissions, info);
-	if (err)
-		return err;
-	atl_identity_internal(&running->identity, running->job.user_id, name, role);
-	running->identity.permissions = permissions;
-	return ATL_OK;
+	atl_identity_internal(&running->identity, running->job.user_id, name, ATL_ROLE_GUEST);
+	return atl_role_give(conn, role_text, &running->identity, info);
 }
 
 /* With several servers only one gets a row; the others do not wait for it. */

@@ -647,7 +647,7 @@ static enum atl_err ask_policy(struct prepare *p, enum atl_entry_point entry)
 	const struct atl_picture_ask *ask = p->ask;
 	struct atl_policy_text texts[] = { ATL_POLICY_TEXT(p->request.original_prompt), ATL_POLICY_TEXT(ask->prompt),
 					   { NULL, 0 }, ATL_POLICY_TEXT(p->graph ? p->graph : ""), { NULL, 0 } };
-	struct atl_policy_picture picture = { .mature = atl_mature_allowed(p->app), .negative = ATL_POLICY_TEXT(ask->negative_prompt),
+	struct atl_policy_picture picture = { .mature = atl_mature_for(p->app, p->who), .negative = ATL_POLICY_TEXT(ask->negative_prompt),
 		.supplied = ask->init_asset || ask->control_asset || ask->depends_on || ask->reference_assets.count || p->likeness ||
 			    ask->loras.count || (p->graph && strstr(p->graph, "Lora")) };
 	struct atl_buf inputs;

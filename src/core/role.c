@@ -68,6 +68,25 @@ enum atl_err atl_role_load(struct atl_conn *conn, const char *role, enum atl_rol
 enum atl_err atl_role_give(struct atl_conn *conn, const char *role, struct atl_identity *identity,
 			   struct atl_errinfo *info)
 {
+	enum atl_err err;
+
 	atl_str_copy(identity->role_id, sizeof(identity->role_id), role ? role : "");
-	return load(conn, role, &identity->role, &identity->permissions, identity->role_name, info);
+	err = load(conn, role, &identity->role, &identity->permissions, identity->role_name, info);
+	return err ? err : atl_role_mature(conn, identity->role_id, &identity->mature, info);
+}
+
+enum atl_err atl_role_mature(struct atl_conn *conn, const char *role, bool *ret, struct atl_errinfo *info)
+{
+	struct atl_rows *rows;
+	enum atl_err err = atl_query(conn, &rows, info, "SELECT mature FROM role_rights WHERE role = ?", "s", role);
+
+	*ret = false;
+	if (err)
+		return err;
+	*ret = true;
+	if (atl_rows_next(rows, &err, info)) {
+		*ret = atl_col_int(rows, 0) != 0;
+		atl_rows_close(rows);
+	}
+	return err;
 }

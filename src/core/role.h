@@ -17,8 +17,11 @@ struct atl_identity;
 /* `role` as users.role has it. *ret_permissions is a mask of ATL_PERM_BIT()s. */
 enum atl_err atl_role_load(struct atl_conn *conn, const char *role, enum atl_role *ret_role, uint32_t *ret_permissions,
 			   struct atl_errinfo *info) ATL_MUST_USE;
-/* The same into an identity: role, role_id, role_name and permissions. */
+/* The same into an identity: role, role_id, role_name, permissions and mature. */
 enum atl_err atl_role_give(struct atl_conn *conn, const char *role, struct atl_identity *identity,
 			   struct atl_errinfo *info) ATL_MUST_USE;
+
+/* May it have mature content, where the server allows any? Unless somebody took it away (core/role_edit.h). */
+enum atl_err atl_role_mature(struct atl_conn *conn, const char *role, bool *ret, struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

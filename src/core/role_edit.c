@@ -17,6 +17,7 @@ static const struct atl_json_field FIELDS[] = {
 	{ "name", ATL_JT_STR, OFF(name), ATL_JF_REQUIRED },
 	{ "permissions", ATL_JT_STRS, OFF(permissions), ATL_JF_REQUIRED },
 	{ "built_in", ATL_JT_BOOL, OFF(built_in), ATL_JF_REQUIRED },
+	{ "mature", ATL_JT_BOOL, OFF(mature), ATL_JF_REQUIRED, .doc = "has mature content, where the server allows any" },
 	{ "users", ATL_JT_INT, OFF(users), ATL_JF_REQUIRED, .doc = "how many accounts have it" },
 	{ "created_at", ATL_JT_TIME, OFF(created_at), OPTIONAL },
 	{ "updated_at", ATL_JT_TIME, OFF(updated_at), OPTIONAL },
@@ -32,6 +33,7 @@ struct edit {
 	struct atl_role_entry *items;
 	const char **holders; /* ids of the accounts that have it */
 	size_t count, holder_count;
+	bool also_built_in, mature;
 };
 
 static enum atl_err names_of(uint32_t mask, struct atl_arena *arena, struct atl_strs *out)
@@ -70,6 +72,8 @@ static enum atl_err fill(struct atl_conn *conn, struct edit *edit, struct atl_ro
 
 	if (!err)
 		err = names_of(mask, edit->arena, &role->permissions);
+	if (!err)
+		err = atl_role_mature(conn, role->id, &role->mature, info);
 	return err ? err : count_holders(conn, role, info);
 }
 
@@ -84,9 +88,10 @@ static enum atl_err list_read(struct atl_conn *conn, void *arg, struct atl_errin
 	edit->count = 0;
 	if (err)
 		return err;
-	for (int role = 0; role < ATL_ROLE_CUSTOM && !edit->id[0]; role++)
-		edit->items[edit->count++] = (struct atl_role_entry){ .id = atl_role_name(role), .name = atl_role_name(role),
-								      .built_in = true };
+	for (int role = 0; role < ATL_ROLE_CUSTOM; role++)
+		if (!edit->id[0] || atl_str_eq(edit->id, atl_role_name(role)))
+			edit->items[edit->count++] = (struct atl_role_entry){ .id = atl_role_name(role), .name = atl_role_name(role),
+									      .built_in = true };
 	while (atl_rows_next(rows, &err, info))
 		edit->items[edit->count++] = (struct atl_role_entry){ .id = atl_col_text(rows, 0, edit->arena),
 								      .name = atl_col_text(rows, 1, edit->arena),
@@ -112,10 +117,10 @@ enum atl_err atl_role_list(struct atl_app *app, struct atl_arena *arena, struct 
 	return err;
 }
 
-static enum atl_err get(struct atl_app *app, const char *id, struct atl_arena *arena, struct atl_role_entry *ret,
-			struct atl_errinfo *info)
+enum atl_err atl_role_entry_get(struct atl_app *app, const char *id, struct atl_arena *arena, struct atl_role_entry *ret,
+				struct atl_errinfo *info)
 {
-	struct atl_role_entry items[1];
+	struct atl_role_entry items[ATL_ROLE_COUNT];
 	struct edit edit = { .arena = arena, .id = id, .items = items };
 	enum atl_err err = atl_db_read(app->db, list_read, &edit, info);
 
@@ -225,7 +230,7 @@ enum atl_err atl_role_create(struct atl_app *app, const struct atl_identity *who
 	err = atl_audit_tx(app->db, create_tx, &edit,
 			   &(struct atl_audit){ .who = who, .action = "role.create", .target_kind = "role", .target_id = id,
 						.note = edit.json }, info);
-	return err ? err : get(app, id, arena, ret, info);
+	return err ? err : atl_role_entry_get(app, id, arena, ret, info);
 }
 
 /* Who has it, for the caches; and that whoever changes it may do all it did. */
@@ -235,16 +240,21 @@ static enum atl_err look_at_role(struct atl_conn *conn, struct edit *edit, struc
 	enum atl_role kind;
 	struct atl_rows *rows;
 	uint32_t mask;
-	enum atl_err err = atl_query(conn, &rows, info, "SELECT 1 FROM roles WHERE id = ?", "s", edit->id);
+	enum atl_err err = ATL_OK;
 
-	if (err)
-		return err;
-	if (!atl_rows_next(rows, &err, info))
-		return err ? err : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such role of your own.");
-	atl_rows_close(rows);
+	if (!edit->also_built_in || !atl_role_find(edit->id, &kind)) {
+		err = atl_query(conn, &rows, info, "SELECT 1 FROM roles WHERE id = ?", "s", edit->id);
+		if (err)
+			return err;
+		if (!atl_rows_next(rows, &err, info))
+			return err ? err : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such role of your own.");
+		atl_rows_close(rows);
+	}
 	err = atl_role_load(conn, edit->id, &kind, &mask, info);
 	if (!err && (mask & ~edit->who->permissions))
 		err = atl_fail(info, ATL_ERR_FORBIDDEN, "This role may more than you: you cannot change it.");
+	if (!err && kind == ATL_ROLE_OWNER && edit->who->role != ATL_ROLE_OWNER)
+		err = atl_fail(info, ATL_ERR_FORBIDDEN, "Only an owner can change what owners have.");
 	if (!err)
 		err = count_holders(conn, &role, info);
 	if (err)
@@ -274,6 +284,17 @@ static enum atl_err update_tx(struct atl_conn *conn, void *arg, struct atl_errin
 	return err;
 }
 
+/* Everybody who has it comes back with what it allows now. */
+static void reach_holders(struct atl_app *app, const struct edit *edit)
+{
+	for (size_t i = 0; i < edit->holder_count; i++) {
+		if (app->auth)
+			atl_auth_forget_user(app->auth, edit->holders[i]);
+		if (app->events)
+			atl_events_end_user(app->events, edit->holders[i]);
+	}
+}
+
 enum atl_err atl_role_update(struct atl_app *app, const struct atl_identity *who, const char *id, const char *name,
 			     const struct atl_strs *permissions, struct atl_arena *arena, struct atl_role_entry *ret,
 			     struct atl_errinfo *info)
@@ -289,13 +310,38 @@ enum atl_err atl_role_update(struct atl_app *app, const struct atl_identity *who
 							.note = edit.json }, info);
 	if (err)
 		return err;
-	for (size_t i = 0; i < edit.holder_count; i++) {
-		if (app->auth)
-			atl_auth_forget_user(app->auth, edit.holders[i]);
-		if (app->events)
-			atl_events_end_user(app->events, edit.holders[i]);
-	}
-	return get(app, id, arena, ret, info);
+	reach_holders(app, &edit);
+	return atl_role_entry_get(app, id, arena, ret, info);
+}
+
+static enum atl_err mature_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct edit *edit = arg;
+	enum atl_err err = look_at_role(conn, edit, info);
+
+	if (!err && edit->mature && !edit->who->mature && edit->who->role != ATL_ROLE_OWNER)
+		err = atl_fail_field(info, ATL_ERR_FORBIDDEN, "mature", "Your own role does not have it, so you cannot give it.");
+	return err ? err : atl_exec(conn, info,
+				    "INSERT INTO role_rights (role, mature, updated_at) VALUES (?, ?, ?) "
+				    "ON CONFLICT (role) DO UPDATE SET mature = excluded.mature, updated_at = excluded.updated_at",
+				    "sii", edit->id, (int64_t)edit->mature, atl_now_ms());
+}
+
+enum atl_err atl_role_set_mature(struct atl_app *app, const struct atl_identity *who, const char *id, bool mature,
+				 struct atl_errinfo *info)
+{
+	struct atl_arena arena;
+	struct edit edit = { .who = who, .arena = &arena, .id = id, .also_built_in = true, .mature = mature };
+	enum atl_err err;
+
+	atl_arena_init(&arena, 0);
+	err = atl_audit_tx(app->db, mature_tx, &edit,
+			   &(struct atl_audit){ .who = who, .action = "role.mature", .target_kind = "role", .target_id = id,
+						.note = mature ? "on" : "off" }, info);
+	if (!err)
+		reach_holders(app, &edit);
+	atl_arena_finish(&arena);
+	return err;
 }
 
 static enum atl_err delete_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
@@ -309,6 +355,8 @@ static enum atl_err delete_tx(struct atl_conn *conn, void *arg, struct atl_errin
 	if (!err) /* links that would give it lead nowhere */
 		err = atl_exec(conn, info, "UPDATE invitations SET revoked_at = ? WHERE role = ? AND revoked_at IS NULL", "is",
 			       atl_now_ms(), edit->id);
+	if (!err)
+		err = atl_exec(conn, info, "DELETE FROM role_rights WHERE role = ?", "s", edit->id);
 	return err ? err : atl_exec(conn, info, "DELETE FROM roles WHERE id = ?", "s", edit->id);
 }
 

@@ -17,7 +17,7 @@
 struct atl_role_entry {
 	const char *id, *name;
 	struct atl_strs permissions;
-	bool built_in;
+	bool built_in, mature; /* mature: has mature content, where the server allows any */
 	int64_t users, created_at, updated_at; /* users: how many have it; times: 0 for built-in ones */
 };
 extern const struct atl_json_desc atl_role_entry_desc;
@@ -33,6 +33,12 @@ enum atl_err atl_role_create(struct atl_app *app, const struct atl_identity *who
 enum atl_err atl_role_update(struct atl_app *app, const struct atl_identity *who, const char *id, const char *name,
 			     const struct atl_strs *permissions, struct atl_arena *arena, struct atl_role_entry *ret,
 			     struct atl_errinfo *info) ATL_MUST_USE;
+/* Also for a built-in role; only by somebody who has it themselves. NOT_FOUND, FORBIDDEN. */
+enum atl_err atl_role_set_mature(struct atl_app *app, const struct atl_identity *who, const char *id, bool mature,
+				 struct atl_errinfo *info) ATL_MUST_USE;
+/* As atl_role_list() has it; also a built-in one. NOT_FOUND. */
+enum atl_err atl_role_entry_get(struct atl_app *app, const char *id, struct atl_arena *arena, struct atl_role_entry *ret,
+				struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_role_delete(struct atl_app *app, const struct atl_identity *who, const char *id,
 			     struct atl_errinfo *info) ATL_MUST_USE;
 

@@ -112,6 +112,11 @@ bool atl_setting_bool(struct atl_app *app, enum atl_setting setting, bool fallba
 	return fallback;
 }
 
+bool atl_mature_for(struct atl_app *app, const struct atl_identity *who)
+{
+	return who && who->mature && atl_mature_allowed(app);
+}
+
 bool atl_mature_allowed(struct atl_app *app)
 {
 	return atl_setting_bool(app, ATL_SETTING_MATURE_ALLOWED, app->mature_default);

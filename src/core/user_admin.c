@@ -29,6 +29,7 @@ static const struct atl_json_field FIELDS[] = {
 	{ "suspended_why", ATL_JT_STR, OFF(suspended_why), OPTIONAL },
 	{ "created_at", ATL_JT_TIME, OFF(created_at), ATL_JF_REQUIRED },
 	{ "last_seen_at", ATL_JT_TIME, OFF(last_seen_at), OPTIONAL, .doc = "of the sessions there are" },
+	{ "groups", ATL_JT_STRS, OFF(groups), ATL_JF_OMIT, .doc = "ids; not in lists, and not there when it is in none" },
 	{ "own", ATL_JT_BOOL, OFF(own), ATL_JF_REQUIRED, .doc = "the account of whoever asks" },
 };
 const struct atl_json_desc atl_user_entry_desc = { "Person", "An account as those who manage people see it.", FIELDS,
@@ -146,7 +147,14 @@ static enum atl_err get_read(struct atl_conn *conn, void *arg, struct atl_errinf
 		return err ? err : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such user.");
 	read_entry(rows, look, look->items);
 	atl_rows_close(rows);
-	return ATL_OK;
+	look->items->groups.items = ATL_ARENA_ARRAY(look->arena, const char *, ATL_USER_GROUPS_MAX);
+	if (!look->items->groups.items)
+		return atl_fail(info, ATL_ERR_NOMEM, "read an account");
+	err = atl_query(conn, &rows, info, "SELECT group_id FROM group_members WHERE user_id = ? ORDER BY group_id LIMIT ?", "si",
+			look->id, (int64_t)ATL_USER_GROUPS_MAX);
+	while (!err && atl_rows_next(rows, &err, info))
+		look->items->groups.items[look->items->groups.count++] = atl_col_text(rows, 0, look->arena);
+	return err;
 }
 
 enum atl_err atl_user_admin_get(struct atl_app *app, const struct atl_identity *who, const char *id, struct atl_arena *arena,
@@ -163,6 +171,7 @@ struct change {
 	const struct atl_identity *who;
 	const char *id, *role, *why;
 	int64_t until;
+	const struct atl_strs *groups;
 };
 
 enum atl_err atl_role_may_give(struct atl_conn *conn, const struct atl_identity *who, const char *role,
@@ -334,6 +343,38 @@ enum atl_err atl_user_admin_role(struct atl_app *app, const struct atl_identity 
 	if (!err)
 		reach(app, id);
 	return err;
+}
+
+static enum atl_err groups_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	const struct change *change = arg;
+	enum atl_role role;
+	int64_t changed = 0;
+	enum atl_err err = check_target(conn, change, &role, info);
+
+	if (err == ATL_ERR_CONFLICT && change->who->role == ATL_ROLE_OWNER) /* an owner may be in groups, too */
+		err = ATL_OK;
+	if (!err)
+		err = atl_exec(conn, info, "DELETE FROM group_members WHERE user_id = ?", "s", change->id);
+	for (size_t i = 0; !err && i < change->groups->count; i++) {
+		err = atl_exec_count(conn, &changed, info,
+				     "INSERT INTO group_members (group_id, user_id, created_at) SELECT id, ?, ? FROM people_groups "
+				     "WHERE id = ? ON CONFLICT (group_id, user_id) DO UPDATE SET created_at = excluded.created_at",
+				     "sis", change->id, atl_now_ms(), change->groups->items[i]);
+		if (!err && changed == 0)
+			err = atl_fail_field(info, ATL_ERR_INVALID, "groups", "There is no such group.");
+	}
+	return err;
+}
+
+enum atl_err atl_user_admin_groups(struct atl_app *app, const struct atl_identity *who, const char *id,
+				   const struct atl_strs *groups, struct atl_errinfo *info)
+{
+	struct change change = { .who = who, .id = id, .groups = groups };
+
+	if (groups->count > ATL_USER_GROUPS_MAX)
+		return atl_fail_field(info, ATL_ERR_INVALID, "groups", "An account is in at most %d groups.", ATL_USER_GROUPS_MAX);
+	return run(app, groups_tx, &change, "user.groups", NULL, info);
 }
 
 static enum atl_err suspend_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)

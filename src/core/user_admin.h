@@ -25,6 +25,7 @@ struct atl_user_entry {
 	const char *suspended_why;
 	int64_t created_at, last_seen_at, suspended_until;
 	bool own; /* whoever asks */
+	struct atl_strs groups; /* ids; only of atl_user_admin_get() */
 };
 extern const struct atl_json_desc atl_user_entry_desc;
 
@@ -46,6 +47,10 @@ enum atl_err atl_user_admin_get(struct atl_app *app, const struct atl_identity *
 /* NOT_FOUND, FORBIDDEN (whom one may touch), CONFLICT (oneself, the last owner, not in that state). */
 enum atl_err atl_user_admin_role(struct atl_app *app, const struct atl_identity *who, const char *id, const char *role,
 				 struct atl_errinfo *info) ATL_MUST_USE;
+/* The groups the account is in from now on, by id. INVALID (field "groups"): there is no such group. */
+#define ATL_USER_GROUPS_MAX 50
+enum atl_err atl_user_admin_groups(struct atl_app *app, const struct atl_identity *who, const char *id,
+				   const struct atl_strs *groups, struct atl_errinfo *info) ATL_MUST_USE;
 /* until 0: until it is lifted. */
 enum atl_err atl_user_admin_suspend(struct atl_app *app, const struct atl_identity *who, const char *id, int64_t until,
 				    const char *why, struct atl_errinfo *info) ATL_MUST_USE;

@@ -117,6 +117,31 @@ static void test_roles_check_what_is_given(void **state)
 	assert_true(count_at(expect(ask(site, &owner, "GET /api/v1/permissions", NULL), 200), "items") > 10);
 }
 
+static void test_groups(void **state)
+{
+	struct site *site = *state;
+	const char *id = fmt("%s", text_at(expect(ask(site, &admin, "POST /api/v1/groups", "{\"name\":\"Team\"}"), 201), "id"));
+	struct atl_req *req;
+
+	expect_problem(ask(site, &admin, "POST /api/v1/groups", "{\"name\":\"team\"}"), 409, "conflict", "name");
+	req = expect(ask(site, &admin, fmt("PATCH /api/v1/users/%s", member.id), fmt("{\"groups\":[\"%s\"]}", id)), 200);
+	assert_string_equal(text_at(req, "groups.0"), id);
+	assert_int_equal(int_at(expect(ask(site, &admin, "GET /api/v1/groups", NULL), 200), "items.0.users"), 1);
+	expect_problem(ask(site, &admin, fmt("PATCH /api/v1/users/%s", member.id), "{\"groups\":[\"grp_x\"]}"), 400,
+		       "invalid_request", "groups");
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM group_members"), 1); /* all or nothing */
+	expect_problem(ask(site, &admin, fmt("PATCH /api/v1/users/%s", admin.id), fmt("{\"groups\":[\"%s\"]}", id)), 409, "conflict",
+		       NULL);
+	expect_problem(ask(site, &admin, fmt("PATCH /api/v1/users/%s", owner.id), fmt("{\"groups\":[\"%s\"]}", id)), 403, "forbidden",
+		       NULL);
+	expect(ask(site, &admin, fmt("PUT /api/v1/groups/%s", id), "{\"name\":\"Crew\"}"), 200);
+	expect(ask(site, &admin, fmt("DELETE /api/v1/groups/%s", id), NULL), 204);
+	expect_problem(ask(site, &admin, fmt("DELETE /api/v1/groups/%s", id), NULL), 404, "not_found", NULL);
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM group_members"), 0);
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM audit WHERE action LIKE 'group.%'"), 3);
+	assert_int_equal(audited(site, "user.groups", member.id), 1);
+}
+
 /* ---- suspending ---- */
 
 /* It waits for a day that does not come. */
@@ -196,6 +221,29 @@ static void test_waiting_until_approved(void **state)
 
 /* ---- roles and deletion ---- */
 
+/* What the server allows, a role can still lack: for the page and for what is asked. */
+static void test_a_role_without_mature_content(void **state)
+{
+	struct site *site = *state;
+	const char *provider = scripted_pictures(site);
+	const char *ask_for = fmt("{\"prompt\":\"erotic nude photo of a woman\",\"model\":\"%s/noop\"}", provider);
+
+	expect(ask(site, &owner, "PATCH /api/v1/settings", "{\"mature_allowed\":true}"), 200);
+	expect(ask(site, &member, "POST /api/v1/jobs", ask_for), 202);
+	expect_problem(ask(site, &member, "PATCH /api/v1/roles/member", "{\"mature\":true}"), 403, "forbidden", NULL);
+	expect_problem(ask(site, &admin, "PATCH /api/v1/roles/owner", "{\"mature\":false}"), 403, "forbidden", NULL);
+	assert_int_equal(int_at(expect(ask(site, &admin, "PATCH /api/v1/roles/member", "{\"mature\":false}"), 200), "mature"), 0);
+	assert_int_equal(int_at(expect(ask(site, &member, "GET /api/v1/status", NULL), 200), "mature_allowed"), 0);
+	assert_int_equal(int_at(expect(ask(site, &owner, "GET /api/v1/status", NULL), 200), "mature_allowed"), 1);
+	expect_problem(ask(site, &member, "POST /api/v1/jobs", ask_for), 403, "refused_by_policy", NULL);
+	expect(ask(site, &owner, "POST /api/v1/jobs", ask_for), 202);
+	expect(ask(site, &admin, "PATCH /api/v1/roles/admin", "{\"mature\":false}"), 200);
+	expect_problem(ask(site, &admin, "PATCH /api/v1/roles/member", "{\"mature\":true}"), 403, "forbidden", "mature");
+	expect(ask(site, &owner, "PATCH /api/v1/roles/member", "{\"mature\":true}"), 200);
+	expect(ask(site, &member, "POST /api/v1/jobs", ask_for), 202);
+	assert_int_equal(audited(site, "role.mature", "member"), 2);
+}
+
 static void test_a_new_role_counts_at_once(void **state)
 {
 	struct site *site = *state;
@@ -265,7 +313,7 @@ int main(void)
 		TEST(test_a_small_manager_stays_small), TEST(test_roles_check_what_is_given),
 		TEST(test_suspension_reaches_everything_open), TEST(test_suspension_ends_by_itself),
 		TEST(test_waiting_until_approved), TEST(test_a_new_role_counts_at_once), TEST(test_deletion_takes_everything),
-		TEST(test_the_last_owner_stays),
+		TEST(test_the_last_owner_stays), TEST(test_a_role_without_mature_content), TEST(test_groups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
