@@ -150,6 +150,12 @@ test("a role of one's own is made, given and cannot go while somebody has it", {
   await box.getByRole("button", { name: "Save" }).click();
   const role = page.locator("li.recipe", { hasText: "Reader" });
   await role.getByText("models.read").waitFor();
+  const mature = page.getByRole("switch", { name: "Mature content for the role Guest" });
+  assert.equal(await mature.isChecked(), true);
+  await Promise.all([page.waitForResponse((answer) => answer.url().endsWith("/roles/guest") && answer.ok()), mature.click()]);
+  await page.reload();
+  await role.waitFor();
+  assert.equal(await mature.isChecked(), false);
   await page.getByRole("link", { name: "Accounts" }).click();
   await page.getByLabel("Role of Nils").selectOption({ label: "Reader" });
   await page.getByLabel("Search by name or address").fill("nil");

@@ -3,7 +3,7 @@ import { field, h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { moment } from "../format.js";
-import { copy, dialog, toast } from "../components/ui.js";
+import { attempt, copy, dialog, toast } from "../components/ui.js";
 import { button, emptyState, loading, submit, sure } from "../components/pieces.js";
 import { givable, roleName, select } from "./people.js";
 
@@ -78,10 +78,15 @@ export async function mountRoles(box) {
       await again();
     }) }, field(t("common.name"), name), h("fieldset", { class: "rights" }, h("legend", { class: "field-label" }, t("roles.rights")), checks.map((/** @type {any} */ it) => h("label", { class: "row nowrap" }, it.box, h("span", {}, h("code", {}, it.name), h("span", { class: "hint" }, it.text))))), h("div", {}, h("button", { class: "button primary" }, t("common.save")))));
   }
+  /** Only the operator's own switch in Settings allows any at all. */
+  function matureSwitch(/** @type {any} */ one) {
+    const on = h("input", { type: "checkbox", role: "switch", checked: one.mature, disabled: !givable([one]).length, "aria-label": t("roles.mature.of", { name: roleName(one) }), onchange: () => attempt(async () => { one.mature = (await api.patch(`/roles/${one.id}`, { mature: on.checked })).mature; }).then(() => { on.checked = one.mature; }) });
+    return h("label", { class: "row check switch" }, on, h("span", {}, t("roles.mature")));
+  }
   function draw() {
     replace(list, roles.map((/** @type {any} */ one) => h("li", { class: "card recipe", dataset: { id: one.id } },
       h("div", { class: "grow" }, h("div", { class: "row tight" }, h("strong", { class: "recipe-name" }, roleName(one)), h("span", { class: "muted small" }, t("roles.people", { count: one.users }))), h("p", { class: "muted small" }, one.built_in ? t(`roles.text.${one.id}`) : one.permissions.join(", ") || t("roles.nothing"))),
-      !one.built_in && h("div", { class: "row tight" }, button(t("common.edit"), () => edit(one), "", { "aria-label": t("roles.edit", { name: one.name }) }), button(t("common.delete"), () => sure(t("roles.delete.title"), t("roles.delete.text"), t("roles.delete", { name: one.name }), async () => { await api.del(`/roles/${one.id}`); await again(); }), "quiet danger", { "aria-label": t("roles.delete", { name: one.name }) })))));
+      h("div", { class: "row tight" }, matureSwitch(one), !one.built_in && [button(t("common.edit"), () => edit(one), "", { "aria-label": t("roles.edit", { name: one.name }) }), button(t("common.delete"), () => sure(t("roles.delete.title"), t("roles.delete.text"), t("roles.delete", { name: one.name }), async () => { await api.del(`/roles/${one.id}`); await again(); }), "quiet danger", { "aria-label": t("roles.delete", { name: one.name }) })]))));
   }
   draw();
   replace(box, h("div", { class: "stack" }, h("p", { class: "muted" }, t("roles.about")), list, h("div", {}, button(t("roles.make"), () => edit(null), "primary"))));
