@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/audit.h"
+#include "core/common_password.h"
 #include "db/db.h"
 
 #define USER_COLUMNS "id, name, role, password_hash, created_at, updated_at, disabled_at, disabled_until, waiting_since, disabled_why"
@@ -28,7 +29,7 @@ static enum atl_err check_name(const char *name, char folded[ATL_USER_NAME_SIZE]
 	return ATL_OK;
 }
 
-static enum atl_err check_password(const char *password, struct atl_errinfo *info)
+static enum atl_err check_password(const char *password, const char *name, struct atl_errinfo *info)
 {
 	size_t length = password ? strlen(password) : 0;
 
@@ -38,6 +39,10 @@ static enum atl_err check_password(const char *password, struct atl_errinfo *inf
 	if (atl_utf8_count(password ? password : "", length) < ATL_PASSWORD_MIN)
 		return atl_fail_field(info, ATL_ERR_INVALID, "password", "A password has at least %d characters.",
 				      ATL_PASSWORD_MIN);
+	if (atl_password_common(password, name))
+		return atl_fail_field(info, ATL_ERR_INVALID, "password",
+				      "This is one of the passwords that are tried first. Take a longer one: three words that do not "
+				      "belong together.");
 	return ATL_OK;
 }
 
@@ -67,7 +72,7 @@ enum atl_err atl_user_check(const char *name, const char *password, const char *
 	enum atl_err err = name ? check_name(name, folded, info) : ATL_OK;
 
 	if (!err && password)
-		err = check_password(password, info);
+		err = check_password(password, name, info);
 	if (!err && email)
 		err = check_email(email, address, info);
 	return err;
@@ -165,7 +170,7 @@ enum atl_err atl_user_create(struct atl_app *app, const char *name, const char *
 	enum atl_err err = check_name(name, folded, info);
 
 	if (!err)
-		err = check_password(password, info);
+		err = check_password(password, name, info);
 	if (!err)
 		err = atl_password_hash(password, hash);
 	if (err)
@@ -337,7 +342,7 @@ enum atl_err atl_user_set_password(struct atl_app *app, const struct atl_identit
 	const struct atl_audit audit = { .who = who, .action = "user.password", .target_kind = "user", .target_id = id };
 	char hash[ATL_PASSWORD_HASH_SIZE];
 	struct change change = { .id = id, .hash = hash };
-	enum atl_err err = check_password(password, info);
+	enum atl_err err = check_password(password, NULL, info);
 
 	if (!err)
 		err = atl_password_hash(password, hash);
