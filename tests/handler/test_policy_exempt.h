@@ -99,7 +99,7 @@ static const struct exempt {
 	{ "POST /api/v1/jobs/estimate", NOT_MADE },
 	{ "POST /api/v1/assets/recall", NOT_MADE },
 	{ "POST /sdapi/v1/png-info", NOT_MADE },
-	{ "POST /v1/images/variations", "not offered" },
+	{ "POST /v1/images/variations", "a picture from a picture: words that come with it are not read" },
 	{ "POST /sdapi/v1/interrogate", "not offered" },
 	{ "POST /sdapi/v1/interrupt", NO_TEXT },
 	{ "POST /sdapi/v1/skip", NO_TEXT },
