@@ -1,4 +1,4 @@
-/* user.c - `atelier user add|list|password|role`: accounts from the command line, for whoever can read the data folder. */
+/* user.c - `atelier user add|list|password|second-factor|role`: accounts from the command line, for whoever can read the data folder. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 
 #include "app/commands.h"
 #include "base/str.h"
+#include "core/second_factor.h"
 #include "core/session.h"
 #include "core/user.h"
 #include "db/db.h"
@@ -98,6 +99,15 @@ static enum atl_err do_role(struct atl_app *app, struct atl_arena *arena, char *
 	return err ? err : atl_user_set_role(app, user.id, role, info);
 }
 
+/* For somebody who lost the app and the recovery codes. */
+static enum atl_err do_second_factor(struct atl_app *app, struct atl_arena *arena, char **args, struct atl_errinfo *info)
+{
+	struct atl_user user;
+	enum atl_err err = atl_user_find(app, args[0], arena, &user, info);
+
+	return err ? err : atl_second_factor_remove(app, NULL, user.id, info);
+}
+
 static const struct action {
 	const char *name;
 	bool named;
@@ -107,6 +117,7 @@ static const struct action {
 	{ "add", true, do_add, "add NAME [ROLE]         member unless told; the password is read from standard input" },
 	{ "list", false, do_list, "list" },
 	{ "password", true, do_password, "password NAME           the password is read from standard input" },
+	{ "second-factor", true, do_second_factor, "second-factor NAME      takes it off" },
 	{ "role", true, do_role, "role NAME ROLE          owner, admin, moderator, member or guest" },
 };
 

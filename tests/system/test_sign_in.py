@@ -1,9 +1,14 @@
 """What a sign-in gives away, and how fast a session that was ended is out."""
 import base64
+import concurrent.futures
+import hashlib
+import hmac
 import os
 import select
 import socket
 import statistics
+import struct
+import subprocess
 import time
 from pathlib import Path
 
@@ -106,3 +111,35 @@ def test_passwords_that_are_tried_first(server):
         answer = client.request("POST", "/api/v1/setup", {"name": "Olivia", "password": password})
         assert (answer.status_code, answer.json()["field"]) == (400, "password"), password
     client.ok("POST", "/api/v1/setup", {"name": "Olivia", "password": PASSWORD}, status=201)
+
+
+def code_of(secret, ahead=0):
+    mac = hmac.new(base64.b32decode(secret), struct.pack(">Q", int(time.time()) // 30 + ahead), hashlib.sha1).digest()
+    return f"{(struct.unpack_from('>I', mac, mac[19] & 15)[0] & 0x7fffffff) % 1000000:06d}"
+
+
+def test_second_factor(server, owner):
+    """One code is one session, however many ask at once; whoever runs the server can take it off."""
+    secret = owner.post("/api/v1/me/second-factor", {"password": PASSWORD}, status=201)["secret"]
+    codes = owner.post("/api/v1/me/second-factor/confirm", {"code": code_of(secret, -1)}, status=200)["recovery_codes"]
+
+    def first_step():
+        client = Client(server)
+        answer = client.request("POST", "/api/v1/session", {"name": "Olivia", "password": PASSWORD})
+        assert (answer.status_code, answer.json()["slug"]) == (401, "second_factor_required")
+        assert client.get("/api/v1/status")["signed_in"] is False
+        return client
+
+    def race(code):
+        clients = [first_step() for _ in range(4)]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda one: one.request("POST", "/api/v1/session/second", {"code": code}).status_code, clients))
+        assert sorted(answers) == [201, 401, 401, 401], answers
+
+    race(code_of(secret))
+    race(codes[0].upper().replace("-", " "))
+    command = [server.program, "user", "second-factor", "Olivia", "--data", str(server.data)]
+    done = subprocess.run(command, env=server.env(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert server.sign_in().get("/api/v1/me/second-factor")["enabled"] is False
+    assert secret not in server.log() and codes[1] not in server.log()
