@@ -70,16 +70,19 @@ static void test_maintenance(void **state)
 
 static void test_log(void **state)
 {
+	struct atl_errinfo info = { 0 };
 	struct atl_req *req;
 
+	assert_ok(atl_log_init(ATL_LOG_INFO, ATL_LOG_LOGFMT, NULL, &info), &info);
 	atl_info("test", "a quiet line");
 	atl_warn("test", "a loud line");
+	assert_ok(atl_log_init(ATL_LOG_ERROR, ATL_LOG_LOGFMT, NULL, &info), &info);
 	req = expect(ask(*state, &owner, "GET /api/v1/server/log?level=warn&lines=1", NULL), 200);
 	assert_int_equal(count_at(req, "lines"), 1);
 	assert_non_null(strstr(text_at(req, "lines.0"), "a loud line"));
 	req = expect(ask(*state, &owner, "GET /api/v1/server/log?level=info&lines=2", NULL), 200);
 	assert_non_null(strstr(text_at(req, "lines.0"), "a quiet line"));
-	expect_problem(ask(*state, &owner, "GET /api/v1/server/log?lines=501", NULL), 400, "invalid", "lines");
+	expect_problem(ask(*state, &owner, "GET /api/v1/server/log?lines=501", NULL), 400, "invalid_request", "lines");
 	expect(ask(*state, &member, "GET /api/v1/server/log", NULL), 403);
 }
 
@@ -87,7 +90,7 @@ static void test_plan(void **state)
 {
 	struct atl_req *req;
 
-	expect_problem(ask(*state, &owner, "PATCH /api/v1/server", "{\"backup_daily\":true}"), 400, "invalid", "passphrase");
+	expect_problem(ask(*state, &owner, "PATCH /api/v1/server", "{\"backup_daily\":true}"), 400, "invalid_request", "passphrase");
 	req = expect(ask(*state, &owner, "PATCH /api/v1/server",
 			 "{\"backup_daily\":true,\"backup_keep\":3,\"backup_passphrase\":\"quite a secret\"}"), 200);
 	assert_int_equal(int_at(req, "backup_keep"), 3);
@@ -117,7 +120,7 @@ static void test_audit_pages(void **state)
 	assert_int_equal(count_at(req, "items"), 0);
 	req = expect(ask(*state, &owner, "GET /api/v1/audit?target=maintenance", NULL), 200);
 	assert_int_equal(count_at(req, "items"), 2);
-	expect_problem(ask(*state, &owner, "GET /api/v1/audit?from=yesterday-or-so-please", NULL), 400, "invalid", "from");
+	expect_problem(ask(*state, &owner, "GET /api/v1/audit?from=yesterday-or-so-please", NULL), 400, "invalid_request", "from");
 	req = expect(ask(*state, &owner, "GET /api/v1/audit/verify", NULL), 200);
 	assert_true(is_null_at(req, "why"));
 	expect(ask(*state, &member, "GET /api/v1/audit", NULL), 403);

@@ -16,7 +16,7 @@ from harness import Client, wait_until
 # that are secrets themselves.
 SHARED = ("/api/v1/providers", "/api/v1/picture-entries", "/api/v1/engine", "/problems/", "/v1/models", "/s/", "/f/",
           "/api/v1/login", "/api/v1/me/logins",  # the latter needs a sign-in service: test_oidc.py
-          "/api/v1/users", "/api/v1/roles", "/api/v1/groups", "/api/v1/invitations")
+          "/api/v1/users", "/api/v1/roles", "/api/v1/groups", "/api/v1/invitations", "/api/v1/server")
 
 
 def png(width=8, height=8):
@@ -193,6 +193,11 @@ def test_users_may_not_manage_the_server(server, owner):
     for method, path, body in [("GET", "/api/v1/providers", None), ("POST", "/api/v1/providers", {"preset": "custom"}),
                                ("PATCH", "/api/v1/settings", {"mature_allowed": True}),
                                ("PATCH", "/api/v1/engine", {"slots": 1}), ("POST", "/api/v1/engine/stop", {}),
+                               ("GET", "/api/v1/server", None), ("PATCH", "/api/v1/server", {"maintenance": True}),
+                               ("GET", "/api/v1/server/log", None), ("GET", "/api/v1/server/backups", None),
+                               ("POST", "/api/v1/server/backups", {"passphrase": "long enough"}),
+                               ("GET", "/api/v1/server/backups/x", None), ("GET", "/api/v1/audit", None),
+                               ("GET", "/api/v1/audit/verify", None), ("GET", "/api/v1/audit/export", None),
                                ("GET", "/metrics", None)]:
         assert tom.request(method, path, body).status_code == 403, path
 

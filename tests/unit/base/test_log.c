@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/str.h"
 
 static char folder[64], path[96], moved[96], content[1 << 20];
 
@@ -245,11 +246,46 @@ static void test_threads(void **state)
 
 #define ONE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
+/* The ring keeps the last lines by level; a longer one is cut between characters, a secret stays masked. */
+static void test_tail(void **state)
+{
+	static struct atl_log_line lines[ATL_LOG_TAIL_LINES + 1];
+	char longer[ATL_LOG_TAIL_TEXT + 1];
+
+	start(ATL_LOG_INFO, ATL_LOG_LOGFMT);
+	atl_log_secret("hush-hush-hush");
+	atl_warn("tail", "the secret is hush-hush-hush");
+	for (int i = 0; i < ATL_LOG_TAIL_LINES + 100; i++)
+		atl_info("tail", "number %d.", i);
+	atl_debug("tail", "not written");
+	assert_int_equal(atl_log_tail(ATL_LOG_INFO, lines, ATL_COUNT(lines)), ATL_LOG_TAIL_LINES);
+	assert_non_null(strstr(lines[0].text, "number 100."));
+	assert_non_null(strstr(lines[ATL_LOG_TAIL_LINES - 1].text, "number 599."));
+	assert_int_equal(atl_log_tail(ATL_LOG_WARN, lines, ATL_COUNT(lines)), 0);
+	atl_warn("tail", "the secret is hush-hush-hush");
+	atl_error("tail", "the end");
+	assert_int_equal(atl_log_tail(ATL_LOG_WARN, lines, 2), 2);
+	assert_non_null(strstr(lines[0].text, "[secret]"));
+	assert_null(strstr(lines[0].text, "hush"));
+	assert_int_equal(lines[1].level, ATL_LOG_ERROR);
+	assert_int_equal(atl_log_tail(ATL_LOG_WARN, lines, 1), 1);
+	assert_non_null(strstr(lines[0].text, "the end"));
+	for (size_t i = 0; i < sizeof(longer) - 1; i++)
+		longer[i] = i % 2 ? '\xA9' : '\xC3';
+	longer[sizeof(longer) - 1] = '\0';
+	for (int odd = 0; odd < 2; odd++) {
+		atl_error(odd ? "tail" : "tails", "%s", longer);
+		assert_int_equal(atl_log_tail(ATL_LOG_ERROR, lines, 1), 1);
+		assert_true(strlen(lines[0].text) >= ATL_LOG_TAIL_TEXT - 2);
+		assert_true(atl_utf8_valid(lines[0].text, strlen(lines[0].text)));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { ONE(test_logfmt), ONE(test_json),	ONE(test_level),    ONE(test_secrets),
 					    ONE(test_secrets_full), ONE(test_cut), ONE(test_reopen), ONE(test_bad_path),
-					    ONE(test_threads) };
+					    ONE(test_threads), ONE(test_tail) };
 
 	return cmocka_run_group_tests_name("base/log", tests, NULL, NULL);
 }
