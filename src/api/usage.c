@@ -1,4 +1,5 @@
 /* usage.c - /api/v1/usage: one's own use and limits, and for those with usage.read what everybody used, as JSON or CSV. */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
@@ -127,8 +128,7 @@ static enum atl_err read_day(struct atl_req *req, const char *name, int64_t othe
 		return ATL_OK;
 	if (strlen(text) != 10)
 		return atl_fail_field(info, ATL_ERR_INVALID, name, "must be a day like 2026-11-21");
-	(void)atl_str_copy(full, sizeof(full), text);
-	strcat(full, "T00:00:00Z");
+	snprintf(full, sizeof(full), "%sT00:00:00Z", text);
 	if (!atl_rfc3339_parse(full, ret))
 		return atl_fail_field(info, ATL_ERR_INVALID, name, "must be a day like 2026-11-21");
 	return ATL_OK;

@@ -8,7 +8,7 @@ export const EVENTS = ["hello", "reset", "message.created", "message.delta", "me
   "character.deleted", "persona.changed", "folder.changed", "provider.updated", "engine.state", "transfer.progress",
   "generation.progress", "session.revoked", "job.updated", "job.progress", "job.preview", "job.asset", "queue.updated",
   "asset.created", "asset.updated", "asset.deleted", "board.changed", "style.changed", "picture_models.changed",
-  "webhook.changed", "webhook.delivery", "wildcard.changed", "workflow.changed"];
+  "quota.answered", "quota.near", "webhook.changed", "webhook.delivery", "wildcard.changed", "workflow.changed"];
 const RETRY_MAX_MS = 15000;
 
 /**

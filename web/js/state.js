@@ -28,7 +28,7 @@ export const initial = {
   /** @type {any[]|null} */ pictureModels: null,
   /** @type {any[]} */ styles: [],
   /** the last change of an asset, as it came @type {any} */ assetChange: null,
-  /** the last change of a workflow, wildcard or webhook, as it came @type {any} */ recipeChange: null,
+  /** the last change of a workflow, wildcard, webhook or quota, as it came @type {any} */ recipeChange: null,
 };
 /** @typedef {typeof initial} State */
 
@@ -169,7 +169,7 @@ export function reduce(state, action) {
     case "job.preview": return withJob(state, action.id, (job) => ({ index: action.index, previews: { ...job.previews, [action.index]: action.n } }));
     case "job.asset": return withJob(state, action.id, (job) => ({ assets: [...(job.assets ?? []).filter((/** @type {any} */ one) => one.id !== action.asset.id), action.asset].sort((a, b) => a.job_index - b.job_index) }));
     case "queue.updated": return { ...state, queue: { ...state.queue, ...action.queue } }; // some events tell a part
-    case "workflow.changed": case "wildcard.changed": case "webhook.changed": case "webhook.delivery": return { ...state, recipeChange: action };
+    case "workflow.changed": case "wildcard.changed": case "webhook.changed": case "webhook.delivery": case "quota.near": case "quota.answered": return { ...state, recipeChange: action };
     case "asset.created": return { ...state, assetChange: action };
     case "asset.updated": return assetChanged(state, action.asset.id, action.asset, action);
     case "asset.deleted": return assetChanged(state, action.id, null, action);
