@@ -54,7 +54,7 @@ static enum atl_err decide_picture(const struct atl_policy_reading *r, const str
 	bool explicit_ = count_of(r, ATL_TERM_EXPLICIT) > 0, bare = count_of(r, ATL_TERM_BARE) > 0;
 	unsigned body = body_words(r);
 
-	if ((minor || young) && (explicit_ || (minor && body > 0) || body > 1 || bare))
+	if ((minor || young) && (explicit_ || (minor && body > 0) || count_of(r, ATL_TERM_BODY) > 0 || body > 1 || bare))
 		return atl_fail(info, ATL_ERR_POLICY, MINORS);
 	if (picture->supplied && (r->removed_clothes || explicit_ || body > 0))
 		return atl_fail(info, r->removed_clothes || bare ? ATL_ERR_MODE_NOT_OFFERED : ATL_ERR_POLICY,

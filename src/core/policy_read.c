@@ -49,7 +49,15 @@ static bool near(const struct atl_policy_reading *r, uint32_t a, uint32_t b, int
 
 static bool asked_for(const struct atl_policy_reading *r, uint32_t sexual)
 {
-	return near(r, ATL_TERM_CREATE, sexual, NEAR_CREATIVE) || near(r, ATL_TERM_ASK, sexual, NEAR_CREATIVE);
+	return near(r, ATL_TERM_CREATE, sexual, NEAR_CREATIVE) || near(r, ATL_TERM_ASK, sexual, NEAR_CREATIVE) ||
+	       near(r, ATL_TERM_PICTURE, sexual, NEAR_WEAK);
+}
+
+/* Side by side they describe somebody, whatever is asked. */
+static bool described(const struct atl_policy_reading *r)
+{
+	return (near(r, ATL_TERM_MINOR, ATL_TERM_BODY, 2) && !near(r, ATL_TERM_CONTEXT, ATL_TERM_BODY, NEAR_CONTEXT)) ||
+	       (near(r, ATL_TERM_MINOR, ATL_TERM_BARE, 4) && !near(r, ATL_TERM_CONTEXT, ATL_TERM_BARE, NEAR_CONTEXT));
 }
 
 static void judge(struct atl_policy_reading *r)
@@ -59,7 +67,8 @@ static void judge(struct atl_policy_reading *r)
 	r->judge_at = -1;
 	if (r->verdict == ATL_ERR_POLICY)
 		return;
-	if (near(r, ATL_TERM_MINOR, ATL_TERM_EXPLICIT, NEAR_STRONG) || near(r, ATL_TERM_YOUNG, ATL_TERM_EXPLICIT, NEAR_WEAK))
+	if (near(r, ATL_TERM_MINOR, ATL_TERM_EXPLICIT, NEAR_STRONG) || near(r, ATL_TERM_YOUNG, ATL_TERM_EXPLICIT, NEAR_WEAK) ||
+	    described(r))
 		r->verdict = ATL_ERR_POLICY;
 	else if ((near(r, ATL_TERM_MINOR, ATL_TERM_BODY, NEAR_BODY) || near(r, ATL_TERM_YOUNG, ATL_TERM_BODY, NEAR_WEAK)) &&
 		 asked_for(r, ATL_TERM_BODY))
@@ -120,6 +129,11 @@ static void note(struct atl_policy_reading *r, uint32_t kinds, int span)
 
 /* ---- words ---- */
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 /* 1 to 17 in digits, or in letters that look like digits beside one: "l2". */
 static int minor_number(const char *word)
 {
@@ -145,6 +159,9 @@ static bool completes_age(const struct atl_policy_reading *r, uint32_t kinds, si
 		return !(r->kinds[number + 1] & ATL_TERM_DURATION);
 	if (kinds & ATL_TERM_OLD && number + 1 < ATL_READ_HISTORY && r->kinds[number] & ATL_TERM_YEAR)
 		return r->numbers[number + 1] != 0;
+	/* "she is one of them" */
+	if (r->numbers[0] < 3 && !is_digit(r->words[0][0]))
+		return false;
 	if (r->numbers[0] && r->kinds[1] & ATL_TERM_AGE)
 		return true;
 	return r->numbers[0] && r->kinds[2] & ATL_TERM_AGE && strlen(r->words[1]) <= 3;
@@ -260,6 +277,25 @@ static uint32_t other_readings(struct atl_policy_reading *r, const char *word)
 	return kinds & HIDEABLE;
 }
 
+/* Phrases of which a word is written with digits for letters: "l1ttle g1rl". */
+static uint32_t phrase_in_leet(struct atl_policy_reading *r, size_t count)
+{
+	char plain[ATL_READ_HISTORY][ATL_POLICY_WORD_MAX + 1];
+	const char *words[ATL_READ_HISTORY];
+	bool any = false;
+
+	if (!r->digits)
+		return 0;
+	r->digits--;
+	for (size_t i = 0; i < count; i++) {
+		bool is = atl_policy_unleet(r->words[i], 'i', plain[i]);
+
+		any |= is;
+		words[i] = is ? plain[i] : r->words[i];
+	}
+	return any ? atl_policy_terms_words(words, count).kinds & HIDEABLE : 0;
+}
+
 static void take_word(struct atl_policy_reading *r, const char *word)
 {
 	const char *words[ATL_READ_HISTORY];
@@ -280,6 +316,9 @@ static void take_word(struct atl_policy_reading *r, const char *word)
 	r->numbers[0] = hit.kinds & ATL_TERM_NUMBER ? hit.number : minor_number(word);
 	if (!(hit.kinds & ~(uint32_t)ATL_TERM_NUMBER))
 		hit.kinds |= other_readings(r, word);
+	if (strpbrk(word, "0134578"))
+		r->digits = ATL_READ_HISTORY;
+	hit.kinds |= phrase_in_leet(r, count);
 	if (hit.kinds & ATL_TERM_AFTER_DURATION && r->age_at >= r->position - 4) {
 		take_back(r, ATL_TERM_MINOR, r->position - r->age_at + 1);
 		r->age_at = LONG_AGO;
@@ -344,11 +383,6 @@ static void add_piece(struct atl_policy_reading *r, const char *word, size_t len
 static bool is_sign(char c)
 {
 	return c == '@' || c == '$' || c == '!' || c == '|' || c == '+' || c == '(' || c == '*';
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
 }
 
 /* "12yo": a number and a unit. */

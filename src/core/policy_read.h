@@ -39,6 +39,7 @@ struct atl_policy_reading {
 	int last[ATL_TERM_KINDS], before[ATL_TERM_KINDS]; /* where each kind stood last, and the time before */
 	unsigned count[ATL_TERM_KINDS];
 	unsigned removed_clothes, canary;
+	unsigned digits; /* words until the latest with digits is out of the history */
 	int judge_at, never_until, age_at, age_before;
 	unsigned rotated_hits, reversed_hits; /* words that would be terms if read so */
 	bool pictures;			      /* "never ..." means nothing to a picture model */
