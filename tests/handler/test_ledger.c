@@ -431,6 +431,52 @@ static void test_restart(void **state)
 	books_balance(site);
 }
 
+/* ---- the API ---- */
+
+static void test_asking_for_more(void **state)
+{
+	struct site *site = *state;
+	struct atl_errinfo info = { 0 };
+	struct person ida;
+	const char *id, *request;
+	struct atl_req *req;
+
+	person_create(site, "Ida", ATL_ROLE_MEMBER, &ida);
+	expect_problem(ask(site, &owner, "PUT /api/v1/quotas",
+			   "{\"scope\":\"user\",\"subject\":\"usr_x\",\"kind\":\"messages\",\"span\":\"day\",\"amount\":1}"),
+		       404, "not_found", "subject");
+	expect_problem(ask(site, &owner, "PUT /api/v1/quotas",
+			   "{\"scope\":\"everyone\",\"kind\":\"hats\",\"span\":\"day\",\"amount\":1}"),
+		       400, "invalid_request", "kind");
+	id = quota(site, "user", ida.id, "messages", "day", 5);
+	assert_string_equal(quota(site, "user", ida.id, "messages", "day", 1), id); /* set again: the same one */
+	assert_ok(try_reserve(site, "a", ida.id, NULL, "m", 1, &info), &info);
+	assert_int_equal(try_reserve(site, "b", ida.id, NULL, "m", 1, &info), ATL_ERR_QUOTA);
+	req = expect(ask(site, &ida, "GET /api/v1/usage/me", NULL), 200);
+	assert_int_equal(int_at(req, "quotas.0.limit"), 1);
+	assert_int_equal(int_at(req, "quotas.0.used"), 1);
+	/* somebody else has nothing to ask for there */
+	expect_problem(ask(site, &owner, "POST /api/v1/quota-requests", fmt("{\"quota_id\":\"%s\",\"amount\":2}", id)), 404,
+		       "not_found", "quota_id");
+	request = text_at(expect(ask(site, &ida, "POST /api/v1/quota-requests",
+				     fmt("{\"quota_id\":\"%s\",\"amount\":2,\"note\":\"please\"}", id)), 201), "id");
+	expect_problem(ask(site, &ida, "POST /api/v1/quota-requests", fmt("{\"quota_id\":\"%s\",\"amount\":2}", id)), 409,
+		       "conflict", NULL);
+	expect_problem(ask(site, &ida, fmt("POST /api/v1/quota-requests/%s/decision", request), "{\"amount\":2}"), 403, "forbidden",
+		       NULL);
+	req = expect(ask(site, &owner, fmt("POST /api/v1/quota-requests/%s/decision", request), "{\"amount\":1}"), 200);
+	assert_string_equal(text_at(req, "state"), "granted");
+	expect_problem(ask(site, &owner, fmt("POST /api/v1/quota-requests/%s/decision", request), "{\"amount\":1}"), 409, "conflict",
+		       NULL);
+	assert_ok(try_reserve(site, "b", ida.id, NULL, "m", 1, &info), &info);
+	assert_int_equal(try_reserve(site, "c", ida.id, NULL, "m", 1, &info), ATL_ERR_QUOTA);
+	expect(ask(site, &owner, fmt("DELETE /api/v1/quotas/%s", id), NULL), 204);
+	assert_ok(try_reserve(site, "c", ida.id, NULL, "m", 9, &info), &info);
+	req = expect(ask(site, &owner, "GET /api/v1/audit?action=quota.", NULL), 200);
+	assert_true(count_at(req, "items") >= 4); /* set twice, granted, deleted */
+	books_balance(site);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,7 +484,7 @@ int main(void)
 		cmocka_unit_test(test_windows),			   cmocka_unit_test_setup(test_tightest_and_whose, setup),
 		cmocka_unit_test_setup(test_one_model, setup),	   cmocka_unit_test_setup(test_next_day, setup),
 		cmocka_unit_test_setup(test_race_never_oversells, setup), cmocka_unit_test_setup(test_jobs, setup),
-		cmocka_unit_test_setup(test_restart, setup),
+		cmocka_unit_test_setup(test_restart, setup),	cmocka_unit_test_setup(test_asking_for_more, setup),
 	};
 
 	site_kinds = kinds;
