@@ -142,7 +142,7 @@ static const char *outcome_of(enum atl_err err)
 	case ATL_ERR_CONFLICT: return "taken";
 	case ATL_ERR_NOT_FOUND: return "off";
 	case ATL_ERR_THROTTLED: return "busy";
-	case ATL_ERR_AUTH: return "closed";
+	case ATL_ERR_AUTH: return "closed"; /* of enter() */
 	case ATL_ERR_SECOND_FACTOR: return "second";
 	default: return "unreachable";
 	}
@@ -196,10 +196,14 @@ static void handle_callback(struct atl_req *req)
 	struct atl_errinfo info = { 0 };
 	enum atl_err err = atl_oidc_finish(atl_api_app(req), &req->arena, &callback, &outcome, &info);
 
-	if (!err && !outcome.linked)
+	if (err) {
+		go_wrong(req, outcome_of(err));
+		return;
+	}
+	if (!outcome.linked)
 		err = enter(req, outcome.user_id, &info);
 	if (err)
-		go_wrong(req, outcome_of(err));
+		go_wrong(req, err == ATL_ERR_UNAVAILABLE ? "maintenance" : outcome_of(err));
 	else
 		go(req, outcome.linked ? "/?login=linked" : "/");
 }
