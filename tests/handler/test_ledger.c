@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "core/job_int.h"
 #include "core/quota.h"
+#include "core/usage.h"
 
 /* ---- a kind of job that delivers, fails or waits as its prompt says ---- */
 
@@ -280,6 +281,34 @@ static void test_next_day(void **state)
 	books_balance(site);
 }
 
+/* What /v1 used is booked with its usage records: charged in groups where nothing was reserved, else settled or given back. */
+static void test_usage_records(void **state)
+{
+	struct site *site = *state;
+	struct atl_errinfo info = { 0 };
+	struct atl_identity who;
+	struct sum sum;
+
+	atl_identity_internal(&who, owner.id, "Olga", ATL_ROLE_OWNER);
+	assert_ok(atl_usage_create(&site->app, &site->app.usage, &info), &info);
+	assert_ok(try_reserve(site, "usg_kept", owner.id, NULL, "m", 1, &info), &info);
+	assert_ok(try_reserve(site, "usg_lost", owner.id, NULL, "m", 1, &info), &info);
+	atl_usage_record(site->app.usage, &who, ATL_ENTRY_OPENAI_CHAT, "m", 10, 5, 1);
+	atl_usage_record(site->app.usage, &who, ATL_ENTRY_OPENAI_CHAT, "other", 10, 5, 1);
+	atl_usage_record(site->app.usage, &who, ATL_ENTRY_OPENAI_CHAT, "m", 1, 1, 1);
+	atl_usage_record_reserved(site->app.usage, &who, ATL_ENTRY_OPENAI_CHAT, "m", 100, 50, 1, "usg_kept");
+	atl_usage_record_reserved(site->app.usage, &who, ATL_ENTRY_MESSAGE, "m", 7000, 7000, 1, ""); /* a reply books itself */
+	atl_usage_refund(site->app.usage, "usg_lost");
+	assert_ok(atl_usage_flush(site->app.usage, &info), &info);
+	sum = sum_of(site, owner.id);
+	assert_int_equal(sum.used, 4);
+	assert_int_equal(sum.reserved, 0);
+	assert_int_equal(int_at(expect(ask(site, &owner, "GET /api/v1/usage/me", NULL), 200), "history.0.input_tokens"), 121);
+	books_balance(site);
+	atl_usage_destroy(site->app.usage);
+	site->app.usage = NULL;
+}
+
 /* ---- a race ---- */
 
 #define RACERS 100
@@ -483,6 +512,7 @@ int main(void)
 		cmocka_unit_test_setup(test_each_end_once, setup), cmocka_unit_test_setup(test_verify_sees, setup),
 		cmocka_unit_test(test_windows),			   cmocka_unit_test_setup(test_tightest_and_whose, setup),
 		cmocka_unit_test_setup(test_one_model, setup),	   cmocka_unit_test_setup(test_next_day, setup),
+		cmocka_unit_test_setup(test_usage_records, setup),
 		cmocka_unit_test_setup(test_race_never_oversells, setup), cmocka_unit_test_setup(test_jobs, setup),
 		cmocka_unit_test_setup(test_restart, setup),	cmocka_unit_test_setup(test_asking_for_more, setup),
 	};
