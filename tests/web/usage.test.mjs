@@ -95,6 +95,16 @@ test("used up: the answer and the page say why and until when; asked for, grante
   assert.equal((await send(`/conversations/${id}/messages`, { content: "Once more" })).status(), 202);
 }));
 
+test("under /v1 the same limit holds, and says so in that form", { skip, timeout: 60000 }, () => open(member, "/settings/usage", async (page) => {
+  const ask = () => page.context().request.post(`${server.url}/v1/chat/completions`, { headers: { origin: server.url, "X-CSRF-Token": member.csrf }, data: { messages: [{ role: "user", content: "Hi" }], max_tokens: 4 } });
+  const first = await Promise.all(Array.from({ length: 8 }, ask)), won = first.filter((one) => one.status() === 200), lost = first.filter((one) => one.status() === 429);
+  assert.deepEqual([won.length, lost.length], [4, 4]); /* 3 of 7 were messages on the page */
+  assert.ok(Number(lost[0].headers()["retry-after"]) > 0);
+  assert.equal((await lost[0].json()).error.code, "quota_exceeded");
+  await page.reload();
+  await page.getByText("7 of 7").waitFor();
+}));
+
 test("who used what, as a table and as a file; on a phone nothing is cut", { skip }, async () => {
   await open(owner, "/settings/allowances", async (page) => {
     await page.getByRole("rowheader", { name: "Mel" }).waitFor();

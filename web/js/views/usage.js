@@ -17,12 +17,18 @@ export function amount(kind, value) {
 /** What people type in a form, in the ledger's units. @param {string} kind @param {number} value */
 export const units = (kind, value) => Math.round(kind === "money_micro_usd" ? value * 1e6 : kind.endsWith("_ms") ? value * 1000 : value);
 
+/** Every day from the first to the last, also those without use. @param {any[]} history @param {string} from @param {string} to */
+export function everyDay(history, from, to) {
+  const days = [], known = new Map(history.map((day) => [day.day, day]));
+  for (let at = Date.parse(from); at <= Date.parse(to); at += 86400000) { const day = new Date(at).toISOString().slice(0, 10); days.push(known.get(day) ?? { day }); }
+  return days;
+}
 /** A bar a day; the same numbers stand in the table below it. @param {any[]} history @param {string} kind @param {string} label */
 function chart(history, kind, label) {
-  const top = Math.max(1, ...history.map((day) => day[kind])), svg = document.createElementNS(SVG, "svg"), wide = 100 / Math.max(history.length, 1);
-  for (const [name, value] of [["viewBox", "0 0 100 30"], ["preserveAspectRatio", "none"], ["role", "img"], ["aria-label", label], ["width", "100%"], ["height", "96"], ["fill", "currentColor"]]) svg.setAttribute(name, value);
+  const top = Math.max(1, ...history.map((day) => day[kind] ?? 0)), svg = document.createElementNS(SVG, "svg"), wide = 100 / Math.max(history.length, 1);
+  for (const [name, value] of [["viewBox", "0 0 100 30"], ["preserveAspectRatio", "none"], ["role", "img"], ["aria-label", label], ["width", "100%"], ["height", "96"], ["fill", "var(--accent)"]]) svg.setAttribute(name, value);
   history.forEach((day, index) => {
-    const bar = document.createElementNS(SVG, "rect"), tall = Math.max(day[kind] ? 0.6 : 0, day[kind] / top * 29);
+    const bar = document.createElementNS(SVG, "rect"), tall = day[kind] ? Math.max(0.6, day[kind] / top * 29) : 0;
     for (const [name, value] of [["x", index * wide + wide * 0.1], ["y", 30 - tall], ["width", wide * 0.8], ["height", tall]]) bar.setAttribute(String(name), String(value));
     svg.append(bar);
   });
@@ -56,7 +62,7 @@ export async function mountUsage(box) {
   function draw() {
     const shown = KINDS.filter((kind) => own.history.some((/** @type {any} */ day) => day[kind])), main = shown.includes("pictures") ? "pictures" : shown[0];
     replace(box, h("div", { class: "stack" }, own.quotas.length ? h("ul", { class: "recipes", "aria-label": t("usage.limits") }, own.quotas.map(bar)) : h("p", { class: "muted" }, t("usage.none")),
-      h("h3", {}, t("usage.history")), main ? [h("div", { class: "card" }, chart(own.history, main, t("usage.chart", { what: t(`usage.kind.${main}`) }))),
+      h("h3", {}, t("usage.history")), main ? [h("div", { class: "card" }, chart(everyDay(own.history, own.from, own.to), main, t("usage.chart", { what: t(`usage.kind.${main}`) }))),
         h("div", { class: "text table", tabindex: 0, role: "region", "aria-label": t("usage.history") }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("usage.day")), shown.map((kind) => h("th", { scope: "col" }, t(`usage.kind.${kind}`))))), h("tbody", {}, [...own.history].reverse().map((/** @type {any} */ day) => h("tr", {}, h("th", { scope: "row" }, day.day), shown.map((kind) => h("td", {}, amount(kind, day[kind]))))))))] : h("p", { class: "muted" }, t("usage.nothing")),
       own.requests.length > 0 && [h("h3", {}, t("usage.requests")), h("ul", { class: "recipes" }, own.requests.map((/** @type {any} */ one) => h("li", { class: "card" }, h("div", {}, t(`usage.request.${one.state}`, { what: t(`usage.kind.${one.kind}`), asked: amount(one.kind, one.amount), granted: amount(one.kind, one.granted) })), one.answer && h("p", {}, one.answer), h("div", { class: "hint" }, moment(one.decided_at ?? one.created_at)))))]));
   }
