@@ -13,7 +13,7 @@ const pick = (/** @type {string[]} */ values, /** @type {string} */ words, chang
 /** @param {any} box */
 async function mountSums(box) {
   const by = pick(["user", "model", "day"], "usage.by", () => draw()), from = h("input", { class: "input", type: "date", onchange: () => draw() }), to = h("input", { class: "input", type: "date", onchange: () => draw() });
-  const table = h("div", { class: "text table", tabindex: 0, role: "region", "aria-label": t("usage.everybody") }), file = h("a", { class: "button small", download: "usage.csv" }, t("usage.csv"));
+  const table = h("div", { class: "text table figures", tabindex: 0, role: "region", "aria-label": t("usage.everybody") }), file = h("a", { class: "button small", download: "usage.csv" }, t("usage.csv"));
   const what = () => ({ by: by.value, from: from.value, to: to.value });
   async function draw() {
     const list = (await api.get(`/usage${api.query(what())}`)).items, shown = KINDS.filter((kind) => list.some((/** @type {any} */ one) => one[kind]));
