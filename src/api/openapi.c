@@ -187,8 +187,8 @@ static void responses(struct atl_jw *w, const struct atl_route *route)
 	snprintf(code, sizeof(code), "%d", status);
 	atl_jw_object(w, "responses");
 	atl_jw_object(w, code);
-	atl_jw_str(w, "description", status == 204 ? "Done" : "Success");
-	if (status != 204) {
+	atl_jw_str(w, "description", status == 204 ? "Done" : status >= 300 ? "Elsewhere: see Location" : "Success");
+	if (status != 204 && status < 300) {
 		atl_jw_object(w, "content");
 		success_types(w, route);
 		atl_jw_end_object(w);

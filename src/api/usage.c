@@ -31,7 +31,7 @@ static const struct atl_json_field state_fields[] = {
 	F_INT(struct state_out, percent, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_BOOL(struct state_out, near, ATL_JF_REQUIRED, "80 % are used"),
 	F_BOOL(struct state_out, may_ask, ATL_JF_REQUIRED, "more can be asked for"),
-	F_TIME(struct state_out, resets_at, 0, "null: never"),
+	F_TIME(struct state_out, resets_at, ATL_JF_NULLABLE, "null: never"),
 };
 DESC(state_desc, struct state_out, "QuotaState", state_fields);
 
