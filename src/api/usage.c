@@ -224,6 +224,6 @@ const struct atl_route atl_usage_routes[] = {
 	  .summary = "What you used, your limits and when they begin again", .out = &mine_desc },
 	{ .method = ATL_GET, .path = "/api/v1/usage", .permission = "usage.read", .tag = TAG, .handler = handle_usage,
 	  .summary = "What everybody used and what it cost, by day, model or user", .out = &line_desc, .out_list = true,
-	  .query = usage_params },
+	  .out_type = "application/json|text/csv", .query = usage_params },
 	{ 0 },
 };
