@@ -96,6 +96,8 @@ static enum atl_err add_system(struct build *b, const char *kind, const char *la
 		if (!expanded)
 			return no_memory(b);
 	}
+	if (b->count && !atl_str_eq(kind, "post_history")) /* that one is a message of its own */
+		b->used += ATL_PROMPT_JOIN_OVERHEAD;
 	struct atl_prompt_part part = {.kind = kind, .label = label, .role = "system", .text = expanded};
 	return add_part(b, &part, true);
 }

@@ -20,6 +20,7 @@
 #define ATL_PROMPT_CONTEXT_DEFAULT 8192 /* where a model does not say */
 #define ATL_PROMPT_REPLY_DEFAULT 1024	/* tokens kept free for the reply, or a quarter of the context if less */
 #define ATL_PROMPT_TURN_OVERHEAD 6	/* tokens a chat template adds to a turn, at most, in the families we know */
+#define ATL_PROMPT_JOIN_OVERHEAD 2 /* tokens of the blank line between two system parts, at most */
 
 struct atl_prompt_turn {
 	const char *message_id;

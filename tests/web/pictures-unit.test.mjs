@@ -108,3 +108,9 @@ test("jobs: progress, previews and results come in any order; an old version doe
   assert.ok(reduce(state, { type: "asset.deleted", id: "a" }).jobs.j.assets[0].deleted_at);
   assert.equal(reduce(state, { type: "job.progress", id: "other", step: 1 }), state);
 });
+
+test("a mask as runs comes back as it was, and a broken list stays inside", async () => {
+  const { packRuns, unpackRuns } = await import("../../web/js/pictures/mask.js");
+  for (const mask of [[], [0], [255, 255, 255], [0, 0, 7, 7, 0, 255], Array.from({ length: 500 }, (_, at) => (at * 7919) % 5)]) assert.deepEqual([...unpackRuns(packRuns(Uint8Array.from(mask)), mask.length)], mask);
+  assert.deepEqual([...unpackRuns([9, 100, 3], 4)], [9, 9, 9, 9]);
+});

@@ -37,7 +37,7 @@ static enum atl_err count_words(void *arg, const char *text, int64_t *ret_tokens
 }
 
 #define HONESTY 16 /* words of the rule behind every card */
-#define SYSTEM (10 + HONESTY)
+#define SYSTEM (10 + ATL_PROMPT_JOIN_OVERHEAD + HONESTY) /* two parts */
 
 static const struct atl_card bare = { .name = "Ada", .nickname = "", .description = "", .personality = "", .scenario = "",
 				      .first_mes = "", .mes_example = "", .system_prompt = "s s s s s s s s s s",
@@ -150,7 +150,7 @@ static void test_too_long_is_an_error(void **state)
 
 	assert_int_equal(build(&bare, room + 20, 20, FOUR, 4, &prompt, &info), ATL_OK);
 	assert_int_equal(build(&bare, room + 19, 20, FOUR, 4, &prompt, &info), ATL_ERR_CONTEXT);
-	assert_non_null(strstr(info.detail, "42")); /* what it needs */
+	assert_non_null(strstr(info.detail, "44")); /* what it needs */
 }
 
 static void test_reply_gets_at_most_half(void **state)

@@ -4,7 +4,7 @@
  *
  * IndexedDB, one store keyed by person and picture. A browser without it (or with no room) paints as before and forgets.
  */
-import { greyPng } from "./mask.js";
+import { greyPng, packRuns, unpackRuns } from "./mask.js";
 
 const NAME = "atelier-canvas", STORE = "edits", KEPT = 20, AGE_MS = 30 * 86400000;
 /** @typedef {{key: string, at: number, width: number, height: number, mask: Blob|Uint8Array|null, frame: any, tool: string, size: number, prompt: string, mode: string, strength: number, model: string|null}} Kept */
@@ -32,9 +32,20 @@ async function within(mode, run) {
   });
 }
 
+/** What was kept while the page went away is in the tab's own storage: that is written before the page is gone. */
+const LEAVING = "atelier-canvas/", RUNS_MAX = 200000;
+/** @param {string} key @returns {Kept|undefined} */
+function left(key) {
+  try {
+    const one = JSON.parse(sessionStorage.getItem(LEAVING + key) ?? "null");
+    return one ? { ...one, mask: one.runs && unpackRuns(one.runs, one.width * one.height) } : undefined;
+  } catch { return undefined; }
+}
+
 /** @param {string} key @returns {Promise<Kept|undefined>} */
 export async function kept(key) {
-  const one = await within("readonly", (store) => store.get(key));
+  const last = left(key), stored = await within("readonly", (store) => store.get(key));
+  const one = last && (!stored || last.at >= stored.at) ? last : stored;
   return one && Date.now() - one.at < AGE_MS ? one : undefined;
 }
 
@@ -53,12 +64,17 @@ export async function keep(key, { mask, ...what }) {
   });
 }
 
-/** The same while the page goes away: uncompressed, committed at once. @param {string} key @param {Record<string, any>} what */
-export function keepNow(key, what) {
+/** The same while the page goes away, when nothing may be waited for. A mask of very many pieces is given to the database,
+ * which may not have the time. @param {string} key @param {Record<string, any>} what */
+export function keepNow(key, { mask, ...what }) {
+  const runs = packRuns(mask ?? new Uint8Array(0)), one = { ...what, key, at: Date.now() };
+  try {
+    if (runs.length <= RUNS_MAX) return sessionStorage.setItem(LEAVING + key, JSON.stringify({ ...one, runs }));
+  } catch { /* no room: the database then */ }
   if (!base) return;
   try {
     const work = base.transaction(STORE, "readwrite");
-    work.objectStore(STORE).put({ ...what, key, at: Date.now() });
+    work.objectStore(STORE).put({ ...one, mask });
     work.commit?.();
   } catch { /* it is closing */ }
 }
@@ -70,7 +86,10 @@ export async function maskOf({ mask, width, height }) {
 }
 
 /** @param {string} key */
-export const forget = (key) => within("readwrite", (store) => { store.delete(key); });
+export const forget = (key) => { sessionStorage.removeItem(LEAVING + key); return within("readwrite", (store) => { store.delete(key); }); };
 
 /** Somebody signed out: nothing of theirs stays. */
-export const forgetAll = () => within("readwrite", (store) => { store.clear(); });
+export const forgetAll = () => {
+  for (const key of Object.keys(sessionStorage)) if (key.startsWith(LEAVING)) sessionStorage.removeItem(key);
+  return within("readwrite", (store) => { store.clear(); });
+};

@@ -111,3 +111,21 @@ export function fitFrame(width, height, frame, model) {
   if (out.top + out.bottom) { const want = Math.min(Math.floor(most / step) * step, Math.ceil((height + out.top + out.bottom) / step) * step) - height; const extra = Math.max(0, want) - out.top - out.bottom; if (extra >= 0 || out.bottom >= -extra) out.bottom += extra; else { out.top = Math.max(0, want); out.bottom = 0; } }
   return out;
 }
+
+/** A mask as pairs of value and how often. @param {Uint8Array} mask @returns {number[]} */
+export function packRuns(mask) {
+  const runs = [];
+  for (let at = 0; at < mask.length; ) {
+    const begin = at, value = mask[at];
+    while (at < mask.length && mask[at] === value) at++;
+    runs.push(value, at - begin);
+  }
+  return runs;
+}
+
+/** @param {number[]} runs @param {number} length @returns {Uint8Array} */
+export function unpackRuns(runs, length) {
+  const mask = new Uint8Array(length);
+  for (let at = 0, k = 0; k + 1 < runs.length && at < length; k += 2) mask.fill(runs[k], at, at += runs[k + 1]);
+  return mask;
+}

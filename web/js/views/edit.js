@@ -60,20 +60,25 @@ export function mountEdit(root, id) {
   async function restore() {
     const was = await kept(key);
     if (closed || !canvas) return;
-    if (was && was.width === asset.width && was.height === asset.height) {
+    if (!dirty && was && was.width === asset.width && was.height === asset.height) {
       const picture = await maskOf(was);
       if (closed) return;
-      if (picture) canvas.mask.load(picture);
-      mode = was.mode === "instruct" ? "instruct" : "mask";
-      strength = was.strength ?? strength;
-      chosen = was.model ?? chosen;
-      if (was.prompt) prompt.value = was.prompt;
-      canvas.pick(TOOLS.includes(/** @type {any} */ (was.tool)) ? was.tool : "brush");
-      canvas.resize(was.size);
-      canvas.setFrame(was.frame);
-      if (picture) { canvas.change(() => {}); announce(t("canvas.restored")); }
+      if (!dirty) put(was, picture); // whoever was quicker than the store has begun anew
     }
     restored = true;
+    if (dirty) saveSoon();
+  }
+  /** @param {any} was @param {any} picture */
+  function put(was, picture) {
+    if (picture) canvas.mask.load(picture);
+    mode = was.mode === "instruct" ? "instruct" : "mask";
+    strength = was.strength ?? strength;
+    chosen = was.model ?? chosen;
+    if (was.prompt) prompt.value = was.prompt;
+    canvas.pick(TOOLS.includes(/** @type {any} */ (was.tool)) ? was.tool : "brush");
+    canvas.resize(was.size);
+    canvas.setFrame(was.frame);
+    if (picture) { canvas.change(() => {}); announce(t("canvas.restored")); }
     dirty = false;
   }
 
