@@ -11,7 +11,7 @@
 #include "api/openai_scan.h"
 
 #define ATL_OPENAI_BODY_MAX ((size_t)32 << 20)
-#define ATL_OPENAI_LOOP_BODY_MAX ((size_t)64 << 10) /* longer ones are read in the pool */
+#define ATL_OPENAI_LOOP_BODY_MAX ((size_t)8 << 10) /* longer ones go to the pool: judging takes 20 us per KB or more */
 #define ATL_OPENAI_CHARACTER "atelier/"		  /* what ids of our characters begin with */
 #define ATL_OPENAI_DEFAULT "default"
 #define ATL_OPENAI_EDITS_MAX 8
