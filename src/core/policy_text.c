@@ -319,7 +319,9 @@ size_t atl_policy_encoded(const char *text, size_t length, char *out, size_t *re
 	size_t taken = read_hex(text, length, out, ret_length);
 
 	if (taken >= ATL_POLICY_ENCODED_HEX_MIN) {
-		make_valid(out, *ret_length);
+		/* an identifier in hex is no text */
+		if (!make_text(out, *ret_length))
+			*ret_length = 0;
 		return taken;
 	}
 	taken = read_base64(text, length, out, ret_length);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -185,6 +186,32 @@ static void test_ordinary_negatives(void **state)
 			fail_msg("refused: %s / %s", pairs[i].prompt, pairs[i].negative);
 }
 
+/* Names of files, hashes and identifiers are no language, however they could be read. */
+static void test_identifiers(void **state)
+{
+	static const char *const seen[] = {
+		"a boat 1 b0ceb6b6bd3c24614d3d8bb1dc31c1b7",
+		"a boat 1 d54ab336922e63c6af6ddc9140944b33",
+		"a boat 1 b5409476517a67ea50d1e328554ddef5",
+		"a boat 1 6490d4d13cc5a96df1d4a1a91ac63adf",
+	};
+	const struct atl_policy_picture picture = { .mature = false };
+	uint64_t random = 1;
+
+	for (size_t i = 0; i < ATL_COUNT(seen) + 20000; i++) {
+		char made[64];
+		struct atl_policy_text text;
+
+		snprintf(made, sizeof(made), "a boat %016llx%016llx", (unsigned long long)random,
+			 (unsigned long long)(random * 0x9e3779b97f4a7c15u));
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		text.text = i < ATL_COUNT(seen) ? seen[i] : made;
+		text.length = strlen(text.text);
+		if (atl_policy_check_picture(NULL, ATL_ENTRY_PICTURE, NULL, &text, 1, &picture, NULL) != ATL_OK)
+			fail_msg("refused: %s", text.text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_negatives_that_ask),
 		cmocka_unit_test(test_ordinary_negatives),
 		cmocka_unit_test(test_card_is_one_description),
+		cmocka_unit_test(test_identifiers),
 		cmocka_unit_test(test_fails_closed),
 	};
 
