@@ -1,0 +1,3 @@
+-- both
+-- What a server needs that is open to others: rights, prices, reports, provenance, logins, erasure.
+-- Each subject has its own part below.
