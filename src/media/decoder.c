@@ -18,6 +18,7 @@ struct atl_pictures {
 	/* set at create */
 	struct atl_loop *loop;
 	char *program;
+	const char *const *argv; /* NULL: none but the name */
 	unsigned timeout_ms;
 	/* guarded by lock */
 	pthread_mutex_t lock;
@@ -66,6 +67,11 @@ void atl_pictures_set_timeout(struct atl_pictures *pictures, unsigned timeout_ms
 	pictures->timeout_ms = timeout_ms;
 }
 
+void atl_decoder_set_argv(struct atl_pictures *pictures, const char *const *argv)
+{
+	pictures->argv = argv;
+}
+
 /* ---- on the loop ---- */
 
 static void on_exit_child(void *arg, int exit_code, int signal)
@@ -88,7 +94,7 @@ static void spawn_on_loop(void *arg)
 	const char *argv[] = {"atelier-decode", NULL};
 	/* VIPSHOME points nowhere so that no loader module is looked for; fontconfig and the like are not wanted. */
 	const char *env[] = {"VIPSHOME=/nonexistent", "LANG=C", NULL};
-	struct atl_child_spec spec = {.path = self->program, .argv = argv, .env = env, .pass_fd = decoder->child_fd};
+	struct atl_child_spec spec = {.path = self->program, .argv = self->argv ? self->argv : argv, .env = env, .pass_fd = decoder->child_fd};
 	struct atl_errinfo info = {0};
 	enum atl_err err =
 		atl_child_spawn(self->loop, &spec, NULL, on_exit_child, decoder, &decoder->child, &info);

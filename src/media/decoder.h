@@ -11,6 +11,9 @@
 
 struct atl_decoder;
 
+/* What the program is started with (NULL-terminated, borrowed for good) instead of its name alone. Before the first. */
+void atl_decoder_set_argv(struct atl_pictures *pictures, const char *const *argv);
+
 /* Waits for a turn. A warm child of this owner where there is one and `fresh` is false, otherwise a new one. */
 enum atl_err atl_decoder_take(struct atl_pictures *pictures, const char *owner, bool fresh, struct atl_decoder **ret,
 			      struct atl_errinfo *info) ATL_MUST_USE;
