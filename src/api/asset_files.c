@@ -149,6 +149,8 @@ static void handle_address(struct atl_req *req)
 		err = atl_api_asset_width(req, &width, &info);
 	if (!err)
 		err = atl_api_send_asset(req, &asset, width, false, false, "private, no-store", &info);
+	if (!err) /* such a link is made to be shown elsewhere */
+		atl_res_header(req, "Cross-Origin-Resource-Policy", "cross-origin");
 	if (err)
 		atl_api_fail(req, err, &info);
 }

@@ -34,6 +34,9 @@ enum atl_config_type {
 	X(public_url, TEXT, "", 0, 300, NULL, false, "The server's address as people open it, behind a proxy")       \
 	X(hosts, LIST, "", 0, 0, NULL, false, "Host names the server answers for, besides loopback and its address") \
 	X(trusted_proxies, LIST, "", 0, 0, NULL, false, "Addresses of proxies whose X-Forwarded-* headers count")    \
+	X(tls_cert, PATH, "", 0, 0, NULL, false,                                                                     \
+	  "Speak https with this certificate (PEM, with its chain); read again when it changes and on SIGHUP")       \
+	X(tls_key, PATH, "", 0, 0, NULL, false, "The certificate's key (PEM, without a password)")                   \
 	X(outbound_private, LIST, "", 0, 0, NULL, false,                                                             \
 	  "Private hosts, addresses or CIDR blocks that providers and downloads may reach")                          \
 	X(database, TEXT, "", 0, 500, NULL, true, "sqlite:/path or postgres://...; atelier.db in the data folder unless told") \

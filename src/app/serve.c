@@ -20,6 +20,7 @@
 #include "api/api.h"
 #include "api/waiting.h"
 #include "app/commands.h"
+#include "app/https.h"
 #include "app/master_key.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -73,6 +74,7 @@ struct serve {
 	struct atl_guard guard;
 	struct atl_static *page;
 	struct atl_server_options options;
+	struct atl_tls *tls;
 	char **hosts, **trusted_proxies, **outbound_private;
 	unsigned housekeeping_turn;
 	char upload_dir[PATH_SIZE], models_dir[PATH_SIZE], decode_program[PATH_SIZE], picture_program[PATH_SIZE];
@@ -550,8 +552,11 @@ static void on_done(const struct atl_req *req, int status, uint64_t duration_us)
 static enum atl_err server_up(struct serve *s, struct atl_errinfo *info)
 {
 	struct atl_server_options *options = &s->options;
-	enum atl_err err;
+	enum atl_err err = https_up(&s->config, &s->tls, info);
 
+	if (err)
+		return err;
+	options->tls = s->tls;
 	options->address = s->app.address;
 	options->port = (int)atl_config_int(&s->config, CFG_port);
 	options->unix_path = atl_config_text(&s->config, CFG_unix_path);
@@ -571,6 +576,8 @@ static enum atl_err server_up(struct serve *s, struct atl_errinfo *info)
 	err = atl_server_create(options, &s->app.server, info);
 	if (!err)
 		s->app.port = atl_server_port(s->app.server);
+	else
+		atl_tls_destroy(s->tls);
 	return err;
 }
 
@@ -582,6 +589,7 @@ static void server_drain(struct serve *s)
 static void server_down(struct serve *s)
 {
 	atl_server_destroy(s->app.server);
+	atl_tls_destroy(s->tls);
 	the_serve = NULL;
 }
 
@@ -684,7 +692,8 @@ static void announce(struct serve *s)
 	if (s->app.public_url)
 		snprintf(base, sizeof(base), "%s", s->app.public_url);
 	else
-		snprintf(base, sizeof(base), strchr(address, ':') ? "http://[%s]:%d" : "http://%s:%d", address, s->app.port);
+		snprintf(base, sizeof(base), strchr(address, ':') ? "%s://[%s]:%d" : "%s://%s:%d", s->tls ? "https" : "http", address,
+			 s->app.port);
 	printf("Atelier is ready: %s/\n", base);
 	if (s->setup_token[0])
 		printf("Create the first account: %s/setup?token=%s\n", base, s->setup_token);
@@ -750,10 +759,12 @@ static void wait_for_end(struct serve *s)
 		if (signum == SIGHUP) {
 			atl_log_reopen();
 			atl_info(MODULE, "the log was reopened");
+			https_check(s->tls, true);
 		} else if (signum == SIGTERM || signum == SIGINT) {
 			return;
 		} else if (errno == EAGAIN) {
 			housekeeping(s);
+			https_check(s->tls, false);
 		}
 	}
 }

@@ -230,7 +230,7 @@ void call_head(struct call *call, const struct atl_parser_head *head)
 	call->keep_alive = head->keep_alive;
 	call->has_body = head->chunked || head->content_length;
 	call->body_max = 0;
-	call_set_peer(call, call->conn->peer, call->conn->loopback);
+	call_set_peer(call, call->conn->peer, call->conn->loopback, call->conn->secure);
 	err = call_check_head(call, head->method, head->target, &info);
 	if (!err && head->has_length && head->content_length > call->body_max)
 		err = atl_fail(&info, ATL_ERR_TOO_LARGE, "the body may have %zu bytes", call->body_max);

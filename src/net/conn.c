@@ -259,7 +259,7 @@ static void run_pending(struct conn *conn)
 	}
 	if (!conn->pending.length) {
 		atl_buf_finish(&conn->pending);
-		atl_buf_init(&conn->pending, PENDING_MAX + ATL_SOCK_READ_SIZE + 1);
+		atl_buf_init(&conn->pending, PENDING_ROOM);
 		if (conn->peer_eof && takes_input(conn)) {
 			conn_close(conn);
 			return;
@@ -333,7 +333,7 @@ void conn_accept(void *arg, struct atl_sock *sock)
 	}
 	conn->lane = lane;
 	conn->sock = sock;
-	atl_buf_init(&conn->pending, PENDING_MAX + ATL_SOCK_READ_SIZE + 1);
+	atl_buf_init(&conn->pending, PENDING_ROOM);
 	atl_parser_init(&conn->parser, ATL_PARSER_REQUEST, &server->limits, &parser_ops, conn);
 	atl_list_append(&lane->conns, &conn->node);
 	lane->conn_count++;
@@ -341,6 +341,7 @@ void conn_accept(void *arg, struct atl_sock *sock)
 	atomic_store_explicit(&lane->connections_open, lane->conn_count, memory_order_relaxed);
 	set_state(conn, CONN_IDLE);
 	atl_sock_peer(sock, conn->peer, &conn->loopback);
+	conn->secure = atl_sock_secure(sock);
 	atl_sock_open(sock, &sock_ops, conn);
 }
 

@@ -21,6 +21,7 @@
 #include "net/parser.h" /* struct atl_req_header */
 #include "os/loop.h"
 #include "os/pool.h"
+#include "os/tls.h"
 
 #define ATL_HTTP_TARGET_MAX 8192
 #define ATL_HTTP_HEAD_MAX 32768
@@ -97,7 +98,7 @@ struct atl_req {
 	char id[32];	       /* request id, also in the response's X-Request-Id */
 	char remote[64];       /* client's address (behind a trusted proxy: from X-Forwarded-For) */
 	bool loopback;	       /* the client is on this machine and no proxy stood between */
-	bool secure;	       /* https, as told by a trusted proxy */
+	bool secure;	       /* https, ours or as told by a trusted proxy */
 	/* set by the authorise hook */
 	void *identity; /* core's struct atl_identity, in the arena */
 	void *state;	/* the handler's own, between its steps (atl_res_continue, atl_req_to_pool) */
@@ -190,6 +191,7 @@ struct atl_server_options {
 	int port;
 	const char *unix_path;		 /* also listen here; NULL: no */
 	const char *const *hosts;	 /* accepted Host names besides loopback names and the bound address; NULL-terminated */
+	struct atl_tls *tls;		 /* borrowed; the TCP listener speaks https; NULL: http */
 	const char *const *trusted_proxies; /* addresses whose X-Forwarded-* count; NULL-terminated; NULL: none */
 	const struct atl_route *const *tables; /* route tables, each ending with a NULL path; NULL-terminated */
 	void *app;			 /* req->app */

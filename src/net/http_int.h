@@ -22,6 +22,7 @@
 #define SCRATCH_SIZE 32768	     /* a lane's buffer for response heads and chunk frames */
 #define EXTRA_HEADERS_MAX 16384	     /* bytes of headers a handler may add */
 #define PENDING_MAX 16384	     /* pipelined bytes read ahead before reading is paused */
+#define PENDING_ROOM (PENDING_MAX + ATL_SOCK_READ_SIZE + 16384 + 1) /* what may still come when reading is paused */
 #define WRITE_HIGH ((size_t)256 << 10) /* no further pipelined request while so much is unsent */
 #define DISCARD_MAX ((uint64_t)256 << 10) /* refused body that is read and dropped to keep the connection */
 #define CALLS_KEPT 32		     /* finished calls a lane keeps for reuse */
@@ -57,7 +58,7 @@ struct conn {
 	bool head_ready, paused, running, peer_eof, choked, used_once;
 	bool lingering; /* DISCARD ends in a close */
 	bool broken;	/* framing is lost: close after the answer */
-	bool loopback;
+	bool loopback, secure;
 	char peer[ATL_SOCK_ADDR_SIZE];
 };
 
@@ -109,7 +110,7 @@ struct call {
 	struct atl_buf extra;
 	const void *static_body; /* sent instead of req.out */
 	size_t static_length;
-	bool own_csp, own_cache, has_answer, force_close;
+	bool own_csp, own_cache, own_corp, has_answer, force_close;
 	/* file, or a source, sent in pieces */
 	int file_fd;
 	struct atl_source source;
@@ -183,7 +184,7 @@ void call_gone(struct call *call);   /* the client hung up */
 /* ---- target.c: target, host and peer of a request ---- */
 enum atl_err call_set_target(struct call *call, const char *target, struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err call_check_host(struct call *call, struct atl_errinfo *info) ATL_MUST_USE;
-void call_set_peer(struct call *call, const char *peer, bool loopback);
+void call_set_peer(struct call *call, const char *peer, bool loopback, bool secure);
 bool call_find_method(const char *name, enum atl_method *ret) ATL_MUST_USE;
 
 /* ---- upload.c: bodies that go to a temporary file ---- */

@@ -95,7 +95,7 @@ struct atl_req *atl_mock_request_data(struct atl_mock *mock, const char *method,
 	call->next_free = mock->calls;
 	mock->calls = call;
 	set_headers(&call->req, headers, length > 0);
-	call_set_peer(call, "127.0.0.1", true);
+	call_set_peer(call, "127.0.0.1", true, false);
 	err = call_check_head(call, method, target, &info);
 	if (!err)
 		err = take_body(call, body, length, &info);

@@ -12,6 +12,9 @@ const size_t res_continue_length = sizeof(res_continue) - 1;
 static const char safety_headers[] = "X-Content-Type-Options: nosniff\r\n"
 				     "Referrer-Policy: same-origin\r\n"
 				     "Cross-Origin-Opener-Policy: same-origin\r\n";
+static const char own_site_only[] = "Cross-Origin-Resource-Policy: same-origin\r\n";
+/* Not to this machine itself: the rule would hold for every server on "localhost". */
+static const char https_only[] = "Strict-Transport-Security: max-age=31536000\r\n";
 static const char no_content_policy[] = "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
 
 const char *res_reason(int status)
@@ -118,6 +121,10 @@ size_t res_head(struct call *call, char *out, int64_t content_length, bool chunk
 	at = put(at, req->id, strlen(req->id));
 	at = put(at, TEXT("\r\n"));
 	at = put(at, TEXT(safety_headers));
+	if (req->secure && !req->loopback)
+		at = put(at, TEXT(https_only));
+	if (!call->own_corp)
+		at = put(at, TEXT(own_site_only));
 	if (!call->own_csp)
 		at = put(at, TEXT(no_content_policy));
 	if (!call->own_cache)
@@ -164,6 +171,8 @@ void atl_res_header(struct atl_req *req, const char *name, const char *value)
 	}
 	if (atl_str_ieq(name, "Content-Security-Policy"))
 		call->own_csp = true;
+	else if (atl_str_ieq(name, "Cross-Origin-Resource-Policy"))
+		call->own_corp = true;
 	else if (atl_str_ieq(name, "Cache-Control"))
 		call->own_cache = true;
 	if (call->extra.length + strlen(name) + strlen(value) + 4 > EXTRA_HEADERS_MAX) {

@@ -126,7 +126,8 @@ static void start_lane(struct errand *errand)
 	struct atl_listen_options tcp = {.address = options->address,
 					 .port = server->port,
 					 .backlog = BACKLOG,
-					 .reuse_port = true};
+					 .reuse_port = true,
+					 .tls = options->tls};
 
 	if (options->address) {
 		errand->err = atl_listen(lane->loop, &tcp, conn_accept, lane, &lane->tcp, &errand->info);

@@ -13,7 +13,9 @@
 #define PAGE_POLICY                                                                                                 \
 	"Content-Security-Policy: default-src 'self'; script-src 'self'; style-src 'self'; "                         \
 	"img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "            \
-	"worker-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"
+	"worker-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"              \
+	"Permissions-Policy: camera=(), geolocation=(), payment=(), usb=(), serial=(), hid=(), midi=(), "            \
+	"browsing-topics=(), display-capture=()\r\n"
 #define PICTURE_POLICY                                                                                              \
 	"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'\r\n"
 #define CACHE_FOR_EVER "Cache-Control: public, max-age=31536000, immutable\r\n"

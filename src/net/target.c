@@ -183,7 +183,7 @@ static void forwarded_client(struct call *call, const char *list)
 	}
 }
 
-void call_set_peer(struct call *call, const char *peer, bool loopback)
+void call_set_peer(struct call *call, const char *peer, bool loopback, bool secure)
 {
 	struct atl_req *req = &call->req;
 	const char *forwarded = NULL, *proto = NULL;
@@ -206,9 +206,11 @@ void call_set_peer(struct call *call, const char *peer, bool loopback)
 	}
 	atl_str_copy(req->remote, sizeof(req->remote), peer);
 	req->loopback = loopback && !proxied;
+	req->secure = secure;
 	if (!proxied || !trusted(call->lane->server, peer))
 		return;
 	if (forwarded)
 		forwarded_client(call, forwarded);
-	req->secure = proto && atl_str_ieq(proto, "https");
+	if (proto)
+		req->secure = atl_str_ieq(proto, "https");
 }

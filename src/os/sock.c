@@ -1,4 +1,4 @@
-/* sock.c - stream sockets over uv_tcp and uv_pipe. */
+/* sock.c - stream sockets over uv_tcp and uv_pipe, with TLS where the listener has it. */
 #include "os/sock.h"
 
 #include <errno.h>
@@ -14,9 +14,11 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "os/internal.h"
+#include "os/tls_session.h"
 
 #define LISTEN_BACKLOG 1024
 #define WRITE_BUFS 2
+#define TLS_HANDSHAKE 0x16 /* the first byte of a client that speaks TLS */
 
 union stream {
 	uv_handle_t handle;
@@ -31,8 +33,10 @@ struct atl_sock {
 	struct atl_loop *loop;
 	const struct atl_sock_ops *ops; /* NULL: nobody to call */
 	void *arg;
-	bool ended;    /* on_end was called */
-	bool shutting; /* nothing more is written */
+	struct tls_session *tls; /* NULL: plain */
+	bool begun;		 /* TLS: something came */
+	bool ended;		 /* on_end was called */
+	bool shutting;		 /* nothing more is written */
 };
 
 struct atl_listener {
@@ -41,6 +45,7 @@ struct atl_listener {
 	struct atl_loop *loop;
 	void (*on_accept)(void *arg, struct atl_sock *sock);
 	void *arg;
+	struct atl_tls *tls; /* NULL: plain */
 	int port;
 	bool refusing; /* out of descriptors; said once */
 };
@@ -95,10 +100,65 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init(atl_loop_read_buffer(sock->loop), ATL_SOCK_READ_SIZE);
 }
 
+static bool writable(const struct atl_sock *sock)
+{
+	return !closing(sock) && !sock->shutting;
+}
+
+static void send_raw(struct atl_sock *sock, const void *a, size_t a_len, const void *b, size_t b_len);
+
+/* What TLS has made goes out. */
+static void flush_tls(struct atl_sock *sock)
+{
+	struct atl_buf *out = tls_session_output(sock->tls);
+	if (out->length && !closing(sock))
+		send_raw(sock, out->data, out->length, NULL, 0);
+	/* nothing is kept between: there may be many idle connections */
+	atl_buf_finish(out);
+	atl_buf_init(out, TLS_OUT_MAX);
+}
+
+/* Somebody typed http:// before a port that speaks https. */
+static void answer_in_plain(struct atl_sock *sock)
+{
+	static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+				     "Connection: close\r\nContent-Length: 71\r\n\r\n"
+				     "This address speaks https. Open it with https:// in front of its name.\n";
+	send_raw(sock, answer, sizeof(answer) - 1, NULL, 0);
+	tls_session_destroy(sock->tls);
+	sock->tls = NULL;
+	atl_sock_shutdown(sock);
+}
+
+/* Everything that came is handed on before more is read, also after a pause: nothing waits inside TLS. */
+static void on_tls(struct atl_sock *sock, const char *data, size_t length)
+{
+	char room[TLS_RECORD_MAX];
+	enum tls_read answer = TLS_READ_MORE;
+	size_t got;
+
+	if (!sock->begun && data[0] != TLS_HANDSHAKE) {
+		answer_in_plain(sock);
+		return;
+	}
+	sock->begun = true;
+	tls_session_input(sock->tls, data, length);
+	while (!closing(sock) && (answer = tls_session_read(sock->tls, room, &got)) == TLS_READ_DATA)
+		if (!sock->shutting)
+			sock->ops->on_data(sock->arg, room, got);
+	if (closing(sock))
+		return;
+	flush_tls(sock);
+	if (answer != TLS_READ_MORE)
+		end(sock, answer == TLS_READ_END ? UV_EOF : UV_ECONNRESET);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 {
 	struct atl_sock *sock = stream->data;
-	if (got > 0)
+	if (got > 0 && sock->tls)
+		on_tls(sock, buf->base, (size_t)got);
+	else if (got > 0)
 		sock->ops->on_data(sock->arg, buf->base, (size_t)got);
 	else if (got < 0)
 		end(sock, (int)got);
@@ -161,16 +221,9 @@ static void queue(struct atl_sock *sock, struct write *write, uv_buf_t buf)
 	atl_sock_close(sock);
 }
 
-static bool writable(const struct atl_sock *sock)
-{
-	return !closing(sock) && !sock->shutting;
-}
-
-void atl_sock_write2(struct atl_sock *sock, const void *a, size_t a_len, const void *b, size_t b_len)
+static void send_raw(struct atl_sock *sock, const void *a, size_t a_len, const void *b, size_t b_len)
 {
 	size_t total = a_len + b_len;
-	if (!writable(sock) || total == 0)
-		return;
 	uv_buf_t bufs[WRITE_BUFS];
 	unsigned count = 0;
 	if (a_len)
@@ -197,6 +250,20 @@ void atl_sock_write2(struct atl_sock *sock, const void *a, size_t a_len, const v
 	queue(sock, write, uv_buf_init(write ? write->data : NULL, (unsigned)filled));
 }
 
+void atl_sock_write2(struct atl_sock *sock, const void *a, size_t a_len, const void *b, size_t b_len)
+{
+	if (!writable(sock) || a_len + b_len == 0)
+		return;
+	if (!sock->tls) {
+		send_raw(sock, a, a_len, b, b_len);
+		return;
+	}
+	if (tls_session_write(sock->tls, a, a_len) && tls_session_write(sock->tls, b, b_len))
+		flush_tls(sock);
+	else
+		atl_sock_close(sock);
+}
+
 void atl_sock_write(struct atl_sock *sock, const void *data, size_t length)
 {
 	atl_sock_write2(sock, data, length, NULL, 0);
@@ -206,6 +273,10 @@ void atl_sock_write_bytes(struct atl_sock *sock, struct atl_bytes *bytes)
 {
 	if (!writable(sock) || bytes->length == 0)
 		return;
+	if (sock->tls) {
+		atl_sock_write2(sock, bytes->data, bytes->length, NULL, 0);
+		return;
+	}
 	uv_buf_t buf = uv_buf_init(bytes->data, (unsigned)bytes->length);
 	size_t sent = write_now(sock, &buf, 1);
 	if (sent == bytes->length)
@@ -227,6 +298,7 @@ static void on_closed(uv_handle_t *handle)
 	struct atl_sock *sock = handle->data;
 	if (sock->ops)
 		sock->ops->on_close(sock->arg);
+	tls_session_destroy(sock->tls);
 	free(sock);
 }
 
@@ -247,6 +319,12 @@ void atl_sock_shutdown(struct atl_sock *sock)
 {
 	if (!writable(sock))
 		return;
+	if (sock->tls) {
+		tls_session_goodbye(sock->tls);
+		flush_tls(sock);
+		if (closing(sock))
+			return;
+	}
 	sock->shutting = true;
 	uv_shutdown_t *req = malloc(sizeof(*req));
 	if (!req || uv_shutdown(req, &sock->uv.stream, on_shutdown) != 0) {
@@ -354,6 +432,11 @@ void atl_sock_peer(const struct atl_sock *sock, char out[ATL_SOCK_ADDR_SIZE], bo
 	*ret_loopback = family == AF_INET ? bytes[0] == 127 : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
+bool atl_sock_secure(const struct atl_sock *sock)
+{
+	return sock->tls != NULL;
+}
+
 /* ---- listening ---- */
 /* libuv accepts until EAGAIN, and on EMFILE accepts and closes with a reserved descriptor, so it does not spin. */
 static void on_connection(uv_stream_t *server, int status)
@@ -370,7 +453,8 @@ static void on_connection(uv_stream_t *server, int status)
 	struct atl_sock *sock;
 	if (sock_create(listener->loop, is_unix, &sock) != ATL_OK)
 		return;
-	if (uv_accept(server, &sock->uv.stream) != 0) {
+	if (uv_accept(server, &sock->uv.stream) != 0 ||
+	    (listener->tls && !(sock->tls = tls_session_create(listener->tls)))) {
 		atl_sock_close(sock);
 		return;
 	}
@@ -456,6 +540,7 @@ enum atl_err atl_listen(struct atl_loop *loop, const struct atl_listen_options *
 	listener->loop = loop;
 	listener->on_accept = on_accept;
 	listener->arg = arg;
+	listener->tls = options->tls;
 	int status;
 	if (options->unix_path) {
 		uv_pipe_init(atl_loop_uv(loop), &listener->uv.pipe, 0);

@@ -4,12 +4,14 @@
  *             until atl_sock_close(); on_close is its last callback, after which the pointer is dead.
  * Threads:    the loop thread of the listener / connector.
  * Limits:     data handed to on_data is borrowed for the call (one read buffer per loop, ATL_SOCK_READ_SIZE).
+ *             With TLS, up to one read buffer and TLS_RECORD_MAX more may come after atl_sock_pause().
  *             Writing never blocks: what the kernel does not take is queued; watch atl_sock_queued_bytes().
  */
 #ifndef ATL_OS_SOCK_H
 #define ATL_OS_SOCK_H
 
 #include "os/loop.h"
+#include "os/tls.h"
 
 #define ATL_SOCK_READ_SIZE 65536
 #define ATL_SOCK_ADDR_SIZE 64
@@ -31,6 +33,7 @@ struct atl_listen_options {
 	const char *unix_path;
 	int backlog;
 	bool reuse_port;
+	struct atl_tls *tls; /* borrowed; NULL: plain */
 };
 
 /* One accepting socket on one loop. on_accept must call atl_sock_open() on `sock` or atl_sock_close(). */
@@ -51,6 +54,8 @@ enum atl_err atl_sock_connect_unix(struct atl_loop *loop, const char *path, cons
 
 /* Peer's numeric address ("unix" for unix sockets). */
 void atl_sock_peer(const struct atl_sock *sock, char out[ATL_SOCK_ADDR_SIZE], bool *ret_loopback);
+
+bool atl_sock_secure(const struct atl_sock *sock); /* speaks TLS */
 
 void atl_sock_write(struct atl_sock *sock, const void *data, size_t length);			  /* copies the rest */
 void atl_sock_write2(struct atl_sock *sock, const void *a, size_t a_len, const void *b, size_t b_len); /* one writev */

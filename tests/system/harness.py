@@ -63,6 +63,8 @@ class Server:
         self.environment = environment or {}
         self.process = None
         self.port = None
+        self.scheme = "http"
+        self.authority = None  # a file: whose certificates clients believe
         self.setup_url = None
         self.starts = 0
         self.ready_s = None
@@ -108,7 +110,8 @@ class Server:
         finally:
             os.close(read_fd)
         line = self.process.stdout.readline().decode()
-        self.port = int(re.fullmatch(r"Atelier is ready: http://[^:]+:(\d+)/\n", line).group(1))
+        self.scheme, port = re.fullmatch(r"Atelier is ready: (https?)://[^:]+:(\d+)/\n", line).groups()
+        self.port = int(port)
         self.setup_url = None
         if select.select([self.process.stdout], [], [], 0)[0]:
             self.setup_url = self.process.stdout.readline().decode().partition(": ")[2].strip() or None
@@ -174,7 +177,7 @@ class Server:
 
     @property
     def base(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def setup(self, name="Olivia"):
         client = Client(self)
@@ -209,6 +212,8 @@ class Client:
         self.server = server
         self.http = requests.Session()
         self.http.trust_env = False
+        if server.authority:
+            self.http.verify = str(server.authority)
         self.csrf = None
         self.user = None
         self.key = key
