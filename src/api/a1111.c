@@ -454,14 +454,16 @@ static void handle_png_info(struct atl_req *req)
 	atl_buf_finish(&out);
 }
 
-#define SD(m, p, h, words) { .method = m, .path = "/sdapi/v1/" p, .permission = "pictures.use", .handler = h, \
-	.tag = "AUTOMATIC1111", .summary = words, .body_max = A1111_BODY_MAX }
+#define ROW(m, p, h, words) .method = m, .path = "/sdapi/v1/" p, .permission = "pictures.use", .handler = h, \
+	.tag = "AUTOMATIC1111", .summary = words, .body_max = A1111_BODY_MAX
+#define SD(m, p, h, words) { ROW(m, p, h, words) }
+#define MAKE(p, h, words) { ROW(ATL_POST, p, h, words), .rate = ATL_CLASS_GENERATE }
 
 const struct atl_route atl_a1111_routes[] = {
-	SD(ATL_POST, "txt2img", a1111_txt2img, "Pictures from words"),
-	SD(ATL_POST, "img2img", a1111_img2img, "Pictures from pictures, with or without a mask"),
-	SD(ATL_POST, "extra-single-image", a1111_extra_single, "Upscale a picture"),
-	SD(ATL_POST, "extra-batch-images", a1111_extra_batch, "Upscale up to 16 pictures"),
+	MAKE("txt2img", a1111_txt2img, "Pictures from words"),
+	MAKE("img2img", a1111_img2img, "Pictures from pictures, with or without a mask"),
+	MAKE("extra-single-image", a1111_extra_single, "Upscale a picture"),
+	MAKE("extra-batch-images", a1111_extra_batch, "Upscale up to 16 pictures"),
 	SD(ATL_POST, "interrogate", a1111_interrogate, "Words for a picture: not offered, and says so"),
 	SD(ATL_POST, "png-info", handle_png_info, "What a picture says about how it was made"),
 	SD(ATL_GET, "progress", handle_progress, "How far the running picture is"),

@@ -592,9 +592,9 @@ static void handle_key_delete(struct atl_req *req)
 
 const struct atl_route atl_access_routes[] = {
 	{ R(ATL_GET, "/api/v1/status", "public", handle_status, "What the page needs to know first"), .out = &status_desc },
-	{ R(ATL_POST, "/api/v1/setup", "public", handle_setup, "Create the owner's account, once"), .in = &setup_desc,
+	{ R(ATL_POST, "/api/v1/setup", "public", handle_setup, "Create the owner's account, once"), .rate = ATL_CLASS_SIGN_IN, .in = &setup_desc,
 	  .out = &atl_sign_in_desc, .status = 201 },
-	{ R(ATL_POST, "/api/v1/session", "public", handle_sign_in, "Sign in"), .in = &sign_in_desc, .out = &atl_sign_in_desc,
+	{ R(ATL_POST, "/api/v1/session", "public", handle_sign_in, "Sign in"), .rate = ATL_CLASS_SIGN_IN, .in = &sign_in_desc, .out = &atl_sign_in_desc,
 	  .status = 201 },
 	{ R(ATL_GET, "/api/v1/session", "session", handle_session, "The session at hand"), .out = &atl_sign_in_desc,
 	  .flags = ATL_ROUTE_LOOP },
@@ -607,7 +607,7 @@ const struct atl_route atl_access_routes[] = {
 	{ R(ATL_PATCH, "/api/v1/me", "account.manage", handle_me_patch, "Change one's name"), .in = &me_patch_desc,
 	  .out = &user_desc },
 	{ R(ATL_POST, "/api/v1/me/password", "account.manage", handle_password,
-	    "Change one's password; all other sessions end"), .in = &password_desc, .status = 204 },
+	    "Change one's password; all other sessions end"), .rate = ATL_CLASS_SIGN_IN, .in = &password_desc, .status = 204 },
 	{ R(ATL_GET, "/api/v1/me/preferences", "account.manage", handle_preferences, "What the interface remembers"),
 	  .out = &preferences_desc },
 	{ R(ATL_PUT, "/api/v1/me/preferences", "account.manage", handle_preferences_put, "Replace the preferences"),

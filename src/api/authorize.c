@@ -7,12 +7,14 @@
  */
 #include "api/api.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 #include "base/codec.h"
 #include "base/str.h"
 #include "core/announcement.h"
 #include "core/auth.h"
+#include "core/rate.h"
 
 #define BASIC_MAX 1024
 
@@ -132,10 +134,79 @@ static enum atl_err identify(struct atl_req *req, bool may_block, bool *ret_bloc
 	return err;
 }
 
+/* ---- how often ---- */
+
+static enum atl_rate_class class_of(const struct atl_req *req, bool changes)
+{
+	switch (req->route->rate) {
+	case ATL_CLASS_GENERATE: return ATL_RATE_GENERATE;
+	case ATL_CLASS_UPLOAD: return ATL_RATE_UPLOAD;
+	case ATL_CLASS_SIGN_IN: return ATL_RATE_SIGN_IN;
+	case ATL_CLASS_BY_METHOD:
+	case ATL_CLASS_FREE: break;
+	}
+	if (!changes)
+		return ATL_RATE_READ;
+	return req->route->flags & ATL_ROUTE_UPLOAD ? ATL_RATE_UPLOAD : ATL_RATE_WRITE;
+}
+
+/* Of several buckets the answer tells the one that is nearest to its end. */
+static void tighter(struct atl_rate *tightest, const struct atl_rate *rate)
+{
+	if (rate->limit && (!tightest->limit || rate->retry_after_s || rate->remaining < tightest->remaining))
+		*tightest = *rate;
+}
+
+/* A sign-in counts for its address whoever asks: who guesses is signed in as somebody else, too. */
+static struct atl_rate take_all(struct atl_req *req, enum atl_rate_class class)
+{
+	struct atl_rates *rates = atl_api_app(req)->rates;
+	const struct atl_identity *identity = atl_api_identity(req);
+	struct atl_rate tightest, rate;
+
+	if (class == ATL_RATE_SIGN_IN || !atl_identity_signed_in(identity)) {
+		atl_rate_take(rates, class, ATL_RATE_ADDRESS, req->remote, &tightest);
+		return tightest;
+	}
+	atl_rate_take(rates, class, ATL_RATE_USER, identity->user_id, &tightest);
+	if (!tightest.retry_after_s && identity->key_id[0]) {
+		atl_rate_take(rates, class, ATL_RATE_KEY, identity->key_id, &rate);
+		tighter(&tightest, &rate);
+	}
+	if (!tightest.retry_after_s) {
+		atl_rate_take(rates, class, ATL_RATE_SITE, req->remote, &rate);
+		tighter(&tightest, &rate);
+	}
+	return tightest;
+}
+
+/* RateLimit and RateLimit-Policy as draft-ietf-httpapi-ratelimit-headers-10 has them. */
+static enum atl_err limit_rate(struct atl_req *req, bool changes, struct atl_errinfo *info)
+{
+	const struct atl_rates *rates = atl_api_app(req)->rates;
+	struct atl_rate rate;
+	char text[96];
+
+	if (!rates || req->route->rate == ATL_CLASS_FREE)
+		return ATL_OK;
+	rate = take_all(req, class_of(req, changes));
+	if (!rate.limit)
+		return ATL_OK;
+	snprintf(text, sizeof(text), "%s;r=%lld;t=%d", rate.name, (long long)rate.remaining, rate.reset_s);
+	atl_res_header(req, "RateLimit-Policy", rate.policy);
+	atl_res_header(req, "RateLimit", text);
+	if (!rate.retry_after_s || (req->loopback && !atl_rates_local(rates)))
+		return ATL_OK;
+	info->retry_after_s = rate.retry_after_s;
+	return atl_fail(info, ATL_ERR_RATE_LIMITED, "More than %lld requests a minute. Try again in %d seconds.",
+			(long long)rate.limit, rate.retry_after_s);
+}
+
 enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_errinfo *info)
 {
 	const struct atl_identity *identity;
 	enum atl_permission perm;
+	struct atl_errinfo slow = { 0 };
 	bool blocked = false, changes, socket;
 	enum atl_err err;
 
@@ -146,10 +217,14 @@ enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_
 		atl_str_copy(((struct atl_identity *)req->identity)->remote, ATL_REMOTE_SIZE, req->remote);
 	if (blocked)
 		return ATL_AUTH_BLOCK;
+	changes = req->method != ATL_GET && req->method != ATL_HEAD && req->method != ATL_OPTIONS;
+	if (limit_rate(req, changes, &slow) != ATL_OK) { /* before anything else is said: wrong keys count, too */
+		*info = slow;
+		return ATL_AUTH_DENY;
+	}
 	if (err)
 		return ATL_AUTH_DENY;
 	identity = atl_api_identity(req);
-	changes = req->method != ATL_GET && req->method != ATL_HEAD && req->method != ATL_OPTIONS;
 	socket = !changes && atl_req_header(req, "Upgrade") != NULL;
 	if (perm != ATL_PERM_PUBLIC && !atl_identity_signed_in(identity))
 		return deny(info, ATL_ERR_AUTH, "Sign in, or send an API key.");

@@ -271,7 +271,7 @@ const struct atl_route atl_conversations_routes[] = {
 	{ROUTE(ATL_POST, "/{id}/restore", handle_restore, "Undo a deletion"), .out = &atl_conversation_desc},
 	{ROUTE(ATL_GET, "/{id}/messages", handle_messages, "The active path, from its end upwards"), .out = &page_desc,
 	 .query = page_params},
-	{ROUTE(ATL_POST, "/{id}/messages", handle_add, "Say something; the reply is written by the server"), .in = &add_desc,
+	{ROUTE(ATL_POST, "/{id}/messages", handle_add, "Say something; the reply is written by the server"), .rate = ATL_CLASS_GENERATE, .in = &add_desc,
 	 .out = &added_desc, .status = 202, .body_max = ATL_MESSAGE_BYTES_MAX * 2},
 	{0},
 };

@@ -128,7 +128,7 @@ static void handle_delete(struct atl_req *req)
 
 #define USE .permission = "pictures.use", .tag = "Grids"
 const struct atl_route atl_grids_routes[] = {
-	{ .method = ATL_POST, .path = "/api/v1/grids", USE, .handler = handle_create,
+	{ .method = ATL_POST, .path = "/api/v1/grids", USE, .rate = ATL_CLASS_GENERATE, .handler = handle_create,
 	  .summary = "Ask for a picture varied along up to three axes", .in = &in_desc, .out = &atl_grid_desc, .status = 202,
 	  .body_max = ATL_JOB_REQUEST_MAX },
 	{ .method = ATL_GET, .path = "/api/v1/grids", USE, .handler = handle_list,
@@ -138,7 +138,7 @@ const struct atl_route atl_grids_routes[] = {
 	  .out = &atl_grid_desc },
 	{ .method = ATL_POST, .path = "/api/v1/grids/{id}/cancel", USE, .handler = handle_cancel,
 	  .summary = "Cancel what waits and runs of a grid", .out = &atl_grid_desc },
-	{ .method = ATL_POST, .path = "/api/v1/grids/{id}/retry", USE, .handler = handle_retry,
+	{ .method = ATL_POST, .path = "/api/v1/grids/{id}/retry", USE, .rate = ATL_CLASS_GENERATE, .handler = handle_retry,
 	  .summary = "Ask once more for the cells that failed or were cancelled", .out = &atl_grid_desc, .status = 202 },
 	{ .method = ATL_DELETE, .path = "/api/v1/grids/{id}", USE, .handler = handle_delete,
 	  .summary = "Cancel likewise and forget the grid; its pictures stay", .status = 204 },

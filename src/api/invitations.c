@@ -213,7 +213,7 @@ const struct atl_route atl_invitations_routes[] = {
 	  .summary = "Change who may sign up", .in = &rules_desc, .out = &rules_desc },
 	{ .method = ATL_GET, .path = "/api/v1/sign-up", DOOR, .handler = handle_door,
 	  .summary = "Is there a way in, and is this link good", .out = &door_desc, .query = door_params },
-	{ .method = ATL_POST, .path = "/api/v1/sign-up", DOOR, .handler = handle_sign_up, .summary = "Make an account",
+	{ .method = ATL_POST, .path = "/api/v1/sign-up", DOOR, .rate = ATL_CLASS_SIGN_IN, .handler = handle_sign_up, .summary = "Make an account",
 	  .in = &sign_up_desc, .out = &signed_up_desc, .status = 201 },
 	{ .path = NULL },
 };

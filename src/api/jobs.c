@@ -270,7 +270,7 @@ static void handle_resume_all(struct atl_req *req)
 #define TAG "Jobs"
 #define USE .permission = "pictures.use", .tag = TAG
 const struct atl_route atl_jobs_routes[] = {
-	{ .method = ATL_POST, .path = "/api/v1/jobs", USE, .handler = handle_submit, .summary = "Ask for pictures",
+	{ .method = ATL_POST, .path = "/api/v1/jobs", USE, .rate = ATL_CLASS_GENERATE, .handler = handle_submit, .summary = "Ask for pictures",
 	  .in = &atl_job_in_desc, .out = &atl_job_desc, .status = 202, .body_max = ATL_JOB_REQUEST_MAX },
 	{ .method = ATL_POST, .path = "/api/v1/jobs/estimate", USE, .handler = handle_estimate,
 	  .summary = "How long would it take, and what would it cost?", .in = &atl_job_in_desc, .out = &atl_picture_estimate_desc,
@@ -285,7 +285,7 @@ const struct atl_route atl_jobs_routes[] = {
 	  .summary = "Change the order of a waiting job", .in = &change_desc, .out = &atl_job_desc },
 	{ .method = ATL_POST, .path = "/api/v1/jobs/{id}/cancel", USE, .handler = handle_cancel, .summary = "Cancel a job",
 	  .out = &atl_job_desc },
-	{ .method = ATL_POST, .path = "/api/v1/jobs/{id}/retry", USE, .handler = handle_retry,
+	{ .method = ATL_POST, .path = "/api/v1/jobs/{id}/retry", USE, .rate = ATL_CLASS_GENERATE, .handler = handle_retry,
 	  .summary = "The same once more, as a new job", .out = &atl_job_desc, .status = 202 },
 	{ .method = ATL_GET, .path = "/api/v1/jobs/{id}/previews/{index}", USE, .handler = handle_preview,
 	  .summary = "The last preview of a running job's picture", .out_type = "image/png|image/jpeg|image/webp",

@@ -104,7 +104,7 @@ const struct atl_route atl_looks_routes[] = {
 	  .tag = "Characters", .summary = "A character's look", .out = &atl_look_desc },
 	{ .method = ATL_PUT, .path = "/api/v1/characters/{id}/look", .permission = "characters.use", .handler = handle_put,
 	  .tag = "Characters", .summary = "Replace a character's look", .in = &atl_look_desc, .out = &atl_look_desc },
-	{ .method = ATL_POST, .path = "/api/v1/conversations/{id}/pictures", .permission = "pictures.use",
+	{ .method = ATL_POST, .path = "/api/v1/conversations/{id}/pictures", .rate = ATL_CLASS_GENERATE, .permission = "pictures.use",
 	  .handler = handle_picture, .tag = "Conversations", .summary = "A picture of what is being told", .in = &picture_desc,
 	  .out = &atl_job_desc, .status = 202 },
 	{ .path = NULL },

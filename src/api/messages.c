@@ -193,9 +193,9 @@ static void handle_prompt(struct atl_req *req)
 
 const struct atl_route atl_messages_routes[] = {
 	{ROUTE(ATL_GET, "", handle_get, "One message, with what a running reply has so far"), .out = &atl_message_desc},
-	{ROUTE(ATL_POST, "/regenerate", handle_regenerate, "A new answer beside this one"), .in = &again_desc, .out = &one_desc,
+	{ROUTE(ATL_POST, "/regenerate", handle_regenerate, "A new answer beside this one"), .rate = ATL_CLASS_GENERATE, .in = &again_desc, .out = &one_desc,
 	 .status = 202},
-	{ROUTE(ATL_POST, "/continue", handle_continue, "Let this answer go on"), .in = &again_desc, .out = &one_desc,
+	{ROUTE(ATL_POST, "/continue", handle_continue, "Let this answer go on"), .rate = ATL_CLASS_GENERATE, .in = &again_desc, .out = &one_desc,
 	 .status = 202},
 	{ROUTE(ATL_POST, "/edit", handle_edit, "Change the text: as a sibling, or in place"), .in = &edit_desc,
 	 .out = &edited_desc, .body_max = ATL_MESSAGE_BYTES_MAX * 2},

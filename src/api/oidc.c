@@ -334,8 +334,8 @@ static void handle_provider_delete(struct atl_req *req)
 const struct atl_route atl_oidc_routes[] = {
 	{ R(ATL_GET, "/api/v1/login", "public", handle_offers, "Services that offer to sign in"), .out = &offer_desc,
 	  .out_list = true },
-	{ R(ATL_GET, "/api/v1/login/{id}/start", "public", handle_start, "Go to a service and sign in there"), .status = 303 },
-	{ R(ATL_GET, "/login/callback", "public", handle_callback, "Back from a service"), .flags = ATL_ROUTE_HIDDEN },
+	{ R(ATL_GET, "/api/v1/login/{id}/start", "public", handle_start, "Go to a service and sign in there"), .rate = ATL_CLASS_SIGN_IN, .status = 303 },
+	{ R(ATL_GET, "/login/callback", "public", handle_callback, "Back from a service"), .rate = ATL_CLASS_SIGN_IN, .flags = ATL_ROUTE_HIDDEN },
 	{ R(ATL_GET, "/api/v1/me/logins", "account.manage", handle_links, "Services linked with one's account"),
 	  .out = &link_desc, .out_list = true },
 	{ R(ATL_POST, "/api/v1/me/logins", "account.manage", handle_link, "Begin to link a service"), .in = &linking_desc,

@@ -230,11 +230,11 @@ static void handle_embedding(struct atl_req *req)
 
 const struct atl_route atl_openai_routes[] = {
 	{ ATL_POST, "/v1/chat/completions", "chat.use", PASSED, handle_chat, "openai",
-	  "Chat completion by any configured model or character, in OpenAI's form", .body_max = ATL_OPENAI_BODY_MAX },
+	  "Chat completion by any configured model or character, in OpenAI's form", .rate = ATL_CLASS_GENERATE, .body_max = ATL_OPENAI_BODY_MAX },
 	{ ATL_POST, "/v1/completions", "chat.use", PASSED, handle_completion, "openai",
-	  "Text completion by any configured model, in OpenAI's form", .body_max = ATL_OPENAI_BODY_MAX },
+	  "Text completion by any configured model, in OpenAI's form", .rate = ATL_CLASS_GENERATE, .body_max = ATL_OPENAI_BODY_MAX },
 	{ ATL_POST, "/v1/embeddings", "chat.use", PASSED, handle_embedding, "openai",
-	  "Embeddings by any configured model, in OpenAI's form", .body_max = ATL_OPENAI_BODY_MAX },
+	  "Embeddings by any configured model, in OpenAI's form", .rate = ATL_CLASS_GENERATE, .body_max = ATL_OPENAI_BODY_MAX },
 	{ ATL_GET, "/v1/models", "models.read", ATL_ROUTE_PROBLEM_OPENAI, atl_openai_models_list, "openai",
 	  "All models and characters, in OpenAI's form", .status = 200 },
 	{ ATL_GET, "/v1/models/{id*}", "models.read", ATL_ROUTE_PROBLEM_OPENAI, atl_openai_models_get, "openai",

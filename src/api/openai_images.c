@@ -388,7 +388,7 @@ static void handle_variations(struct atl_req *req)
 	handle_form(req, true);
 }
 
-#define IMAGES(p, h, words) .method = ATL_POST, .path = "/v1/images/" p, .permission = "pictures.use", .handler = h, \
+#define IMAGES(p, h, words) .method = ATL_POST, .path = "/v1/images/" p, .rate = ATL_CLASS_GENERATE, .permission = "pictures.use", .handler = h, \
 	.flags = ATL_ROUTE_PROBLEM_OPENAI, .tag = "OpenAI", .summary = words, .out = &out_desc, .body_max = BODY_MAX
 
 const struct atl_route atl_openai_images_routes[] = {

@@ -141,14 +141,14 @@ static void handle_problem(struct atl_req *req)
 	atl_api_fail(req, ATL_ERR_NOT_FOUND, &info);
 }
 
-#define R(path_, perm_, flags_, handler_, summary_, type_) \
+#define R(path_, perm_, rate_, flags_, handler_, summary_, type_) \
 	{ .method = ATL_GET, .path = (path_), .permission = (perm_), .flags = (flags_), .handler = (handler_), \
-	  .tag = "Operation", .summary = (summary_), .out_type = (type_) }
+	  .tag = "Operation", .summary = (summary_), .out_type = (type_), .rate = (rate_) }
 
 const struct atl_route atl_ops_routes[] = {
-	R("/livez", "public", ATL_ROUTE_LOOP, handle_livez, "The process runs", "text/plain"),
-	R("/readyz", "public", 0, handle_readyz, "The server can do its work", "text/plain"),
-	R("/metrics", "admin", 0, handle_metrics, "Counters in OpenMetrics form", "application/openmetrics-text"),
-	R("/problems/{slug}", "public", 0, handle_problem, "What a kind of problem means", "text/html"),
+	R("/livez", "public", ATL_CLASS_FREE, ATL_ROUTE_LOOP, handle_livez, "The process runs", "text/plain"),
+	R("/readyz", "public", ATL_CLASS_FREE, 0, handle_readyz, "The server can do its work", "text/plain"),
+	R("/metrics", "admin", ATL_CLASS_FREE, 0, handle_metrics, "Counters in OpenMetrics form", "application/openmetrics-text"),
+	R("/problems/{slug}", "public", ATL_CLASS_BY_METHOD, 0, handle_problem, "What a kind of problem means", "text/html"),
 	{ .path = NULL },
 };

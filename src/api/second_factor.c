@@ -224,7 +224,7 @@ static void handle_second(struct atl_req *req)
 	.method = (method_), .path = (path_), .permission = (perm_), .handler = (handler_), .tag = "Access", .summary = (summary_)
 
 const struct atl_route atl_second_factor_routes[] = {
-	{ R(ATL_POST, "/api/v1/session/second", "public", handle_second, "The second step of a sign-in"), .in = &code_desc,
+	{ R(ATL_POST, "/api/v1/session/second", "public", handle_second, "The second step of a sign-in"), .rate = ATL_CLASS_SIGN_IN, .in = &code_desc,
 	  .out = &atl_sign_in_desc, .status = 201 },
 	{ R(ATL_GET, "/api/v1/me/second-factor", "account.manage", handle_get, "Is one's second factor on?"), .out = &state_desc },
 	{ R(ATL_POST, "/api/v1/me/second-factor", "account.manage", handle_begin, "Begin to set up an authenticator app"),

@@ -283,12 +283,12 @@ static void handle_health(struct atl_req *req)
 }
 
 const struct atl_route atl_studio_routes[] = {
-	{ .method = ATL_POST, .path = "/generate", .permission = "pictures.use", .handler = handle_generate, .tag = "Studio",
+	{ .method = ATL_POST, .path = "/generate", .rate = ATL_CLASS_GENERATE, .permission = "pictures.use", .handler = handle_generate, .tag = "Studio",
 	  .summary = "One picture; waits up to 180 s unless asked not to (Prefer: respond-async)", .in = &generate_desc,
 	  .out = &generated_desc, .body_max = BODY_MAX },
 	{ .method = ATL_GET, .path = "/generate/{task_id}", .permission = "pictures.use", .handler = handle_task,
 	  .tag = "Studio", .summary = "State and result of a task", .out = &generated_desc },
-	{ .method = ATL_GET, .path = "/health", .permission = "public", .handler = handle_health, .tag = "Studio",
+	{ .method = ATL_GET, .path = "/health", .rate = ATL_CLASS_FREE, .permission = "public", .handler = handle_health, .tag = "Studio",
 	  .summary = "Is it well, and is there a GPU", .out = &health_desc },
 	{ .path = NULL },
 };

@@ -293,7 +293,7 @@ const struct atl_route atl_styles_routes[] = {
 	{ PROMPTS(ATL_GET, "prompts", prompt_list, "Prompts used before, newest first"), .out = &atl_past_prompt_desc,
 	  .out_list = true, .query = prompt_params },
 	{ PROMPTS(ATL_DELETE, "prompts", prompt_clear, "Forget them"), .status = 204 },
-	{ PROMPTS(ATL_POST, "prompts/enhance", prompt_enhance, "A better prompt, by the chat model or by rules"),
+	{ PROMPTS(ATL_POST, "prompts/enhance", prompt_enhance, "A better prompt, by the chat model or by rules"), .rate = ATL_CLASS_GENERATE,
 	  .in = &enhance_desc, .out = &atl_enhanced_desc },
 	{ PROMPTS(ATL_POST, "prompts/expand", prompt_expand, "What {a|b} and __name__ become, for some seeds"),
 	  .in = &expand_desc, .out = &expanded_desc, .out_list = true },

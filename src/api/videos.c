@@ -282,7 +282,7 @@ static void handle_content(struct atl_req *req)
 	.flags = ATL_ROUTE_PROBLEM_OPENAI, .tag = "OpenAI", .summary = words
 
 const struct atl_route atl_videos_routes[] = {
-	{ VIDEOS(ATL_POST, "", handle_create, "A video from words, or from a picture (JSON or multipart/form-data)"),
+	{ VIDEOS(ATL_POST, "", handle_create, "A video from words, or from a picture (JSON or multipart/form-data)"), .rate = ATL_CLASS_GENERATE,
 	  .in = &video_in_desc, .out = &video_desc, .body_max = BODY_MAX },
 	{ VIDEOS(ATL_GET, "/{id}", handle_get, "State of a video"), .out = &video_desc },
 	{ VIDEOS(ATL_GET, "/{id}/content", handle_content, "The file of a finished video"), .query = content_params,

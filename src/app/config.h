@@ -59,6 +59,12 @@ enum atl_config_type {
 	X(loops, INT, "0", 0, 64, NULL, false, "Network threads; 0: one per core, at most 8")                        \
 	X(pool_threads, INT, "0", 0, 256, NULL, false, "Threads that handle requests; 0: 16 per core, from 32 to 64") \
 	X(max_connections, INT, "20000", 16, 1000000, NULL, false, "Open connections at once")                       \
+	X(rate_read, INT, "12000", 0, 1000000, NULL, false, "Reading requests a minute of a user, key or stranger's address; 0: no limit") \
+	X(rate_write, INT, "3000", 0, 1000000, NULL, false, "The same of requests that change something")           \
+	X(rate_generate, INT, "6000", 0, 1000000, NULL, false, "The same of requests that begin a reply, a picture or a film") \
+	X(rate_upload, INT, "3000", 0, 1000000, NULL, false, "The same of uploads")                                  \
+	X(rate_sign_in, INT, "120", 0, 1000000, NULL, false, "The same of sign-ins, right or wrong")                 \
+	X(rate_local, BOOL, "false", 0, 0, NULL, false, "Refuse programs on this machine, too; otherwise they are counted only") \
 	X(log_level, CHOICE, "info", 0, 0, "debug|info|warn|error", false, "What is logged")                         \
 	X(log_format, CHOICE, "logfmt", 0, 0, "logfmt|json", false, "Form of a log line")                            \
 	X(log_file, PATH, "", 0, 0, NULL, false, "Log to this file instead of stderr")                               \

@@ -42,6 +42,7 @@
 #include "core/picture_engine.h"
 #include "core/picture_model.h"
 #include "core/provider.h"
+#include "core/rate.h"
 #include "core/session.h"
 #include "core/throttle.h"
 #include "core/transfer.h"
@@ -343,6 +344,24 @@ static void throttle_down(struct serve *s)
 	atl_throttle_destroy(s->app.throttle);
 }
 
+static enum atl_err rates_up(struct serve *s, struct atl_errinfo *info)
+{
+	static const enum atl_config_key keys[] = { [ATL_RATE_READ] = CFG_rate_read, [ATL_RATE_WRITE] = CFG_rate_write,
+						    [ATL_RATE_GENERATE] = CFG_rate_generate,
+						    [ATL_RATE_UPLOAD] = CFG_rate_upload,
+						    [ATL_RATE_SIGN_IN] = CFG_rate_sign_in };
+	struct atl_rates_options options = { .local = atl_config_bool(&s->config, CFG_rate_local) };
+
+	for (size_t i = 0; i < ATL_COUNT(keys); i++)
+		options.per_minute[i] = (int)atl_config_int(&s->config, keys[i]);
+	return atl_rates_create(&options, &s->app.rates);
+}
+
+static void rates_down(struct serve *s)
+{
+	atl_rates_destroy(s->app.rates);
+}
+
 /* {"id":n,"event":"...","data":{...}} */
 static struct atl_bytes *ws_event(uint64_t id, const char *event, const char *data, size_t length)
 {
@@ -610,6 +629,7 @@ static const struct step {
 	{ "metrics", metrics_up, NULL, metrics_down },
 	{ "auth", auth_up, NULL, auth_down },
 	{ "throttle", throttle_up, NULL, throttle_down },
+	{ "rates", rates_up, NULL, rates_down },
 	{ "usage records", usage_up, NULL, usage_down },
 	{ "loops", loops_up, NULL, loops_down },
 	{ "pool", pool_up, NULL, pool_down },

@@ -242,6 +242,14 @@ enum atl_err atl_unseal(struct atl_buf *out, const unsigned char key[ATL_MASTER_
 	return ATL_OK;
 }
 
+uint64_t atl_siphash(const unsigned char key[ATL_SIPHASH_KEY_SIZE], const void *data, size_t length)
+{
+	uint64_t hash;
+
+	crypto_shorthash((unsigned char *)&hash, data, length, key);
+	return hash;
+}
+
 bool atl_ed25519_verify(const unsigned char key[ATL_ED25519_KEY_SIZE],
 			const unsigned char signature[ATL_ED25519_SIGNATURE_SIZE], const void *data, size_t length)
 {

@@ -16,6 +16,7 @@
 #define ATL_ED25519_SIGNATURE_SIZE 64
 #define ATL_MASTER_KEY_SIZE 32
 #define ATL_PASSWORD_HASH_SIZE 128
+#define ATL_SIPHASH_KEY_SIZE 16
 #define ATL_TOKEN_SIZE 44 /* 32 random bytes in base64url, and NUL */
 
 struct atl_sha256 {
@@ -35,6 +36,9 @@ void atl_sha256_end(struct atl_sha256 *ctx, unsigned char out[ATL_SHA256_SIZE]);
 void atl_sha1(const void *data, size_t length, unsigned char out[20]); /* WebSocket handshake only */
 void atl_hmac_sha256(const void *key, size_t key_length, const void *data, size_t length,
 		     unsigned char out[ATL_SHA256_SIZE]);
+
+/* For tables only: fast, and with a secret key nobody makes values meet on purpose. */
+uint64_t atl_siphash(const unsigned char key[ATL_SIPHASH_KEY_SIZE], const void *data, size_t length);
 
 /* Does the signature belong to these bytes and this public key? */
 bool atl_ed25519_verify(const unsigned char key[ATL_ED25519_KEY_SIZE],

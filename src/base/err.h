@@ -55,6 +55,7 @@
 	X(PICTURE, 422, "bad_picture", "The picture cannot be read.", false)                                         \
 	X(CONTEXT, 400, "context_too_long", "The text is longer than the model's context.", false)                   \
 	X(THROTTLED, 429, "throttled", "Too many attempts. Wait a moment.", true)                                    \
+	X(RATE_LIMITED, 429, "rate_limited", "Too many requests. Wait a moment.", true)                              \
 	X(QUOTA, 429, "quota_exceeded", "Your allowance is used up.", false)                                         \
 	X(HEADERS_TOO_LARGE, 431, "headers_too_large", "The request's headers are larger than allowed.", false)      \
 	X(CANCELLED, 499, "cancelled", "It was stopped.", false)                                                     \

@@ -25,6 +25,7 @@ struct atl_auth_cache;
 struct atl_identity;
 struct atl_buf;
 struct atl_throttle;
+struct atl_rates; /* core/rate.h */
 struct atl_events;
 struct atl_metrics;
 struct atl_pictures; /* media/picture.h */
@@ -82,6 +83,7 @@ struct atl_app {
 	/* domain */
 	struct atl_auth_cache *auth;
 	struct atl_throttle *throttle;
+	struct atl_rates *rates; /* NULL: nothing is limited by rate */
 	struct atl_events *events;
 	struct atl_metrics *metrics;
 	struct atl_providers *providers;

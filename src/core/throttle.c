@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "core/rate.h"
 
 #define KEY_SIZE 320
 #define CALL_ENTRIES_MAX 3 /* one call makes at most so many */
@@ -49,25 +50,6 @@ void atl_throttle_destroy(struct atl_throttle *throttle)
 	atl_map_finish(&throttle->entries);
 	pthread_mutex_destroy(&throttle->lock);
 	free(throttle);
-}
-
-/* An IPv6 customer has a /64 at least: count the network, not the address. Text form suffices: compressed addresses
- * within one network differ only after their fourth group. */
-static void network_of(const char *remote, char *out, size_t size)
-{
-	unsigned colons = 0;
-	size_t i = 0;
-
-	if (!strchr(remote, ':') || strchr(remote, '.')) {
-		atl_str_copy(out, size, remote);
-		return;
-	}
-	for (; remote[i] && i + 1 < size; i++) {
-		if (remote[i] == ':' && (++colons == 4 || (i > 0 && remote[i - 1] == ':')))
-			break;
-		out[i] = remote[i];
-	}
-	out[i] = '\0';
 }
 
 enum sweep_what { SWEEP_OLD, SWEEP_FAILURES, SWEEP_ALL };
@@ -118,10 +100,10 @@ static struct entry *entry_of(struct atl_throttle *throttle, const char *key, in
 static void make_keys(const char *remote, const char *name, const char *device, char caller[KEY_SIZE],
 		      char pair[KEY_SIZE], char named[KEY_SIZE])
 {
-	char network[80], folded[160];
+	char network[ATL_NETWORK_SIZE], folded[160];
 	size_t i;
 
-	network_of(remote, network, sizeof(network));
+	atl_network_of(remote, network);
 	atl_str_copy(folded, sizeof(folded), name);
 	for (i = 0; folded[i]; i++)
 		if (folded[i] >= 'A' && folded[i] <= 'Z')

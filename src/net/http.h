@@ -61,6 +61,10 @@ struct atl_query_param {
 	const char *doc;
 };
 
+/* Which requests share one allowance (core/rate.h). By the method: GET and HEAD read, UPLOAD routes upload, others write. */
+enum atl_route_class { ATL_CLASS_BY_METHOD, ATL_CLASS_GENERATE, ATL_CLASS_UPLOAD, ATL_CLASS_SIGN_IN,
+		       ATL_CLASS_FREE /* never counted: what watches the server */ };
+
 /* The route table's row: everything there is to know of one operation. */
 struct atl_route {
 	enum atl_method method;
@@ -76,6 +80,7 @@ struct atl_route {
 	bool out_list;			 /* the answer is {"items": [out...], "next": cursor or null} */
 	const struct atl_query_param *query; /* ends with a NULL name; NULL: none */
 	size_t body_max;		 /* 0: ATL_HTTP_BODY_DEFAULT */
+	enum atl_route_class rate;	 /* 0: by the method */
 };
 
 struct atl_req {
