@@ -18,8 +18,16 @@ static const struct atl_json_field offer_fields[] = {
 	F_STR(struct atl_login_provider, id, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct atl_login_provider, preset, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct atl_login_provider, name, ATL_JF_REQUIRED, 0, 0, "for the button"),
+	F_BOOL(struct atl_login_provider, takes_new, ATL_JF_REQUIRED, "who is new may get an account through it"),
 };
 DESC(offer_desc, struct atl_login_provider, "SignInOffer", offer_fields);
+
+static const struct atl_json_field rule_fields[] = {
+	F_STR(struct atl_role_rule, claim, ATL_JF_REQUIRED, 1, ATL_LOGIN_CLAIM_MAX, "name, or path with dots: realm_access.roles"),
+	F_STR(struct atl_role_rule, value, ATL_JF_REQUIRED, 1, ATL_LOGIN_CLAIM_MAX, "what it is, or what is in the list"),
+	F_STR(struct atl_role_rule, role, ATL_JF_REQUIRED, 1, ATL_ID_SIZE, "a built-in role's name or a custom one's id; never owner"),
+};
+DESC(rule_desc, struct atl_role_rule, "RoleRule", rule_fields);
 
 static const struct atl_json_field provider_fields[] = {
 	F_STR(struct atl_login_provider, id, ATL_JF_REQUIRED, 0, 0, NULL),
@@ -28,7 +36,11 @@ static const struct atl_json_field provider_fields[] = {
 	F_STR(struct atl_login_provider, issuer, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct atl_login_provider, client_id, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_BOOL(struct atl_login_provider, has_secret, ATL_JF_REQUIRED, "it is never given back"),
-	F_BOOL(struct atl_login_provider, auto_create, ATL_JF_REQUIRED, "who is new gets an account of the role member"),
+	F_ENUM(struct atl_login_provider, new_people, ATL_JF_REQUIRED, atl_login_new_people,
+	       "who is new: none is let in, as the sign-up rules say, or all get an account"),
+	F_STRS(struct atl_login_provider, domains, ATL_JF_REQUIRED, 0, ATL_LOGIN_DOMAINS_MAX,
+	       "only people of these domains pass; Google tells the domain in hd, others by the verified address"),
+	F_LIST(struct atl_login_provider, role_rules, ATL_JF_REQUIRED, &rule_desc, "applied at each sign-in; the first that fits counts"),
 	F_BOOL(struct atl_login_provider, enabled, ATL_JF_REQUIRED, NULL),
 	F_TIME(struct atl_login_provider, created_at, ATL_JF_REQUIRED, NULL),
 	F_TIME(struct atl_login_provider, updated_at, ATL_JF_REQUIRED, NULL),
@@ -37,16 +49,20 @@ DESC(provider_desc, struct atl_login_provider, "LoginProvider", provider_fields)
 
 struct provider_in {
 	uint64_t present;
-	const char *preset, *name, *issuer, *client_id, *secret;
-	bool auto_create, enabled;
+	const char *preset, *name, *issuer, *client_id, *secret, *new_people;
+	struct atl_strs domains;
+	struct atl_items role_rules;
+	bool enabled;
 };
 static const struct atl_json_field provider_in_fields[] = {
 	F_ENUM(struct provider_in, preset, ATL_JF_REQUIRED, atl_login_presets, NULL),
 	F_STR(struct provider_in, name, 0, 1, ATL_LOGIN_NAME_MAX, "the preset's unless told"),
-	F_STR(struct provider_in, issuer, 0, 1, ATL_LOGIN_TEXT_MAX, "to the letter as the service calls itself; google knows it"),
+	F_STR(struct provider_in, issuer, 0, 1, ATL_LOGIN_TEXT_MAX, "to the letter as the service calls itself; google, github and discord know it"),
 	F_STR(struct provider_in, client_id, ATL_JF_REQUIRED, 1, ATL_LOGIN_TEXT_MAX, NULL),
 	F_STR(struct provider_in, secret, ATL_JF_SECRET, 0, ATL_LOGIN_TEXT_MAX, NULL),
-	F_BOOL(struct provider_in, auto_create, 0, NULL),
+	F_ENUM(struct provider_in, new_people, 0, atl_login_new_people, NULL),
+	F_STRS(struct provider_in, domains, 0, 0, ATL_LOGIN_DOMAINS_MAX, NULL),
+	F_LIST(struct provider_in, role_rules, 0, &rule_desc, NULL),
 	F_BOOL(struct provider_in, enabled, 0, NULL),
 };
 DESC_PATCH(provider_in_desc, struct provider_in, "LoginProviderInput", provider_in_fields);
@@ -56,7 +72,9 @@ static const struct atl_json_field provider_patch_fields[] = {
 	F_STR(struct provider_in, issuer, 0, 1, ATL_LOGIN_TEXT_MAX, "another one needs the secret again"),
 	F_STR(struct provider_in, client_id, 0, 1, ATL_LOGIN_TEXT_MAX, NULL),
 	F_STR(struct provider_in, secret, ATL_JF_SECRET, 0, ATL_LOGIN_TEXT_MAX, "\"\" removes it"),
-	F_BOOL(struct provider_in, auto_create, 0, NULL),
+	F_ENUM(struct provider_in, new_people, 0, atl_login_new_people, NULL),
+	F_STRS(struct provider_in, domains, 0, 0, ATL_LOGIN_DOMAINS_MAX, NULL),
+	F_LIST(struct provider_in, role_rules, 0, &rule_desc, NULL),
 	F_BOOL(struct provider_in, enabled, 0, NULL),
 };
 DESC_PATCH(provider_patch_desc, struct provider_in, "LoginProviderPatch", provider_patch_fields);
@@ -123,7 +141,8 @@ static enum atl_err begin(struct atl_req *req, const char *provider_id, const st
 			  const char **ret_url, struct atl_errinfo *info)
 {
 	struct atl_oidc_start start = { .provider_id = provider_id, .redirect_uri = redirect_uri(req),
-					.browser = browser_token(req), .linking = linking };
+					.browser = browser_token(req), .linking = linking,
+					.invitation = linking ? NULL : atl_req_query(req, "invitation") };
 
 	if (!start.redirect_uri || !start.browser)
 		return atl_fail(info, ATL_ERR_NOMEM, "begin a sign-in");
@@ -131,8 +150,10 @@ static enum atl_err begin(struct atl_req *req, const char *provider_id, const st
 }
 
 /* The page says it in words; the address never carries a sentence that somebody else could have written. */
-static const char *outcome_of(enum atl_err err)
+static const char *outcome_of(enum atl_err err, const struct atl_errinfo *info)
 {
+	if (err == ATL_ERR_FORBIDDEN && info->field[0])
+		return info->field; /* "domain", "sign_up" of atl_oidc_finish(), "waiting" of enter() */
 	switch (err) {
 	case ATL_ERR_GONE: return "stale";
 	case ATL_ERR_CANCELLED: return "cancelled";
@@ -161,6 +182,11 @@ static void go_wrong(struct atl_req *req, const char *outcome)
 	go(req, where ? where : "/");
 }
 
+static const struct atl_query_param start_params[] = {
+	{ "invitation", ATL_JT_STR, 0, 100, NULL, "token of an invitation link, for who is new" },
+	{ NULL },
+};
+
 static void handle_start(struct atl_req *req)
 {
 	struct atl_errinfo info = { 0 };
@@ -168,7 +194,7 @@ static void handle_start(struct atl_req *req)
 	enum atl_err err = begin(req, atl_req_param(req, "id"), NULL, &url, &info);
 
 	if (err)
-		go_wrong(req, outcome_of(err));
+		go_wrong(req, outcome_of(err, &info));
 	else
 		go(req, url);
 }
@@ -179,6 +205,8 @@ static enum atl_err enter(struct atl_req *req, const char *user_id, struct atl_e
 	struct atl_user user;
 	enum atl_err err = atl_user_get(atl_api_app(req), user_id, &req->arena, &user, info);
 
+	if (!err && user.waiting_since)
+		return atl_fail_field(info, ATL_ERR_FORBIDDEN, "waiting", "The account waits until an administrator approves it.");
 	if (!err && atl_user_may_enter(&user, info) != ATL_OK)
 		err = ATL_ERR_AUTH;
 	if (err || atl_sign_in_second(req, user_id, &err, info))
@@ -197,13 +225,13 @@ static void handle_callback(struct atl_req *req)
 	enum atl_err err = atl_oidc_finish(atl_api_app(req), &req->arena, &callback, &outcome, &info);
 
 	if (err) {
-		go_wrong(req, outcome_of(err));
+		go_wrong(req, outcome_of(err, &info));
 		return;
 	}
 	if (!outcome.linked)
 		err = enter(req, outcome.user_id, &info);
 	if (err)
-		go_wrong(req, err == ATL_ERR_UNAVAILABLE ? "maintenance" : outcome_of(err));
+		go_wrong(req, err == ATL_ERR_UNAVAILABLE ? "maintenance" : outcome_of(err, &info));
 	else
 		go(req, outcome.linked ? "/?login=linked" : "/");
 }
@@ -294,9 +322,12 @@ static void save(struct atl_req *req, const char *id, const struct atl_json_desc
 
 	if (!err) {
 		change = (struct atl_login_change){ .preset = in.preset, .name = in.name, .issuer = in.issuer,
-						    .client_id = in.client_id, .secret = in.secret };
-		if (atl_json_has(desc, &in, "auto_create"))
-			change.auto_create = &in.auto_create;
+						    .client_id = in.client_id, .secret = in.secret,
+						    .new_people = in.new_people };
+		if (atl_json_has(desc, &in, "domains"))
+			change.domains = &in.domains;
+		if (atl_json_has(desc, &in, "role_rules"))
+			change.role_rules = &in.role_rules;
 		if (atl_json_has(desc, &in, "enabled"))
 			change.enabled = &in.enabled;
 		err = atl_login_provider_save(atl_api_app(req), atl_api_identity(req), &req->arena, id, &change, &row, &info);
@@ -334,7 +365,8 @@ static void handle_provider_delete(struct atl_req *req)
 const struct atl_route atl_oidc_routes[] = {
 	{ R(ATL_GET, "/api/v1/login", "public", handle_offers, "Services that offer to sign in"), .out = &offer_desc,
 	  .out_list = true },
-	{ R(ATL_GET, "/api/v1/login/{id}/start", "public", handle_start, "Go to a service and sign in there"), .rate = ATL_CLASS_SIGN_IN, .status = 303 },
+	{ R(ATL_GET, "/api/v1/login/{id}/start", "public", handle_start, "Go to a service and sign in there"), .rate = ATL_CLASS_SIGN_IN,
+	  .status = 303, .query = start_params },
 	{ R(ATL_GET, "/login/callback", "public", handle_callback, "Back from a service"), .rate = ATL_CLASS_SIGN_IN, .flags = ATL_ROUTE_HIDDEN },
 	{ R(ATL_GET, "/api/v1/me/logins", "account.manage", handle_links, "Services linked with one's account"),
 	  .out = &link_desc, .out_list = true },

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/audit.h"
+#include "core/login_rules.h"
 #include "core/role.h"
 #include "core/setting.h"
 #include "core/user_admin.h"
@@ -250,7 +251,7 @@ struct sign_up {
 };
 
 /* An open door must not fill the database: so many wait at most. */
-static enum atl_err check_waiting(struct atl_conn *conn, struct atl_errinfo *info)
+enum atl_err atl_sign_up_room(struct atl_conn *conn, struct atl_errinfo *info)
 {
 	int64_t count = 0;
 	struct atl_rows *rows;
@@ -267,46 +268,53 @@ static enum atl_err check_waiting(struct atl_conn *conn, struct atl_errinfo *inf
 	return err;
 }
 
+enum atl_err atl_invitation_use(struct atl_conn *conn, const char *token_hash, char ret_role[ATL_ID_SIZE],
+				char ret_id[ATL_ID_SIZE], struct atl_errinfo *info)
+{
+	struct atl_invitation invitation;
+	struct atl_arena arena;
+	struct work work = { .arena = &arena, .hash = token_hash, .items = &invitation };
+	int64_t changed = 0;
+	enum atl_err err;
+
+	atl_arena_init(&arena, 0);
+	err = look_fn(conn, &work, info);
+	if (!err) { /* counting first locks the row: of two that race for the last use one finds it used */
+		err = atl_exec_count(conn, &changed, info,
+				     "UPDATE invitations SET uses = uses + 1 WHERE token_hash = ? AND revoked_at IS NULL AND "
+				     "(uses_max IS NULL OR uses < uses_max)",
+				     "s", token_hash);
+		atl_str_copy(ret_role, ATL_ID_SIZE, invitation.role);
+		if (ret_id)
+			atl_str_copy(ret_id, ATL_ID_SIZE, invitation.id);
+		if (!err && changed == 0)
+			err = atl_fail(info, ATL_ERR_GONE, "This invitation was used already.");
+	}
+	atl_arena_finish(&arena);
+	return err;
+}
+
 static enum atl_err sign_up_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct sign_up *s = arg;
 	struct atl_identity self = { .channel = ATL_CHANNEL_NONE };
 	struct atl_audit audit = { .who = &self, .remote = s->remote, .action = "user.sign_up", .target_kind = "user",
 				   .target_id = s->user.id };
-	int64_t changed = 0;
-	enum atl_err err = ATL_OK;
+	char role[ATL_ID_SIZE], invitation_id[ATL_ID_SIZE];
+	enum atl_err err;
 
-	if (s->invited) {
-		err = look_fn(conn, &s->work, info); /* again: it may have ended while the password was hashed */
-		if (err)
-			return err;
-		/* counting first locks the row: of two that race for the last use one finds it used */
-		err = atl_exec_count(conn, &changed, info,
-				     "UPDATE invitations SET uses = uses + 1 WHERE token_hash = ? AND revoked_at IS NULL AND "
-				     "(uses_max IS NULL OR uses < uses_max)",
-				     "s", s->work.hash);
-		if (!err && changed == 0)
-			err = atl_fail(info, ATL_ERR_GONE, "This invitation was used already.");
-		s->user.role = s->invitation.role;
-		audit.note = s->invitation.id;
+	if (s->invited) { /* looked at again: it may have ended while the password was hashed */
+		err = atl_invitation_use(conn, s->work.hash, role, invitation_id, info);
+		s->user.role = role;
+		audit.note = invitation_id;
 	} else {
-		err = check_waiting(conn, info);
+		err = atl_sign_up_room(conn, info);
 	}
 	if (!err)
 		err = atl_user_insert(conn, &s->user, info);
 	atl_str_copy(self.user_id, sizeof(self.user_id), s->user.id);
 	atl_str_copy(self.user_name, sizeof(self.user_name), s->user.name);
 	return err ? err : atl_audit(conn, &audit, info);
-}
-
-static bool domain_listed(const struct atl_strs *domains, const char *email)
-{
-	const char *domain = email ? strrchr(email, '@') : NULL;
-
-	for (size_t i = 0; domain && i < domains->count; i++)
-		if (atl_str_ieq(domains->items[i], domain + 1))
-			return true;
-	return false;
 }
 
 static enum atl_err check_mode(const struct atl_sign_up_rules *rules, const struct atl_sign_up *in, struct atl_errinfo *info)
@@ -317,7 +325,7 @@ static enum atl_err check_mode(const struct atl_sign_up_rules *rules, const stru
 		return ATL_OK;
 	if (rules->mode == ATL_SIGN_UP_INVITATION)
 		return atl_fail(info, ATL_ERR_FORBIDDEN, "An account here needs an invitation link.");
-	if (rules->mode == ATL_SIGN_UP_DOMAIN && !domain_listed(&rules->domains, in->email))
+	if (rules->mode == ATL_SIGN_UP_DOMAIN && !atl_login_domain_listed(&rules->domains, atl_login_email_domain(in->email)))
 		return atl_fail_field(info, ATL_ERR_FORBIDDEN, "email", "An account here needs an address of a domain it allows.");
 	return ATL_OK;
 }

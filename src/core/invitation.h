@@ -54,6 +54,13 @@ enum atl_err atl_invitation_revoke(struct atl_app *app, const struct atl_identit
 enum atl_err atl_invitation_look(struct atl_app *app, const char *token, struct atl_arena *arena, struct atl_invitation *ret,
 				 struct atl_errinfo *info) ATL_MUST_USE;
 
+/* In a transaction that makes an account: count a use of the link with this hash. *ret_role is what it gives, *ret_id
+ * (may be NULL) is the link's id. GONE as atl_invitation_look(). */
+enum atl_err atl_invitation_use(struct atl_conn *conn, const char *token_hash, char ret_role[ATL_ID_SIZE],
+				char ret_id[ATL_ID_SIZE], struct atl_errinfo *info) ATL_MUST_USE;
+/* UNAVAILABLE: so many wait for approval that nobody can be added. */
+enum atl_err atl_sign_up_room(struct atl_conn *conn, struct atl_errinfo *info) ATL_MUST_USE;
+
 struct atl_sign_up {
 	const char *token;	    /* NULL: none */
 	const char *name, *password, *email; /* email NULL: none */

@@ -6,18 +6,22 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/audit.h"
+#include "core/user_admin.h"
 #include "db/db.h"
-#include "provider/oidc.h"
+#include "provider/oauth.h"
 
-#define COLUMNS "id, preset, name, issuer, client_id, secret_sealed, auto_create, enabled, created_at, updated_at"
+#define COLUMNS \
+	"id, preset, name, issuer, client_id, secret_sealed, new_people, enabled, created_at, updated_at, domains, role_rules"
 
 static const struct preset {
 	const char *name, *label, *issuer, *issuer_too; /* issuer NULL: the owner's */
+	const char *domain_claim;
 } presets[] = {
-	{ "google", "Google", "https://accounts.google.com", "accounts.google.com" },
-	{ "generic", NULL, NULL, NULL },
+	{ "google", "Google", "https://accounts.google.com", "accounts.google.com", "hd" },
+	{ "generic", NULL, NULL, NULL, NULL },
 };
-const char *const atl_login_presets[] = { "google", "generic", NULL };
+const char *const atl_login_presets[] = { "google", "github", "discord", "generic", NULL };
+const char *const atl_login_new_people[] = { "none", "rules", "all", NULL };
 
 static const struct preset *find_preset(const char *name)
 {
@@ -34,6 +38,13 @@ const char *atl_login_issuer_too(const char *preset)
 	return found ? found->issuer_too : NULL;
 }
 
+const char *atl_login_domain_claim(const char *preset)
+{
+	const struct preset *found = find_preset(preset);
+
+	return found ? found->domain_claim : NULL;
+}
+
 /* ---- reading ---- */
 
 struct lookup {
@@ -43,6 +54,17 @@ struct lookup {
 	const char *sealed; /* of the last */
 	size_t count;
 };
+
+static enum atl_err read_rules(struct atl_rows *rows, struct atl_arena *arena, struct atl_login_provider *row,
+			       struct atl_errinfo *info)
+{
+	enum atl_err err;
+
+	row->takes_new = !atl_str_eq(row->new_people, "none");
+	err = atl_login_domains_read(arena, atl_col_text(rows, 10, arena), &row->domains, info);
+
+	return err ? err : atl_login_rules_read(arena, atl_col_text(rows, 11, arena), &row->role_rules, info);
+}
 
 static enum atl_err lookup_read(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
@@ -64,9 +86,14 @@ static enum atl_err lookup_read(struct atl_conn *conn, void *arg, struct atl_err
 			.id = atl_col_text(rows, 0, lookup->arena), .preset = atl_col_text(rows, 1, lookup->arena),
 			.name = atl_col_text(rows, 2, lookup->arena), .issuer = atl_col_text(rows, 3, lookup->arena),
 			.client_id = atl_col_text(rows, 4, lookup->arena), .has_secret = lookup->sealed != NULL,
-			.auto_create = atl_col_int(rows, 6) != 0, .enabled = atl_col_int(rows, 7) != 0,
+			.new_people = atl_col_text(rows, 6, lookup->arena), .enabled = atl_col_int(rows, 7) != 0,
 			.created_at = atl_col_int(rows, 8), .updated_at = atl_col_int(rows, 9),
 		};
+		err = read_rules(rows, lookup->arena, row, info);
+		if (err) {
+			atl_rows_close(rows);
+			return err;
+		}
 		if (lookup->id) {
 			atl_rows_close(rows);
 			break;
@@ -186,6 +213,7 @@ struct save {
 	const struct atl_identity *who;
 	const struct atl_login_provider *row;
 	const char *sealed; /* NULL: stays */
+	const char *domains, *role_rules; /* as text */
 	bool is_new, clear;
 };
 
@@ -206,9 +234,9 @@ static enum atl_err insert(struct atl_conn *conn, const struct save *save, struc
 		err = atl_fail(info, ATL_ERR_CONFLICT, "There are %d sign-in services already.", ATL_LOGIN_PROVIDERS_MAX);
 	return err ? err :
 		     atl_exec(conn, info,
-			      "INSERT INTO login_providers (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "ssssssiiii",
-			      row->id, row->preset, row->name, row->issuer, row->client_id, save->sealed,
-			      (int64_t)row->auto_create, (int64_t)row->enabled, row->created_at, row->updated_at);
+			      "INSERT INTO login_providers (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "sssssssiiiss",
+			      row->id, row->preset, row->name, row->issuer, row->client_id, save->sealed, row->new_people,
+			      (int64_t)row->enabled, row->created_at, row->updated_at, save->domains, save->role_rules);
 }
 
 static enum atl_err update(struct atl_conn *conn, const struct save *save, struct atl_errinfo *info)
@@ -218,11 +246,24 @@ static enum atl_err update(struct atl_conn *conn, const struct save *save, struc
 	enum atl_err err = atl_exec_count(
 		conn, &changed, info,
 		"UPDATE login_providers SET name = ?, issuer = ?, client_id = ?, secret_sealed = CASE WHEN ? = 1 THEN NULL ELSE "
-		"coalesce(?, secret_sealed) END, auto_create = ?, enabled = ?, updated_at = ? WHERE id = ?",
-		"sssisiiis", row->name, row->issuer, row->client_id, (int64_t)save->clear, save->sealed,
-		(int64_t)row->auto_create, (int64_t)row->enabled, row->updated_at, row->id);
+		"coalesce(?, secret_sealed) END, new_people = ?, enabled = ?, updated_at = ?, domains = ?, role_rules = ? WHERE id = ?",
+		"sssissiisss", row->name, row->issuer, row->client_id, (int64_t)save->clear, save->sealed, row->new_people,
+		(int64_t)row->enabled, row->updated_at, save->domains, save->role_rules, row->id);
 
 	return err || changed ? err : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such sign-in service.");
+}
+
+/* Nobody gives by a rule what they could not give by hand. */
+static enum atl_err may_give(struct atl_conn *conn, const struct save *save, struct atl_errinfo *info)
+{
+	const struct atl_role_rule *rules = save->row->role_rules.items;
+	enum atl_err err = ATL_OK;
+
+	for (size_t i = 0; !err && i < save->row->role_rules.count; i++)
+		err = atl_role_may_give(conn, save->who, rules[i].role, info);
+	if (err && info->field[0])
+		atl_str_copy(info->field, sizeof(info->field), "role_rules");
+	return err;
 }
 
 static enum atl_err save_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
@@ -230,8 +271,10 @@ static enum atl_err save_tx(struct atl_conn *conn, void *arg, struct atl_errinfo
 	const struct save *save = arg;
 	struct atl_audit audit = { .who = save->who, .action = save->is_new ? "login_provider.create" : "login_provider.change",
 				   .target_kind = "login_provider", .target_id = save->row->id, .note = save->row->issuer };
-	enum atl_err err = save->is_new ? insert(conn, save, info) : update(conn, save, info);
+	enum atl_err err = may_give(conn, save, info);
 
+	if (!err)
+		err = save->is_new ? insert(conn, save, info) : update(conn, save, info);
 	if (err && atl_conn_unique_violation(conn))
 		return atl_fail_field(info, ATL_ERR_CONFLICT, "issuer", "This sign-in service is there already.");
 	if (!err) /* what was published is asked for anew: the owner may have put something right */
@@ -243,18 +286,26 @@ static enum atl_err save_tx(struct atl_conn *conn, void *arg, struct atl_errinfo
 static enum atl_err apply(struct atl_login_provider *row, bool is_new, const struct atl_login_change *change,
 			  struct atl_errinfo *info)
 {
-	const struct preset *preset = find_preset(is_new ? change->preset : row->preset);
+	const char *name = is_new ? change->preset : row->preset, *label, *issuer;
+	const struct preset *preset = find_preset(name);
+	const struct atl_oauth_quirks *oauth = atl_oauth_find(name);
 
-	if (!preset)
+	if (!preset && !oauth)
 		return atl_fail_field(info, ATL_ERR_INVALID, "preset", "There is no such preset.");
 	if (!is_new && change->issuer && !atl_str_eq(change->issuer, row->issuer) && row->has_secret && !change->secret)
 		return atl_fail_field(info, ATL_ERR_INVALID, "secret", "Give the secret again: it would go to another address.");
-	row->preset = preset->name;
-	row->name = change->name ? change->name : row->name ? row->name : preset->label;
-	row->issuer = preset->issuer ? preset->issuer : change->issuer ? change->issuer : row->issuer;
+	label = preset ? preset->label : oauth->label;
+	issuer = change->issuer ? change->issuer : row->issuer ? row->issuer : oauth ? oauth->issuer : NULL;
+	row->preset = preset ? preset->name : oauth->name;
+	row->name = change->name ? change->name : row->name ? row->name : label;
+	row->issuer = preset && preset->issuer ? preset->issuer : issuer;
 	row->client_id = change->client_id ? change->client_id : row->client_id;
-	if (change->auto_create)
-		row->auto_create = *change->auto_create;
+	if (change->new_people)
+		row->new_people = change->new_people;
+	if (change->domains)
+		row->domains = *change->domains;
+	if (change->role_rules)
+		row->role_rules = *change->role_rules;
 	if (change->enabled)
 		row->enabled = *change->enabled;
 	if (change->secret)
@@ -271,7 +322,7 @@ enum atl_err atl_login_provider_save(struct atl_app *app, const struct atl_ident
 	char new_id[ATL_ID_SIZE];
 	enum atl_err err = ATL_OK;
 
-	*ret = (struct atl_login_provider){ .enabled = true };
+	*ret = (struct atl_login_provider){ .enabled = true, .new_people = atl_login_new_people[0] };
 	if (id) {
 		err = atl_login_provider_get(app, arena, id, ret, info);
 	} else {
@@ -283,6 +334,12 @@ enum atl_err atl_login_provider_save(struct atl_app *app, const struct atl_ident
 		err = apply(ret, id == NULL, change, info);
 	if (!err)
 		err = check(app, ret, info);
+	if (!err)
+		err = atl_login_rules_check(&ret->role_rules, &ret->domains, info);
+	if (!err)
+		err = atl_login_domains_write(arena, &ret->domains, &save.domains, info);
+	if (!err)
+		err = atl_login_rules_write(arena, &ret->role_rules, &save.role_rules, info);
 	if (!err && change->secret && change->secret[0]) {
 		err = check_text("secret", change->secret, ATL_LOGIN_TEXT_MAX, info);
 		if (!err)

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/audit.h"
-#include "core/login_provider.h"
+#include "core/invitation.h"
 #include "core/oidc_int.h"
 #include "core/user.h"
 #include "db/db.h"
@@ -22,6 +22,7 @@ struct attempt {
 	int64_t now;
 	struct atl_arena *arena;
 	const char *provider_id, *user_id, *session_id; /* the latter two NULL: a sign-in */
+	const char *invitation_hash;
 };
 
 /* What only this server can make of a state: base64url of 32 bytes. */
@@ -64,10 +65,10 @@ static enum atl_err begin_tx(struct atl_conn *conn, void *arg, struct atl_errinf
 		err = atl_fail(info, ATL_ERR_THROTTLED, "Too many sign-ins are under way. Wait a moment.");
 	return err ? err :
 		     atl_exec(conn, info,
-			      "INSERT INTO login_attempts (state_hash, browser_hash, provider_id, user_id, session_id, expires_at) "
-			      "VALUES (?, ?, ?, ?, ?, ?)",
-			      "sssssi", attempt->state_hash, attempt->browser_hash, attempt->provider_id, attempt->user_id,
-			      attempt->session_id, attempt->now + ATL_OIDC_ATTEMPT_MS);
+			      "INSERT INTO login_attempts (state_hash, browser_hash, provider_id, user_id, session_id, "
+			      "invitation_hash, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			      "ssssssi", attempt->state_hash, attempt->browser_hash, attempt->provider_id, attempt->user_id,
+			      attempt->session_id, attempt->invitation_hash, attempt->now + ATL_OIDC_ATTEMPT_MS);
 }
 
 static void add_param(struct atl_buf *url, const char *name, const char *value)
@@ -80,6 +81,7 @@ static enum atl_err build_url(struct atl_app *app, struct atl_arena *arena, cons
 			      const struct atl_login_provider *provider, const struct atl_oidc_start *start,
 			      const char *state, const char **ret, struct atl_errinfo *info)
 {
+	const struct atl_oauth_quirks *quirks = atl_oauth_find(provider->preset);
 	char verifier[TOKEN_SIZE], nonce[TOKEN_SIZE];
 	unsigned char hash[ATL_SHA256_SIZE];
 	struct atl_buf url, challenge;
@@ -93,11 +95,12 @@ static enum atl_err build_url(struct atl_app *app, struct atl_arena *arena, cons
 	atl_buf_init(&url, 8192);
 	atl_buf_addf(&url, "%s%cresponse_type=code", service->authorization_endpoint,
 		     strchr(service->authorization_endpoint, '?') ? '&' : '?');
-	add_param(&url, "scope", "openid email profile");
+	add_param(&url, "scope", quirks ? quirks->scope : "openid email profile");
 	add_param(&url, "client_id", provider->client_id);
 	add_param(&url, "redirect_uri", start->redirect_uri);
 	add_param(&url, "state", state);
-	add_param(&url, "nonce", nonce);
+	if (!quirks)
+		add_param(&url, "nonce", nonce);
 	add_param(&url, "code_challenge", challenge.data);
 	add_param(&url, "code_challenge_method", "S256");
 	err = atl_buf_err(&url, info);
@@ -115,21 +118,35 @@ static enum atl_err enabled_provider(struct atl_app *app, struct atl_arena *aren
 	return !err && !ret->enabled ? atl_fail(info, ATL_ERR_NOT_FOUND, "This sign-in service is switched off.") : err;
 }
 
+static enum atl_err addresses(struct atl_app *app, struct atl_arena *arena, const struct atl_login_provider *provider,
+			      struct atl_oidc_service *ret, struct atl_errinfo *info)
+{
+	const struct atl_oauth_quirks *quirks = atl_oauth_find(provider->preset);
+	struct atl_oidc_caller caller = atl_oidc_caller(app, arena);
+
+	return quirks ? atl_oauth_service(&caller, quirks, provider->issuer, ret, info) :
+			atl_oidc_service(app, arena, provider->issuer, ret, info);
+}
+
 enum atl_err atl_oidc_start(struct atl_app *app, struct atl_arena *arena, const struct atl_oidc_start *start,
 			    const char **ret_url, struct atl_errinfo *info)
 {
-	char state[ATL_TOKEN_SIZE];
+	char state[ATL_TOKEN_SIZE], invitation_hash[ATL_SHA256_SIZE * 2 + 1];
 	struct attempt attempt = { .state = state, .browser = start->browser, .now = atl_now_ms(), .provider_id = start->provider_id };
 	struct atl_login_provider provider;
 	struct atl_oidc_service service;
 	enum atl_err err = enabled_provider(app, arena, start->provider_id, &provider, info);
 
 	if (!err)
-		err = atl_oidc_service(app, arena, provider.issuer, &service, info);
+		err = addresses(app, arena, &provider, &service, info);
 	if (err)
 		return err;
 	atl_token_new(state);
 	hashes(&attempt);
+	if (!atl_str_empty(start->invitation)) {
+		atl_sha256_hex(start->invitation, strlen(start->invitation), invitation_hash);
+		attempt.invitation_hash = invitation_hash;
+	}
 	if (start->linking) {
 		attempt.user_id = start->linking->user_id;
 		attempt.session_id = start->linking->session_id;
@@ -147,7 +164,7 @@ static enum atl_err take_tx(struct atl_conn *conn, void *arg, struct atl_errinfo
 	struct atl_rows *rows;
 	int64_t changed = 0;
 	enum atl_err err = atl_query(conn, &rows, info,
-				     "SELECT provider_id, user_id, session_id FROM login_attempts WHERE state_hash = ? AND "
+				     "SELECT provider_id, user_id, session_id, invitation_hash FROM login_attempts WHERE state_hash = ? AND "
 				     "browser_hash = ? AND expires_at > ?",
 				     "ssi", attempt->state_hash, attempt->browser_hash, attempt->now);
 
@@ -156,6 +173,7 @@ static enum atl_err take_tx(struct atl_conn *conn, void *arg, struct atl_errinfo
 		attempt->provider_id = atl_col_text(rows, 0, attempt->arena);
 		attempt->user_id = atl_col_text(rows, 1, attempt->arena);
 		attempt->session_id = atl_col_text(rows, 2, attempt->arena);
+		attempt->invitation_hash = atl_col_text(rows, 3, attempt->arena);
 		atl_rows_close(rows);
 		err = atl_exec_count(conn, &changed, info, "DELETE FROM login_attempts WHERE state_hash = ?", "s",
 				     attempt->state_hash);
@@ -169,7 +187,11 @@ static enum atl_err take_tx(struct atl_conn *conn, void *arg, struct atl_errinfo
 static enum atl_err check_answer(const struct atl_oidc_callback *callback, const struct atl_login_provider *provider,
 				 const struct atl_oidc_service *service, struct atl_errinfo *info)
 {
-	if (callback->issuer ? !atl_str_eq(callback->issuer, provider->issuer) : service->tells_issuer)
+	const struct atl_oauth_quirks *quirks = atl_oauth_find(provider->preset);
+	bool own_name = callback->issuer && quirks && quirks->issuer_told && atl_str_eq(provider->issuer, quirks->issuer) &&
+			atl_str_eq(callback->issuer, quirks->issuer_told);
+
+	if (callback->issuer ? !own_name && !atl_str_eq(callback->issuer, provider->issuer) : service->tells_issuer)
 		return atl_fail(info, ATL_ERR_UNPROCESSABLE, "The answer came from another sign-in service than was asked.");
 	if (callback->error)
 		return atl_str_eq(callback->error, "access_denied") ?
@@ -178,6 +200,34 @@ static enum atl_err check_answer(const struct atl_oidc_callback *callback, const
 	if (atl_str_empty(callback->code) || strlen(callback->code) > 4096)
 		return atl_fail(info, ATL_ERR_UNPROCESSABLE, "The answer of %s brings no code.", provider->name);
 	return ATL_OK;
+}
+
+static enum atl_err ask_token(struct atl_app *app, struct atl_arena *arena, const struct atl_login_provider *provider,
+			      const struct atl_oidc_service *service, const struct atl_oidc_tokens *tokens, const char *nonce,
+			      struct atl_jwt_claims *ret, struct atl_errinfo *info)
+{
+	const struct atl_jwt_expect expect = { .issuer = provider->issuer, .issuer_too = atl_login_issuer_too(provider->preset),
+					       .client_id = provider->client_id, .nonce = nonce,
+					       .access_token = tokens->access_token, .now_s = atl_now_ms() / 1000 };
+
+	if (!tokens->id_token)
+		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "The sign-in service's answer has no ID token.");
+	return atl_oidc_verify(app, arena, service, tokens->id_token, &expect, ret, info);
+}
+
+static enum atl_err ask_api(const struct atl_oidc_caller *caller, const struct atl_login_provider *provider,
+			    const struct atl_oidc_tokens *tokens, struct atl_jwt_claims *ret, struct atl_errinfo *info)
+{
+	struct atl_oauth_user user;
+	enum atl_err err;
+
+	if (atl_str_empty(tokens->access_token))
+		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "The sign-in service's answer has no token.");
+	err = atl_oauth_user(caller, atl_oauth_find(provider->preset), provider->issuer, tokens->access_token, &user, info);
+	if (!err)
+		*ret = (struct atl_jwt_claims){ .sub = user.id, .email = user.email, .name = user.name,
+						.email_verified = user.email != NULL, .all = user.all };
+	return err;
 }
 
 static enum atl_err ask(struct atl_app *app, struct atl_arena *arena, const struct atl_oidc_callback *callback,
@@ -199,12 +249,8 @@ static enum atl_err ask(struct atl_app *app, struct atl_arena *arena, const stru
 	if (secret)
 		atl_wipe(secret, strlen(secret));
 	if (!err)
-		err = atl_oidc_verify(app, arena, service, tokens.id_token,
-				      &(struct atl_jwt_expect){ .issuer = provider->issuer,
-								.issuer_too = atl_login_issuer_too(provider->preset),
-								.client_id = provider->client_id, .nonce = nonce,
-								.access_token = tokens.access_token, .now_s = atl_now_ms() / 1000 },
-				      ret, info);
+		err = atl_oauth_find(provider->preset) ? ask_api(&caller, provider, &tokens, ret, info) :
+							 ask_token(app, arena, provider, service, &tokens, nonce, ret, info);
 	return err;
 }
 
@@ -254,6 +300,35 @@ static enum atl_err make_user(struct atl_app *app, struct atl_oidc_link_new *lin
 	return err;
 }
 
+/* May somebody who is not known here have an account, and in which state? */
+static enum atl_err admit(struct atl_app *app, const struct atl_login_provider *provider, const struct attempt *attempt,
+			  const struct atl_jwt_claims *claims, struct atl_oidc_link_new *link, struct atl_errinfo *info)
+{
+	struct atl_sign_up_rules rules;
+
+	if (atl_str_eq(provider->new_people, "none"))
+		return atl_fail(info, ATL_ERR_FORBIDDEN,
+				"No account here is linked with this sign-in. Sign in another way, then add %s in Settings.",
+				provider->name);
+	link->role_given = atl_login_role(&provider->role_rules, claims->all);
+	atl_sign_up_rules(app, attempt->arena, &rules);
+	if (attempt->invitation_hash && rules.mode != ATL_SIGN_UP_CLOSED) {
+		link->invitation_hash = attempt->invitation_hash;
+		return ATL_OK;
+	}
+	if (atl_str_eq(provider->new_people, "all"))
+		return ATL_OK;
+	if (rules.mode == ATL_SIGN_UP_OPEN) {
+		link->waiting_since = atl_now_ms();
+		return ATL_OK;
+	}
+	/* the service has seen the address's owner: nobody needs to approve what a list already does */
+	if (rules.mode == ATL_SIGN_UP_DOMAIN && claims->email_verified &&
+	    atl_login_domain_listed(&rules.domains, atl_login_email_domain(claims->email)))
+		return ATL_OK;
+	return atl_fail_field(info, ATL_ERR_FORBIDDEN, "sign_up", "The sign-up rules let nobody new in this way.");
+}
+
 static enum atl_err resolve(struct atl_app *app, const struct atl_login_provider *provider, const struct attempt *attempt,
 			    const char *remote, const struct atl_jwt_claims *claims, struct atl_oidc_outcome *ret,
 			    struct atl_errinfo *info)
@@ -261,22 +336,23 @@ static enum atl_err resolve(struct atl_app *app, const struct atl_login_provider
 	char label[128];
 	struct atl_oidc_link_new link = { .issuer = provider->issuer, .sub = claims->sub, .user_id = attempt->user_id,
 					  .session_id = attempt->session_id, .label = label, .remote = remote };
+	struct atl_oidc_found found = { .provider = provider, .claims = claims, .remote = remote };
 	enum atl_err err;
 
 	atl_str_copy(label, sizeof(label), claims->email ? claims->email : claims->name ? claims->name : "");
+	if (!atl_login_domain_fits(&provider->domains, atl_login_domain_claim(provider->preset), claims))
+		return atl_fail_field(info, ATL_ERR_FORBIDDEN, "domain", "%s brings only people of some domains.", provider->name);
 	if (attempt->user_id) {
 		ret->linked = true;
 		atl_str_copy(ret->user_id, sizeof(ret->user_id), attempt->user_id);
 		return atl_oidc_link_add(app, &link, info);
 	}
-	err = atl_oidc_link_find(app, provider->issuer, claims->sub, ret->user_id, info);
+	err = atl_oidc_link_find(app, &found, info);
+	atl_str_copy(ret->user_id, sizeof(ret->user_id), found.user_id);
 	if (err || ret->user_id[0])
 		return err;
-	if (!provider->auto_create)
-		return atl_fail(info, ATL_ERR_FORBIDDEN,
-				"No account here is linked with this sign-in. Sign in another way, then add %s in Settings.",
-				provider->name);
-	return make_user(app, &link, claims, ret, info);
+	err = admit(app, provider, attempt, claims, &link, info);
+	return err ? err : make_user(app, &link, claims, ret, info);
 }
 
 static void note_refusal(struct atl_app *app, const char *remote, enum atl_err err, const char *provider_id,
@@ -305,7 +381,7 @@ enum atl_err atl_oidc_finish(struct atl_app *app, struct atl_arena *arena, const
 		return err;
 	err = enabled_provider(app, arena, attempt.provider_id, &provider, info);
 	if (!err)
-		err = atl_oidc_service(app, arena, provider.issuer, &service, info);
+		err = addresses(app, arena, &provider, &service, info);
 	if (!err)
 		err = check_answer(callback, &provider, &service, info);
 	if (!err)

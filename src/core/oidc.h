@@ -1,8 +1,10 @@
-/* oidc.h - sign-in through an OpenID Connect service: out with a state, back with a code, and whom that means here.
+/* oidc.h - sign-in through a service (OpenID Connect, or OAuth as provider/oauth.h has it): out with a state, back with
+ * a code, and whom that means here.
  *
  * A sign-in under way is a row: bound to the browser by a token in its cookie, used once, ATL_OIDC_ATTEMPT_MS old at
  * most. PKCE verifier and nonce are derived from the state and the master key, so that nothing secret is kept. Whom the
- * service means is (issuer, subject) alone; a same e-mail address links nobody to anything.
+ * service means is (issuer, subject) alone; a same e-mail address links nobody to anything. Whom it may bring and which
+ * role its claims give: login_rules.h.
  *
  * Threads: pool threads (SQL and network). Limits: ATL_OIDC_ATTEMPTS_MAX under way; the service's addresses and keys
  * are fetched again after ATL_OIDC_FRESH_MS, keys also for a `kid` that is not among them, at most once in
@@ -25,6 +27,7 @@ struct atl_oidc_start {
 	const char *provider_id, *redirect_uri;
 	const char *browser;		     /* the token in this browser's cookie */
 	const struct atl_identity *linking; /* who adds the service to their account; NULL: a sign-in */
+	const char *invitation;		     /* token of an invitation link, for who is new; NULL: none */
 };
 /* *ret_url: where the browser goes. NOT_FOUND: no such service, or it is switched off. THROTTLED; as provider/oidc.h. */
 enum atl_err atl_oidc_start(struct atl_app *app, struct atl_arena *arena, const struct atl_oidc_start *start,
@@ -41,7 +44,7 @@ struct atl_oidc_outcome {
 };
 /* GONE: no such sign-in is under way in this browser (used, too old, another browser). CANCELLED: the person said no.
  * UNPROCESSABLE: the token or the answer's issuer is refused. FORBIDDEN: nobody here is linked and new people are not
- * taken. CONFLICT: linked to somebody else already. CREDENTIALS, UPSTREAM*: the service. */
+ * taken (field "sign_up": by the sign-up rules; "domain": not of a domain that the service may bring). CONFLICT: linked to somebody else already. CREDENTIALS, UPSTREAM*: the service. */
 enum atl_err atl_oidc_finish(struct atl_app *app, struct atl_arena *arena, const struct atl_oidc_callback *callback,
 			     struct atl_oidc_outcome *ret, struct atl_errinfo *info) ATL_MUST_USE;
 

@@ -158,9 +158,41 @@ static enum atl_err read_tokens(const struct atl_oidc_caller *caller, const stru
 		return atl_fail(info, ATL_ERR_UPSTREAM, "The sign-in service answered %d instead of a token.", result->status);
 	if (atl_json_parse(caller->arena, result->body, result->body_length, &tree, NULL) != ATL_OK)
 		return malformed(info, "answer");
+	if (atl_json_get(tree, "error")) /* GitHub refuses with 200 */
+		return atl_fail(info, ATL_ERR_CREDENTIALS,
+				"The sign-in service does not take the code or this server's client id and secret.");
 	ret->id_token = atl_json_str(tree, "id_token", NULL);
 	ret->access_token = atl_json_str(tree, "access_token", NULL);
-	return ret->id_token ? ATL_OK : malformed(info, "answer");
+	if (!atl_str_ieq(atl_json_str(tree, "token_type", ""), "bearer") || (!ret->id_token && atl_str_empty(ret->access_token)))
+		return malformed(info, "answer");
+	return ATL_OK;
+}
+
+enum atl_err atl_oidc_get(const struct atl_oidc_caller *caller, const char *url, const char *accept,
+			  const char *access_token, struct atl_json **ret, struct atl_errinfo *info)
+{
+	const char *headers[] = { accept, atl_arena_printf(caller->arena, "Authorization: Bearer %s", access_token), NULL };
+	struct atl_fetch_request request = { .url = url, .headers = headers };
+	struct atl_fetch_result result;
+	enum atl_err err = ATL_OK;
+
+	if (!headers[1])
+		return atl_fail(info, ATL_ERR_NOMEM, "ask who signed in");
+	if (strlen(access_token) > ATL_OIDC_TOKEN_MAX)
+		return malformed(info, "token");
+	for (const char *c = access_token; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f)
+			return malformed(info, "token");
+	err = call(caller, &request, &result, info);
+	if (err)
+		return err;
+	if (result.status == 401 || result.status == 403)
+		return atl_fail(info, ATL_ERR_CREDENTIALS, "The sign-in service does not take its own token.");
+	if (result.status != 200)
+		return atl_fail(info, ATL_ERR_UPSTREAM, "The sign-in service answered %d when asked who signed in.", result.status);
+	if (atl_json_parse(caller->arena, result.body, result.body_length, ret, NULL) != ATL_OK)
+		return malformed(info, "answer");
+	return ATL_OK;
 }
 
 enum atl_err atl_oidc_exchange(const struct atl_oidc_caller *caller, const struct atl_oidc_service *service,

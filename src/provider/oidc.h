@@ -16,6 +16,7 @@
 #define ATL_OIDC_TIMEOUT_MS 10000
 #define ATL_OIDC_ANSWER_MAX ((size_t)256 << 10)
 #define ATL_OIDC_URL_MAX 500
+#define ATL_OIDC_TOKEN_MAX 16384 /* of an access token */
 
 struct atl_oidc_service {
 	const char *issuer, *authorization_endpoint, *token_endpoint, *jwks_uri;
@@ -45,11 +46,15 @@ struct atl_oidc_code {
 	const char *client_id, *secret /* NULL: a public client */, *code, *verifier, *redirect_uri;
 };
 struct atl_oidc_tokens {
-	const char *id_token, *access_token; /* access_token NULL: none came */
+	const char *id_token, *access_token; /* NULL: none came */
 };
-/* CREDENTIALS: the service does not take the code or the client. */
+/* CREDENTIALS: the service does not take the code or the client. UPSTREAM_FORMAT: no tokens, or of another type than
+ * Bearer. */
 enum atl_err atl_oidc_exchange(const struct atl_oidc_caller *caller, const struct atl_oidc_service *service,
 			       const struct atl_oidc_code *code, struct atl_oidc_tokens *ret,
 			       struct atl_errinfo *info) ATL_MUST_USE;
+/* What an API answers to the token. `accept`: the whole header. CREDENTIALS: it does not take the token. */
+enum atl_err atl_oidc_get(const struct atl_oidc_caller *caller, const char *url, const char *accept,
+			  const char *access_token, struct atl_json **ret, struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

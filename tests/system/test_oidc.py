@@ -52,8 +52,9 @@ def service(server):
 
 
 def configure(owner, issuer, **more):
-    return owner.post("/api/v1/login-providers", {"preset": "generic", "name": "Test ID", "issuer": issuer,
-                      "client_id": "atelier", "secret": "a secret: with %20 & co", **more}, status=201)
+    body = {"preset": "generic", "name": "Test ID", "issuer": issuer, "client_id": "atelier",
+            "secret": "a secret: with %20 & co", **more}
+    return owner.post("/api/v1/login-providers", {name: value for name, value in body.items() if value is not None}, status=201)
 
 
 def follow(browser, url, login="ada", stop=None):
@@ -92,12 +93,12 @@ def signed_in(browser):
 
 @pytest.mark.parametrize("alg", ["RS256", "ES256"])
 def test_real_provider(server, owner, service, alg):
-    """Refused while unknown, linked from the account, signed in, unlinked; then a new person by auto_create."""
+    """Refused while unknown, linked from the account, signed in, unlinked; then a new person by new_people."""
     real = service("real", f"{server.base}/login/callback", alg)
     provider = configure(owner, real.issuer)
     assert "secret" not in provider and provider["has_secret"] is True
     offers = Client(server).get("/api/v1/login")["items"]
-    assert offers == [{"id": provider["id"], "preset": "generic", "name": "Test ID"}]
+    assert offers == [{"id": provider["id"], "preset": "generic", "name": "Test ID", "takes_new": False}]
 
     stranger = Client(server)
     assert outcome(start(stranger, provider)) == "unknown"
@@ -121,7 +122,7 @@ def test_real_provider(server, owner, service, alg):
 
     owner.delete(f"/api/v1/me/logins/{links[0]['id']}", status=204)
     assert outcome(start(Client(server), provider)) == "unknown"
-    owner.patch(f"/api/v1/login-providers/{provider['id']}", {"auto_create": True})
+    owner.patch(f"/api/v1/login-providers/{provider['id']}", {"new_people": "all"})
     new = Client(server)
     assert outcome(start(new, provider, login="carla")) is None
     assert signed_in(new) == "carla"
@@ -161,7 +162,7 @@ LIES = {
 
 def test_hostile_provider(server, owner, service):
     double = service("double")
-    provider = configure(owner, double.issuer, auto_create=True)
+    provider = configure(owner, double.issuer, new_people="all")
     good = Client(server)
     assert outcome(start(good, provider)) is None and signed_in(good) == "ada"
     for what, lie in LIES.items():
@@ -177,7 +178,7 @@ def test_hostile_provider(server, owner, service):
 
 def test_replays(server, owner, service):
     double = service("double")
-    provider = configure(owner, double.issuer, auto_create=True)
+    provider = configure(owner, double.issuer, new_people="all")
     browser = Client(server)
     back = start(browser, provider, stop=f"{server.base}/login/callback")
     # another browser cannot use it, and does not use it up
@@ -203,7 +204,7 @@ def test_replays(server, owner, service):
 def test_keys_rotate(server, owner, service):
     """The service signs with a new key: its keys are fetched again, once; the old key is gone afterwards."""
     double = service("double")
-    provider = configure(owner, double.issuer, auto_create=True)
+    provider = configure(owner, double.issuer, new_people="all")
     assert outcome(start(Client(server), provider)) is None
     assert double.seen()["jwks"] == 1
     double.control(key="b", published=["b"])

@@ -61,7 +61,10 @@ async function signIn(page) {
 test("the owner adds a service; nobody is let in by it before it is linked", { skip }, async () => {
   await open(DESKTOP, async (page) => {
     await page.goto(`${server.url}/settings/services`);
-    await page.getByRole("combobox").selectOption("generic");
+    const preset = page.getByRole("combobox").last();
+    await preset.selectOption("github");
+    assert.equal(await page.getByLabel("Name on the button").isVisible(), false);
+    await preset.selectOption("generic");
     await page.getByLabel("Name on the button").fill("Home ID");
     await page.getByLabel("Issuer").fill(issuer);
     await page.getByLabel("Client id").fill("atelier");
@@ -69,7 +72,24 @@ test("the owner adds a service; nobody is let in by it before it is linked", { s
     await axe(page, "sign-in services");
     await page.getByRole("button", { name: "Add service" }).click();
     await page.getByText("Offered on the sign-in page").waitFor();
+    await page.getByText("Who may come, and with which role").click();
+    await page.getByRole("button", { name: "Add a rule" }).click();
+    await page.getByLabel("Claim", { exact: true }).fill("groups");
+    await page.getByLabel("Is, or contains").fill("mods");
+    await page.getByLabel("Role", { exact: true }).selectOption("moderator");
+    await axe(page, "rules of a service");
     await shoot(page, "services-desktop-light");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("Saved.").waitFor();
+    const kept = (await (await page.request.get(`${server.url}/api/v1/login-providers`)).json()).items[0];
+    assert.deepEqual(kept.role_rules, [{ claim: "groups", value: "mods", role: "moderator" }]);
+  }, { owner: true });
+  await open({ ...PHONE, colorScheme: "dark" }, async (page) => {
+    await page.goto(`${server.url}/settings/services`);
+    await page.getByText("Who may come, and with which role").click();
+    await page.getByLabel("Claim", { exact: true }).waitFor();
+    assert.equal(await sideways(page), 0);
+    await shoot(page, "services-phone-dark");
   }, { owner: true });
   await open({ ...PHONE, colorScheme: "dark" }, async (page) => {
     await page.goto(server.url);

@@ -1,4 +1,4 @@
-/** account.js - one's own account: devices, the second factor, services to sign in with. */
+/** account.js - one's own account: devices, the second factor, services to sign in with. What the server offers: login-services.js. */
 import { field, h, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
@@ -89,22 +89,4 @@ function services(links, offers, again) {
 export async function mountAccount(box, sessions, again) {
   const [state, links, offers] = await Promise.all([api.get("/me/second-factor"), api.get("/me/logins"), api.get("/login")]);
   replace(box, h("div", { class: "stack" }, secondFactor(state, again), services(links.items, offers.items, again), devices(sessions, again)));
-}
-
-/** Settings > Sign-in services, for who may change settings. @param {Element} box @param {() => any} again */
-export async function mountLoginProviders(box, again) {
-  const list = await api.get("/login-providers");
-  const preset = h("select", { class: "input", onchange: () => draw() }, h("option", { value: "google" }, "Google"), h("option", { value: "generic" }, t("services.generic")));
-  const name = input({ maxlength: 60 }), issuer = input({ type: "url", placeholder: "https://id.example.org/realms/home" }), client = input({ required: true, autocomplete: "off" }), secret = input({ type: "password", autocomplete: "off" });
-  const own = h("div", { hidden: true }, field(t("services.name"), name), field(t("services.issuer"), issuer, t("services.issuer.hint")));
-  const draw = () => { own.hidden = preset.value !== "generic"; name.required = issuer.required = !own.hidden; };
-  const flag = (/** @type {any} */ one, /** @type {string} */ key) => h("label", { class: "row" }, h("input", { type: "checkbox", checked: one[key], onchange: (/** @type {any} */ event) => attempt(() => api.patch(`/login-providers/${one.id}`, { [key]: event.target.checked })) }), t(`services.${key}`));
-  replace(box, h("div", { class: "stack" }, h("p", { class: "hint" }, t("services.text")), h("code", { class: "notice" }, `${location.origin}/login/callback`),
-    list.items.map((/** @type {any} */ one) => h("div", { class: "card stack" },
-      h("div", { class: "row" }, h("strong", { class: "grow" }, one.name), button(t("common.delete"), () => api.del(`/login-providers/${one.id}`).then(again))),
-      h("div", { class: "hint" }, `${one.issuer} · ${one.client_id}`), flag(one, "enabled"), flag(one, "auto_create"))),
-    h("form", { class: "card", onsubmit: submit(async () => {
-      await api.post("/login-providers", { preset: preset.value, client_id: client.value.trim(), ...(secret.value ? { secret: secret.value } : {}), ...(own.hidden ? {} : { name: name.value.trim(), issuer: issuer.value.trim() }) });
-      again();
-    }) }, h("h2", {}, t("services.add")), h("br"), field(t("services.preset"), preset), own, field(t("services.client"), client), field(t("services.secret"), secret), h("button", { class: "button primary" }, t("services.add")))));
 }

@@ -17,7 +17,7 @@ export function takeOutcome() {
   history.replaceState(null, "", location.pathname + (rest ? `?${rest}` : "") + location.hash);
   return outcome;
 }
-const OUTCOMES = ["stale", "cancelled", "refused", "client", "unknown", "taken", "off", "busy", "closed", "unreachable", "maintenance", "linked"];
+const OUTCOMES = ["stale", "cancelled", "refused", "client", "unknown", "taken", "off", "busy", "closed", "unreachable", "maintenance", "domain", "sign_up", "waiting", "linked"];
 /** Only our own sentences, whatever the address says. @param {string|null} outcome */
 export const outcomeText = (outcome) => outcome && OUTCOMES.includes(outcome) ? t(`login.${outcome}`) : null;
 

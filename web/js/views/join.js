@@ -43,6 +43,9 @@ export async function joinGate(root, status, done) {
     }
   } }, field(t("setup.name"), name), email && field(t("join.email"), email, t("join.email.hint", { domains: door.domains.join(", ") })), field(t("setup.password"), password, t("join.password.hint", { count: MIN_PASSWORD })), problem, go);
   const role = door.role_name && (BUILT_IN.includes(door.role_name) ? t(`people.role.${door.role_name}`) : door.role_name);
-  show(token ? t("join.title") : t("join.title.open"), h("p", {}, token ? t("join.text", { role }) + (door.expires_at ? ` ${t("join.until", { at: moment(door.expires_at) })}` : "") : t("join.text.open")), form, h("p", { class: "join-else muted small" }, t("join.have"), " ", h("a", { href: "/", target: "_self" }, t("signin.go"))));
+  const services = h("div", { class: "stack" });
+  show(token ? t("join.title") : t("join.title.open"), h("p", {}, token ? t("join.text", { role }) + (door.expires_at ? ` ${t("join.until", { at: moment(door.expires_at) })}` : "") : t("join.text.open")), form, services, h("p", { class: "join-else muted small" }, t("join.have"), " ", h("a", { href: "/", target: "_self" }, t("signin.go"))));
   name.focus();
+  const offers = (await api.get("/login").catch(() => ({ items: [] }))).items.filter((/** @type {any} */ one) => one.takes_new);
+  if (offers.length) replace(services, h("br"), h("p", { class: "hint" }, t("signin.or")), offers.map((/** @type {any} */ one) => h("a", { class: "button wide", href: `/api/v1/login/${one.id}/start${token ? `?invitation=${encodeURIComponent(token)}` : ""}` }, t("signin.with", { name: one.name }))));
 }

@@ -96,7 +96,7 @@ const sections = {
   },
   workflows: (box, again, id) => import("./workflows.js").then((module) => module.mountWorkflows(box, id)),
   wildcards: (box, again, id) => import("./wildcards.js").then((module) => module.mountWildcards(box, id)),
-  services: (box, again) => import("./account.js").then((module) => module.mountLoginProviders(box, again)),
+  services: (box, again) => import("./login-services.js").then((module) => module.mountLoginProviders(box, again)),
   people: (box, again, id) => import("./people.js").then((module) => module.mountPeople(box, id)),
   server: (box) => import("./server.js").then((module) => module.mountServer(box)),
   usage: (box) => import("./usage.js").then((module) => module.mountUsage(box)),
