@@ -10,6 +10,7 @@
 #include "base/codec.h"
 #include "base/str.h"
 #include "core/picture_engine.h"
+#include "core/rights.h"
 #include "core/style.h"
 #include "core/user.h"
 #include "media/metadata.h"
@@ -66,7 +67,7 @@ static void handle_models(struct atl_req *req)
 	struct atl_buf out;
 	struct atl_jw w;
 	size_t count;
-	enum atl_err err = atl_picture_model_list(atl_api_app(req), &req->arena, &items, &count, &info);
+	enum atl_err err = atl_rights_picture_models(atl_api_app(req), &req->arena, atl_api_identity(req), &items, &count, &info);
 
 	if (err) {
 		atl_api_fail(req, err, &info);
@@ -96,7 +97,7 @@ static void handle_options(struct atl_req *req)
 	struct atl_picture_model model;
 	struct atl_buf out;
 	struct atl_jw w;
-	bool found = atl_picture_model_find(atl_api_app(req), &req->arena, a1111_model(req), &model, NULL) == ATL_OK;
+	bool found = atl_rights_picture_model(atl_api_app(req), &req->arena, atl_api_identity(req), a1111_model(req), &model, NULL) == ATL_OK;
 
 	atl_buf_init(&out, OUT_MAX);
 	atl_jw_init(&w, &out);
@@ -150,8 +151,10 @@ static void handle_set_options(struct atl_req *req)
 	title = err ? NULL : atl_json_str(body, "sd_model_checkpoint", NULL);
 	if (!err && !atl_str_empty(title)) {
 		id = a1111_model_find(req, title);
-		err = id ? keep_model(req, id, &info)
+		err = id ? atl_rights_model(atl_api_identity(req), id, &info)
 			 : atl_fail_field(&info, ATL_ERR_UPSTREAM_MODEL, "sd_model_checkpoint", "There is no model \"%s\".", title);
+		if (!err)
+			err = keep_model(req, id, &info);
 	}
 	if (err)
 		atl_api_fail(req, err, &info);
@@ -215,7 +218,7 @@ static void handle_upscalers(struct atl_req *req)
 	struct atl_buf out;
 	struct atl_jw w;
 	size_t count;
-	enum atl_err err = atl_picture_model_list(atl_api_app(req), &req->arena, &items, &count, &info);
+	enum atl_err err = atl_rights_picture_models(atl_api_app(req), &req->arena, atl_api_identity(req), &items, &count, &info);
 
 	if (err) {
 		atl_api_fail(req, err, &info);

@@ -614,7 +614,7 @@ const struct atl_route atl_access_routes[] = {
 	  .in = &preferences_desc, .out = &preferences_desc },
 	{ R(ATL_GET, "/api/v1/keys", "keys.manage", handle_keys, "One's API keys, newest first"), .out = &key_desc,
 	  .out_list = true },
-	{ R(ATL_POST, "/api/v1/keys", "keys.manage", handle_key_create, "Create an API key"), .in = &key_in_desc,
+	{ R(ATL_POST, "/api/v1/keys", "keys.manage", handle_key_create, "Create an API key"), .feature = "api_keys", .in = &key_in_desc,
 	  .out = &key_desc, .status = 201 },
 	{ R(ATL_DELETE, "/api/v1/keys/{id}", "keys.manage", handle_key_delete, "Revoke an API key"), .status = 204 },
 	{ .path = NULL },

@@ -356,7 +356,7 @@ const struct atl_route atl_assets_routes[] = {
 	{ROUTE(ATL_GET, "", handle_list, "The library, newest first"), .out = &atl_asset_desc, .out_list = true,
 	 .query = list_params},
 	{ROUTE(ATL_POST, "", handle_upload, "Upload a picture or video: the body is the file"), .out = &atl_asset_desc,
-	 .status = 201, .flags = ATL_ROUTE_UPLOAD, .body_max = (size_t)ATL_ASSET_VIDEO_BYTES_MAX, .query = upload_params},
+	 .feature = "uploads", .status = 201, .flags = ATL_ROUTE_UPLOAD, .body_max = (size_t)ATL_ASSET_VIDEO_BYTES_MAX, .query = upload_params},
 	{ROUTE(ATL_POST, "/bulk", handle_bulk, "Change many at once"), .in = &bulk_desc, .out = &changed_desc},
 	{ROUTE(ATL_POST, "/recall", handle_recall, "Read how a picture was made, from its file or from pasted text"),
 	 .flags = ATL_ROUTE_UPLOAD, .body_max = RECALL_BYTES_MAX, .out_type = "application/json"},

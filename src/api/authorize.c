@@ -15,6 +15,7 @@
 #include "core/announcement.h"
 #include "core/auth.h"
 #include "core/rate.h"
+#include "core/rights.h"
 
 #define BASIC_MAX 1024
 
@@ -243,6 +244,14 @@ enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_
 	if (!atl_identity_may(identity, perm)) {
 		atl_fail(info, ATL_ERR_FORBIDDEN, "This needs the permission %s.", atl_permission_name(perm));
 		return ATL_AUTH_DENY;
+	}
+	if (req->route->feature && identity && identity->features_off) {
+		enum atl_feature feature;
+
+		if (!atl_feature_find(req->route->feature, &feature))
+			return deny(info, ATL_ERR_INTERNAL, "The route names no known feature.");
+		if (atl_rights_feature(identity, feature, info) != ATL_OK)
+			return ATL_AUTH_DENY;
 	}
 	return ATL_AUTH_OK;
 }

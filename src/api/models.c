@@ -1,13 +1,14 @@
 /* models.c - /api/v1/models: what can be chosen, of the local engine and of all providers. */
 #include "api/api.h"
 #include "core/model.h"
+#include "core/rights.h"
 
 static void model_list(struct atl_req *req)
 {
 	struct atl_errinfo info = {0};
 	struct atl_model *items;
 	size_t count;
-	enum atl_err err = atl_models_list(atl_api_app(req), &req->arena, atl_api_user(req), &items, &count, &info);
+	enum atl_err err = atl_rights_models(atl_api_app(req), &req->arena, atl_api_identity(req), &items, &count, &info);
 	if (err)
 		atl_api_fail(req, err, &info);
 	else

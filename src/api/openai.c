@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "core/quota.h"
+#include "core/rights.h"
 #include "core/usage.h"
 
 #define BYTES_PER_TOKEN 4 /* where nobody tells the prompt's tokens */
@@ -140,6 +141,17 @@ static bool wants_character(const struct atl_openai_job *job)
 	return job->wanted && atl_str_starts(job->wanted, ATL_OPENAI_CHARACTER);
 }
 
+/* The model that answers where none is asked for, and whether the chosen one is open to whoever asks. */
+static enum atl_err resolve(struct atl_req *req, struct atl_openai_job *job, struct atl_errinfo *info)
+{
+	struct atl_app *app = atl_api_app(req);
+	enum atl_err err = atl_rights_default(app, &req->arena, atl_api_identity(req), &job->wanted, info);
+
+	if (!err)
+		err = atl_model_route_resolve(app, atl_api_user(req), job->wanted, &job->route, info);
+	return err ? err : atl_rights_model(atl_api_identity(req), job->route->target.id, info);
+}
+
 /* ---- what it takes ---- */
 
 /* A message, and whether any tokens are left; only where there are quotas at all, since it waits for the database. */
@@ -172,7 +184,7 @@ static void work_in_pool(struct atl_req *req)
 	if (!err && wants_character(job))
 		err = atl_openai_character(req, job, &info);
 	else if (!err)
-		err = atl_model_route_resolve(atl_api_app(req), atl_api_user(req), job->wanted, &job->route, &info);
+		err = resolve(req, job, &info);
 	if (!err && atomic_load(&atl_api_app(req)->limited))
 		err = reserve(req, job, &info);
 	if (err)
@@ -203,9 +215,13 @@ static void begin(struct atl_req *req, enum atl_model_path path, enum atl_entry_
 		fail(req, job, err, &info);
 		return;
 	}
-	if (!wants_character(job) && !atomic_load(&atl_api_app(req)->limited))
+	if (!wants_character(job) && !atomic_load(&atl_api_app(req)->limited) &&
+	    (job->wanted || !atl_rights_limited(atl_api_identity(req))))
 		job->route = atl_model_route_cached(atl_api_app(req)->routes, job->wanted);
-	if (job->route)
+	err = job->route ? atl_rights_model(atl_api_identity(req), job->route->target.id, &info) : ATL_OK;
+	if (err)
+		fail(req, job, err, &info);
+	else if (job->route)
 		send_on(req);
 	else
 		atl_req_to_pool(req, work_in_pool);

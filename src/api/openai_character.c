@@ -11,6 +11,7 @@
 #include "core/character.h"
 #include "core/persona.h"
 #include "core/prompt.h"
+#include "core/rights.h"
 #include "core/sampling.h"
 
 #define PAGE 200
@@ -301,6 +302,7 @@ enum atl_err atl_openai_character(struct atl_req *req, struct atl_openai_job *jo
 	struct atl_card card;
 	struct atl_prompt prompt;
 	struct talk talk = { 0 };
+	const char *wanted;
 	enum atl_err err;
 
 	if (job->path != ATL_MODEL_CHAT)
@@ -312,9 +314,14 @@ enum atl_err atl_openai_character(struct atl_req *req, struct atl_openai_job *jo
 		err = read_talk(req, &talk, info);
 	if (err)
 		return err;
-	job->route = atl_model_route_cached(app->routes, character.model);
-	if (!job->route)
-		err = atl_model_route_resolve(app, atl_api_user(req), character.model, &job->route, info);
+	wanted = character.model;
+	err = atl_rights_default(app, &req->arena, atl_api_identity(req), &wanted, info);
+	if (!err)
+		job->route = atl_model_route_cached(app->routes, wanted);
+	if (!err && !job->route)
+		err = atl_model_route_resolve(app, atl_api_user(req), wanted, &job->route, info);
+	if (!err)
+		err = atl_rights_model(atl_api_identity(req), job->route->target.id, info);
 	if (err)
 		return err;
 	talk.target = &job->route->target;

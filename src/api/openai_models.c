@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "core/character.h"
+#include "core/rights.h"
 
 #define CHARACTERS_MAX 1000 /* of the newest; others answer by id all the same */
 
@@ -53,7 +54,7 @@ static enum atl_err load(struct atl_req *req, struct listed *ret, struct atl_err
 {
 	const struct atl_character_query query = { .limit = CHARACTERS_MAX };
 	struct atl_app *app = atl_api_app(req);
-	enum atl_err err = atl_models_list(app, &req->arena, atl_api_user(req), &ret->models, &ret->model_count, info);
+	enum atl_err err = atl_rights_models(app, &req->arena, atl_api_identity(req), &ret->models, &ret->model_count, info);
 
 	if (!err && atl_identity_may(atl_api_identity(req), ATL_PERM_CHAT_USE))
 		err = atl_character_list(app, &req->arena, atl_api_user(req), &query, &ret->characters,

@@ -1,6 +1,7 @@
 /* people.c - /api/v1/users and /api/v1/roles: accounts and what they may, for whoever manages people. */
 #include "api/api.h"
 #include "api/fields.h"
+#include "core/rights.h"
 #include "core/role_edit.h"
 #include "core/user_admin.h"
 
@@ -136,7 +137,8 @@ static void handle_delete(struct atl_req *req)
 struct role_in {
 	uint64_t present;
 	const char *name;
-	struct atl_strs permissions;
+	struct atl_strs permissions, models, providers, features_off;
+	int64_t storage_bytes;
 	bool mature;
 };
 static const struct atl_json_field role_fields[] = {
@@ -147,7 +149,11 @@ DESC_PATCH(role_in_desc, struct role_in, "RoleInput", role_fields);
 static const struct atl_json_field role_patch_fields[] = {
 	F_STR(struct role_in, name, 0, 1, ATL_ROLE_NAME_MAX, NULL),
 	F_STRS(struct role_in, permissions, 0, 0, ATL_PERM_COUNT, NULL),
-	F_BOOL(struct role_in, mature, 0, "has mature content, where the server allows any; the only one for a built-in role"),
+	F_BOOL(struct role_in, mature, 0, "has mature content, where the server allows any"),
+	F_STRS(struct role_in, models, 0, 0, ATL_RIGHTS_PATTERNS_MAX, "ids or patterns (*) of the models it may use; none: all"),
+	F_STRS(struct role_in, providers, 0, 0, ATL_RIGHTS_PATTERNS_MAX, "local, or ids of providers it may use; none: all"),
+	F_STRS(struct role_in, features_off, 0, 0, ATL_FEATURE_COUNT, "what it does not have, of GET /api/v1/features"),
+	F_INT(struct role_in, storage_bytes, ATL_JF_NULLABLE, 1, 1e15, "room for each account's files; null: no cap"),
 };
 DESC_PATCH(role_patch_desc, struct role_in, "RolePatch", role_patch_fields);
 
@@ -169,6 +175,15 @@ static void handle_permissions(struct atl_req *req)
 		if (!(atl_role_permissions(ATL_ROLE_CUSTOM) & ATL_PERM_BIT(perm)))
 			items[count++] = (struct permission_out){ atl_permission_name(perm), atl_permission_doc(perm) };
 	atl_api_list(req, &permission_desc, items, count, NULL);
+}
+
+static void handle_features(struct atl_req *req)
+{
+	struct permission_out items[ATL_FEATURE_COUNT];
+
+	for (int feature = 0; feature < ATL_FEATURE_COUNT; feature++)
+		items[feature] = (struct permission_out){ atl_feature_name(feature), atl_feature_doc(feature) };
+	atl_api_list(req, &permission_desc, items, ATL_FEATURE_COUNT, NULL);
 }
 
 static void handle_roles(struct atl_req *req)
@@ -205,6 +220,22 @@ static void handle_role_create(struct atl_req *req)
 	answer_role(req, err, 201, &role, &info);
 }
 
+/* What a role may use: of a built-in one, too. */
+static enum atl_err change_rights(struct atl_req *req, const struct role_in *in, struct atl_errinfo *info)
+{
+	struct atl_role_change change = {
+		.models = atl_json_has(&role_patch_desc, in, "models") ? &in->models : NULL,
+		.providers = atl_json_has(&role_patch_desc, in, "providers") ? &in->providers : NULL,
+		.features_off = atl_json_has(&role_patch_desc, in, "features_off") ? &in->features_off : NULL,
+		.storage_bytes = atl_json_has(&role_patch_desc, in, "storage_bytes") ? &in->storage_bytes : NULL,
+		.mature = atl_json_has(&role_patch_desc, in, "mature") ? &in->mature : NULL,
+	};
+
+	if (!change.models && !change.providers && !change.features_off && !change.storage_bytes && !change.mature)
+		return ATL_OK;
+	return atl_role_set_rights(atl_api_app(req), atl_api_identity(req), atl_req_param(req, "id"), &change, info);
+}
+
 static void handle_role_patch(struct atl_req *req)
 {
 	struct atl_app *app = atl_api_app(req);
@@ -220,8 +251,8 @@ static void handle_role_patch(struct atl_req *req)
 	if (named || permitted)
 		err = atl_role_update(app, atl_api_identity(req), id, named ? in.name : NULL, permitted ? &in.permissions : NULL,
 				      &req->arena, &role, &info);
-	if (!err && atl_json_has(&role_patch_desc, &in, "mature"))
-		err = atl_role_set_mature(app, atl_api_identity(req), id, in.mature, &info);
+	if (!err)
+		err = change_rights(req, &in, &info);
 	if (!err)
 		err = atl_role_entry_get(app, id, &req->arena, &role, &info);
 	answer_role(req, err, 200, &role, &info);
@@ -256,6 +287,8 @@ const struct atl_route atl_people_routes[] = {
 	  .summary = "Delete an account with everything that is the person's", .status = 204 },
 	{ .method = ATL_GET, .path = "/api/v1/permissions", MANAGE, .handler = handle_permissions,
 	  .summary = "What a role can be given", .out = &permission_desc, .out_list = true },
+	{ .method = ATL_GET, .path = "/api/v1/features", MANAGE, .handler = handle_features,
+	  .summary = "What a role can be without", .out = &permission_desc, .out_list = true },
 	{ .method = ATL_GET, .path = "/api/v1/roles", MANAGE, .handler = handle_roles,
 	  .summary = "Built-in roles, then one's own", .out = &atl_role_entry_desc, .out_list = true },
 	{ .method = ATL_POST, .path = "/api/v1/roles", MANAGE, .handler = handle_role_create, .summary = "Make a role",

@@ -6,13 +6,14 @@
 #include "core/picture_engine.h"
 #include "core/picture_model.h"
 #include "core/picture_own.h"
+#include "core/rights.h"
 
 static void handle_list(struct atl_req *req)
 {
 	struct atl_errinfo info = { 0 };
 	struct atl_picture_model *items;
 	size_t count;
-	enum atl_err err = atl_picture_model_list(atl_api_app(req), &req->arena, &items, &count, &info);
+	enum atl_err err = atl_rights_picture_models(atl_api_app(req), &req->arena, atl_api_identity(req), &items, &count, &info);
 
 	if (err)
 		atl_api_fail(req, err, &info);

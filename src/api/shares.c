@@ -234,7 +234,7 @@ static void handle_file(struct atl_req *req)
 #define TAG "Library"
 const struct atl_route atl_shares_routes[] = {
 	{.method = ATL_POST, .path = "/api/v1/assets/{id}/shares", .permission = "pictures.use", .handler = handle_create,
-	 .tag = TAG, .summary = "A link for people without an account", .in = &in_desc, .out = &atl_share_desc,
+	 .feature = "sharing", .tag = TAG, .summary = "A link for people without an account", .in = &in_desc, .out = &atl_share_desc,
 	 .status = 201},
 	{.method = ATL_GET, .path = "/api/v1/shares", .permission = "pictures.use", .handler = handle_list, .tag = TAG,
 	 .summary = "Links that are not revoked, the newest first", .out = &atl_share_desc, .out_list = true,

@@ -208,6 +208,6 @@ static void handle_reply(struct atl_req *req)
 const struct atl_route atl_temporary_routes[] = {
 	{.method = ATL_POST, .path = "/api/v1/temporary/replies", .rate = ATL_CLASS_GENERATE, .permission = "chat.use", .handler = handle_reply,
 	 .tag = "Conversations", .summary = "A reply in a chat of which nothing is stored", .in = &in_desc,
-	 .out_type = "text/event-stream", .body_max = (size_t)4 << 20},
+	 .feature = "temporary_chats", .out_type = "text/event-stream", .body_max = (size_t)4 << 20},
 	{0},
 };

@@ -36,7 +36,7 @@ static void handle_create(struct atl_req *req)
 	struct atl_upload upload;
 	enum atl_err err = atl_req_json(req, &in, &info);
 	if (!err)
-		err = atl_upload_create(atl_api_app(req), &req->arena, atl_api_user(req), in.size_bytes, &upload, &info);
+		err = atl_upload_create(atl_api_app(req), atl_api_identity(req), &req->arena, in.size_bytes, &upload, &info);
 	if (!err)
 		atl_res_header(req, "Location", atl_arena_printf(&req->arena, "/api/v1/uploads/%s", upload.id));
 	answer(req, err, 201, &upload, &info);
@@ -99,7 +99,7 @@ static void handle_delete(struct atl_req *req)
 	.tag = TAG, .summary = words
 
 const struct atl_route atl_uploads_routes[] = {
-	{ROUTE(ATL_POST, "", handle_create, "Begin an upload in pieces"), .in = &in_desc, .out = &atl_upload_desc,
+	{ROUTE(ATL_POST, "", handle_create, "Begin an upload in pieces"), .feature = "uploads", .in = &in_desc, .out = &atl_upload_desc,
 	 .status = 201},
 	{ROUTE(ATL_GET, "/{id}", handle_get, "How much of it is there"), .out = &atl_upload_desc},
 	{ROUTE(ATL_PATCH, "/{id}", handle_piece, "The next piece; Upload-Offset says where it begins"),

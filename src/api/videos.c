@@ -10,6 +10,7 @@
 #include "api/waiting.h"
 #include "base/str.h"
 #include "core/picture.h"
+#include "core/rights.h"
 
 #define BODY_MAX ((size_t)96 << 20)
 #define PROMPT_MAX ATL_PICTURE_PROMPT_MAX
@@ -173,13 +174,13 @@ static enum atl_err choose_model(struct atl_req *req, const char *wanted, struct
 	enum atl_err err;
 
 	if (!atl_str_empty(wanted)) {
-		err = atl_picture_model_find(app, &req->arena, wanted, &named, info);
+		err = atl_rights_picture_model(app, &req->arena, atl_api_identity(req), wanted, &named, info);
 		if (err != ATL_ERR_UPSTREAM_MODEL || strncmp(wanted, "sora-2", 6) != 0) {
 			ask->model = wanted;
 			return err;
 		}
 	}
-	err = atl_picture_model_list(app, &req->arena, &items, &count, info);
+	err = atl_rights_picture_models(app, &req->arena, atl_api_identity(req), &items, &count, info);
 	if (err)
 		return err;
 	for (size_t i = 0; i < count; i++)
@@ -282,7 +283,7 @@ static void handle_content(struct atl_req *req)
 	.flags = ATL_ROUTE_PROBLEM_OPENAI, .tag = "OpenAI", .summary = words
 
 const struct atl_route atl_videos_routes[] = {
-	{ VIDEOS(ATL_POST, "", handle_create, "A video from words, or from a picture (JSON or multipart/form-data)"), .rate = ATL_CLASS_GENERATE,
+	{ VIDEOS(ATL_POST, "", handle_create, "A video from words, or from a picture (JSON or multipart/form-data)"), .rate = ATL_CLASS_GENERATE, .feature = "videos",
 	  .in = &video_in_desc, .out = &video_desc, .body_max = BODY_MAX },
 	{ VIDEOS(ATL_GET, "/{id}", handle_get, "State of a video"), .out = &video_desc },
 	{ VIDEOS(ATL_GET, "/{id}/content", handle_content, "The file of a finished video"), .query = content_params,

@@ -123,10 +123,10 @@ static void handle_check(struct atl_req *req)
 const struct atl_route atl_workflows_routes[] = {
 	{ ROUTE(ATL_GET, "", handle_list, "One's own workflows, shared ones and the built-in ones"), .out = &atl_workflow_desc, .out_list = true },
 	{ ROUTE(ATL_POST, "", handle_save, "Save a workflow; its inputs are found in the graph"), .in = &in_desc,
-	  .out = &atl_workflow_desc, .status = 201, .body_max = ATL_COMFY_GRAPH_MAX * 2 },
+	  .feature = "workflows", .out = &atl_workflow_desc, .status = 201, .body_max = ATL_COMFY_GRAPH_MAX * 2 },
 	{ ROUTE(ATL_GET, "/{id}", handle_get, "One workflow"), .out = &atl_workflow_desc },
 	{ ROUTE(ATL_PATCH, "/{id}", handle_save, "Change a workflow of one's own"), .in = &in_desc, .out = &atl_workflow_desc,
-	  .body_max = ATL_COMFY_GRAPH_MAX * 2 },
+	  .feature = "workflows", .body_max = ATL_COMFY_GRAPH_MAX * 2 },
 	{ ROUTE(ATL_DELETE, "/{id}", handle_delete, "Delete a workflow of one's own"), .status = 204 },
 	{ ROUTE(ATL_POST, "/{id}/check", handle_check, "Would it run there? Missing nodes and files by name"), .in = &check_in_desc,
 	  .out = &check_out_desc },

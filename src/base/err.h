@@ -34,7 +34,13 @@
 	X(CREDENTIALS, 401, "bad_credentials", "The name or the password is wrong.", false)                          \
 	X(SECOND_FACTOR, 401, "second_factor_required", "Enter the code of your authenticator app.", false)          \
 	X(KEY, 401, "invalid_api_key", "The API key is not valid.", false)                                           \
+	X(KEY_EXPIRED, 401, "api_key_expired", "The API key has expired.", false)                                    \
 	X(FORBIDDEN, 403, "forbidden", "Your role does not allow this.", false)                                      \
+	X(FEATURE_NOT_ALLOWED, 403, "feature_not_allowed", "Your role does not have this.", false)                   \
+	X(MODEL_NOT_ALLOWED, 403, "model_not_allowed", "This model is not open to you.", false)                      \
+	X(STORAGE_FULL, 403, "storage_full", "Your room for files is used up.", false)                               \
+	X(KEY_ADDRESS, 403, "api_key_address", "The API key does not work from this address.", false)                \
+	X(IMPERSONATED, 403, "not_while_impersonating", "This is not possible in another person's name.", false)     \
 	X(ORIGIN, 403, "foreign_origin", "The request came from another site.", false)                               \
 	X(CSRF, 403, "csrf", "The request lacks the page's token. Reload the page.", false)                          \
 	X(POLICY, 403, "refused_by_policy", "This request is refused by the safety rules.", false)                   \

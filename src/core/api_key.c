@@ -8,6 +8,7 @@
 #include "core/audit.h"
 #include "core/auth.h"
 #include "core/events.h"
+#include "core/rights.h"
 #include "core/role.h"
 #include "db/db.h"
 
@@ -132,6 +133,7 @@ out:
 }
 
 struct find {
+	struct atl_rights_book *rights;
 	const char *hash, *user_id;
 	struct atl_identity identity;
 	struct atl_arena *arena;
@@ -172,7 +174,7 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	}
 	atl_str_copy(identity->user_id, sizeof(identity->user_id), text[0]);
 	atl_str_copy(identity->user_name, sizeof(identity->user_name), text[1]);
-	err = atl_role_give(conn, text[2], identity, info);
+	err = atl_role_give(conn, find->rights, text[2], identity, info);
 	if (err) {
 		atl_arena_finish(&arena);
 		return err;
@@ -190,7 +192,7 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 enum atl_err atl_api_key_find(struct atl_app *app, const char *key_hash, struct atl_identity *ret,
 			      struct atl_errinfo *info)
 {
-	struct find find = { .hash = key_hash };
+	struct find find = { .rights = atl_auth_rights(app->auth), .hash = key_hash };
 	enum atl_err err = atl_db_read(app->db, find_read, &find, info);
 
 	if (!err)

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "blob/blob.h"
 #include "core/asset_int.h"
+#include "core/rights.h"
 #include "media/metadata.h"
 #include "media/picture.h"
 #include "media/video_scrub.h"
@@ -191,6 +192,7 @@ enum atl_err atl_asset_insert(struct atl_conn *conn, struct atl_arena *arena, st
 }
 
 struct insert {
+	int64_t cap_bytes; /* of the uploader; 0: none */
 	struct atl_arena *arena;
 	struct atl_asset_new *asset;
 	struct atl_asset out;
@@ -199,13 +201,14 @@ struct insert {
 static enum atl_err insert_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct insert *w = arg;
-	return atl_asset_insert(conn, w->arena, w->asset, &w->out, info);
+	enum atl_err err = atl_rights_room_in(conn, w->asset->user_id, w->cap_bytes, w->asset->size_bytes, info);
+	return err ? err : atl_asset_insert(conn, w->arena, w->asset, &w->out, info);
 }
 
 static enum atl_err insert_now(struct atl_app *app, struct atl_arena *arena, struct atl_asset_new *asset,
-			       struct atl_asset *ret, struct atl_errinfo *info)
+			       int64_t cap_bytes, struct atl_asset *ret, struct atl_errinfo *info)
 {
-	struct insert w = {.arena = arena, .asset = asset};
+	struct insert w = {.cap_bytes = cap_bytes, .arena = arena, .asset = asset};
 	enum atl_err err = atl_db_tx(app->db, insert_fn, &w, info);
 	if (!err)
 		*ret = w.out;
@@ -230,7 +233,7 @@ enum atl_err atl_asset_store_picture(struct atl_app *app, struct atl_arena *aren
 	asset.width = picture.outs[0].width;
 	asset.height = picture.outs[0].height;
 	asset.has_phash = false; /* small pictures were not hashed */
-	return err ? err : insert_now(app, arena, &asset, ret, info);
+	return err ? err : insert_now(app, arena, &asset, 0, ret, info);
 }
 
 /* What another tool, or we, wrote into the file before: kept in the row, since it is not in the file any more.
@@ -255,7 +258,8 @@ static bool keep_recall(struct atl_arena *arena, const void *data, size_t length
 }
 
 static enum atl_err upload_picture(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
-				   struct atl_asset_new *asset, struct atl_asset *ret, struct atl_errinfo *info)
+				   struct atl_asset_new *asset, int64_t cap_bytes, struct atl_asset *ret,
+				   struct atl_errinfo *info)
 {
 	struct atl_picture picture;
 	/* a mask or another input stays what it is, pixel for pixel */
@@ -281,7 +285,14 @@ static enum atl_err upload_picture(struct atl_app *app, struct atl_arena *arena,
 	asset->height = kept->height;
 	asset->duration_ms = 0; /* of an animation the first picture is kept */
 	asset->media_type = atl_picture_form_type(kept->form);
-	return insert_now(app, arena, asset, ret, info);
+	return insert_now(app, arena, asset, cap_bytes, ret, info);
+}
+
+/* Before anything is decoded: is it open to them, and is any room left? */
+static enum atl_err may_upload(struct atl_app *app, const struct atl_identity *who, struct atl_errinfo *info)
+{
+	enum atl_err err = atl_rights_feature(who, ATL_FEATURE_UPLOADS, info);
+	return err ? err : atl_rights_room(app, who, 0, info);
 }
 
 enum atl_err atl_asset_upload(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
@@ -292,7 +303,9 @@ enum atl_err atl_asset_upload(struct atl_app *app, const struct atl_identity *wh
 		.user_id = who->user_id, .kind = "picture", .origin = "upload", .seed = -1, .library = library};
 	if (atl_picture_is_video(atl_picture_sniff(data, length)))
 		return atl_fail(info, ATL_ERR_PICTURE, "A picture is needed here, this is a video.");
-	enum atl_err err = upload_picture(app, arena, data, length, &asset, ret, info);
+	enum atl_err err = may_upload(app, who, info);
+	if (!err)
+		err = upload_picture(app, arena, data, length, &asset, who->storage_bytes, ret, info);
 	if (!err)
 		atl_asset_publish(app, "asset.created", ret);
 	return err;
@@ -301,7 +314,8 @@ enum atl_err atl_asset_upload(struct atl_app *app, const struct atl_identity *wh
 /* A video is kept as it is, but for its notes (place, device), after the sandbox has seen its first frame. One too
  * large for the sandbox is kept unseen. */
 static enum atl_err upload_video(struct atl_app *app, struct atl_arena *arena, const char *path, const struct atl_buf *data,
-				 uint64_t size, struct atl_asset_new *asset, struct atl_asset *ret, struct atl_errinfo *info)
+				 uint64_t size, struct atl_asset_new *asset, int64_t cap_bytes, struct atl_asset *ret,
+				 struct atl_errinfo *info)
 {
 	struct atl_picture picture;
 	bool seen = size <= ATL_PICTURE_LIBRARY_BYTES_MAX;
@@ -319,7 +333,7 @@ static enum atl_err upload_video(struct atl_app *app, struct atl_arena *arena, c
 		asset->height = picture.height;
 	}
 	asset->kind = "video";
-	return insert_now(app, arena, asset, ret, info);
+	return insert_now(app, arena, asset, cap_bytes, ret, info);
 }
 
 /* Enough to tell what it is. */
@@ -363,18 +377,21 @@ enum atl_err atl_asset_upload_file(struct atl_app *app, const struct atl_identit
 		return err;
 	if (size == 0)
 		return atl_fail(info, ATL_ERR_INVALID, "Send the file as the body.");
+	err = may_upload(app, who, info); /* a picture is encoded anew: its size is known at its row */
+	if (err)
+		return err;
 	atl_buf_init(&data, ATL_PICTURE_LIBRARY_BYTES_MAX + 1);
 	bool whole = size <= ATL_PICTURE_LIBRARY_BYTES_MAX;
 	err = whole ? atl_file_read(path, ATL_PICTURE_LIBRARY_BYTES_MAX, &data, info) : read_head(path, &data, info);
 	enum atl_picture_kind kind = err ? ATL_PICTURE_UNKNOWN : atl_picture_sniff(data.data, data.length);
 	asset.media_type = atl_picture_type(kind);
 	if (!err && atl_picture_is_video(kind))
-		err = upload_video(app, arena, path, &data, size, &asset, ret, info);
+		err = upload_video(app, arena, path, &data, size, &asset, who->storage_bytes, ret, info);
 	else if (!err && !whole)
 		err = atl_fail(info, ATL_ERR_TOO_LARGE, "A picture may have at most %zu MiB.",
 			       ATL_PICTURE_LIBRARY_BYTES_MAX >> 20);
 	else if (!err)
-		err = upload_picture(app, arena, data.data, data.length, &asset, ret, info);
+		err = upload_picture(app, arena, data.data, data.length, &asset, who->storage_bytes, ret, info);
 	atl_buf_finish(&data);
 	if (!err)
 		atl_asset_publish(app, "asset.created", ret);

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "core/api_key.h"
+#include "core/rights.h"
 #include "core/session.h"
 #include "db/db.h"
 
@@ -24,6 +25,7 @@ struct entry {
 };
 
 struct atl_auth_cache {
+	struct atl_rights_book *rights; /* set at create */
 	pthread_mutex_t lock;
 	/* guarded by lock */
 	struct atl_map known;	/* hash -> entry */
@@ -49,6 +51,10 @@ enum atl_err atl_auth_create(struct atl_auth_cache **ret)
 
 	if (!auth)
 		return ATL_ERR_NOMEM;
+	if (atl_rights_book_create(&auth->rights) != ATL_OK) {
+		free(auth);
+		return ATL_ERR_NOMEM;
+	}
 	pthread_mutex_init(&auth->lock, NULL);
 	atl_map_init(&auth->known);
 	atl_map_init(&auth->refused);
@@ -65,7 +71,13 @@ void atl_auth_destroy(struct atl_auth_cache *auth)
 	atl_map_finish(&auth->known);
 	atl_map_finish(&auth->refused);
 	pthread_mutex_destroy(&auth->lock);
+	atl_rights_book_destroy(auth->rights);
 	free(auth);
+}
+
+struct atl_rights_book *atl_auth_rights(struct atl_auth_cache *auth)
+{
+	return auth ? auth->rights : NULL;
 }
 
 /* A cookie and a key of the same text must not meet in the cache. */

@@ -18,6 +18,10 @@
 #define ATL_AUTH_MISS_MS 5000
 #define ATL_AUTH_FLUSH_MS 60000
 
+/* Where identities keep the lists of their roles; NULL without a cache (commands), which then have no limits. */
+struct atl_rights_book;
+struct atl_rights_book *atl_auth_rights(struct atl_auth_cache *auth);
+
 enum atl_auth_answer { ATL_AUTH_KNOWN, ATL_AUTH_REFUSED, ATL_AUTH_ASK };
 
 enum atl_err atl_auth_create(struct atl_auth_cache **ret) ATL_MUST_USE;

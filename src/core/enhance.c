@@ -8,6 +8,7 @@
 #include "core/character.h"
 #include "core/message.h"
 #include "core/model.h"
+#include "core/rights.h"
 
 #define MODEL_WAIT_MS 5000
 #define ANSWER_TOKENS 120
@@ -89,9 +90,13 @@ static enum atl_err ask_model(struct atl_app *app, const struct atl_identity *wh
 	struct atl_chat_request request = { .messages = messages, .message_count = ATL_COUNT(messages), .stream = true,
 		.sampling = { .present = ATL_CHAT_TEMPERATURE | ATL_CHAT_MAX_TOKENS, .temperature = 0.6,
 			      .max_tokens = ANSWER_TOKENS } };
-	const char *answer;
-	enum atl_err err = atl_models_resolve_wait(app, arena, who->user_id, NULL, MODEL_WAIT_MS, &target, info);
+	const char *answer, *wanted = NULL;
+	enum atl_err err = atl_rights_default(app, arena, who, &wanted, info);
 
+	if (!err)
+		err = atl_models_resolve_wait(app, arena, who->user_id, wanted, MODEL_WAIT_MS, &target, info);
+	if (!err)
+		err = atl_rights_model(who, target.id, info);
 	if (err)
 		return err;
 	request.model = target.name;

@@ -16,6 +16,9 @@
 #define ATL_USER_NAME_SIZE (ATL_USER_NAME_MAX * 4 + 1)
 
 #define ATL_REMOTE_SIZE 64
+#define ATL_KEY_MODELS_SIZE 768 /* a key's list of models, a line each */
+
+struct atl_rights;
 
 /* How the credentials came. Only cookies are sent by browsers on their own, so only they need the CSRF checks. */
 enum atl_identity_channel { ATL_CHANNEL_NONE, ATL_CHANNEL_COOKIE, ATL_CHANNEL_BEARER, ATL_CHANNEL_X_API_KEY,
@@ -29,6 +32,9 @@ struct atl_identity {
 	char role_name[ATL_ROLE_NAME_SIZE]; /* for people to read */
 	enum atl_identity_channel channel;
 	uint32_t permissions;		 /* ATL_PERM_BIT()s */
+	uint32_t features_off;		 /* ATL_FEATURE_BIT()s that the role does not have (core/rights.h) */
+	int64_t storage_bytes;		 /* room for files; 0: no cap */
+	const struct atl_rights *rights; /* the role's models and services; NULL: all. Lives as long as app->auth */
 	bool mature;			 /* the role has mature content, where the server allows any (core/setting.h) */
 	char session_id[ATL_ID_SIZE];	 /* COOKIE, else "" */
 	char csrf_token[ATL_TOKEN_SIZE]; /* COOKIE, else "" */
@@ -37,6 +43,7 @@ struct atl_identity {
 	int64_t expires_at_ms;		 /* of the session or key; 0: never */
 	const char *once_key;		 /* the request's Idempotency-Key while it is held (core/idempotency.h), else NULL */
 	const char *once_made;		 /* id of what an earlier try with this key made without answering, else NULL */
+	char key_models[ATL_KEY_MODELS_SIZE]; /* the key's own models, patterns of core/rights.h, a line each; "": all */
 };
 
 static inline bool atl_identity_signed_in(const struct atl_identity *identity)

@@ -196,7 +196,7 @@ static enum atl_err check_giver(struct atl_conn *conn, const char *giver_id, con
 	atl_str_copy(giver_role, sizeof(giver_role), text ? text : "");
 	atl_rows_close(rows);
 	atl_arena_finish(&arena);
-	err = atl_role_give(conn, giver_role, &giver, info);
+	err = atl_role_give(conn, NULL, giver_role, &giver, info);
 	if (err)
 		return err;
 	err = atl_identity_may(&giver, ATL_PERM_PEOPLE_MANAGE) ? atl_role_may_give(conn, &giver, role, NULL) : ATL_ERR_FORBIDDEN;

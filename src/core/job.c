@@ -10,6 +10,7 @@
 #include "core/idempotency.h"
 #include "core/job_int.h"
 #include "core/quota.h"
+#include "core/rights.h"
 #include "core/webhook.h"
 
 #define PLACE_EPOCH_MS 1767225600000LL /* 2026: small numbers leave room for fractions */
@@ -145,6 +146,20 @@ static void tell(struct atl_jobs *jobs, struct atl_job *job, double place)
 	atl_job_publish(jobs, job);
 }
 
+/* Features of the role, and room for what will be made: what is under way when the room ends is still kept. */
+static enum atl_err allowed(struct atl_app *app, const struct atl_identity *who, const struct atl_job_new *new,
+			    struct atl_errinfo *info)
+{
+	bool film = new->task && strstr(new->task, "vid") != NULL;
+	enum atl_err err = atl_rights_feature(who, film ? ATL_FEATURE_VIDEOS : ATL_FEATURE_PICTURES, info);
+
+	if (!err && new->webhook_url)
+		err = atl_rights_feature(who, ATL_FEATURE_WEBHOOKS, info);
+	if (!err)
+		err = atl_rights_model(who, new->model, info);
+	return err ? err : atl_rights_room(app, who, 0, info);
+}
+
 enum atl_err atl_job_submit(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
 			    const struct atl_job_new *new, struct atl_job *ret, struct atl_errinfo *info)
 {
@@ -155,6 +170,8 @@ enum atl_err atl_job_submit(struct atl_app *app, const struct atl_identity *who,
 	if (who->once_made)
 		return atl_job_get(app, arena, who->user_id, who->once_made, ret, info);
 	err = check_room(app->jobs, who->user_id, 1, info);
+	if (!err)
+		err = allowed(app, who, new, info);
 	if (!err)
 		err = make(app, who, arena, new, &s, &job, info);
 	if (!err && new->webhook_url)
@@ -204,7 +221,9 @@ enum atl_err atl_job_submit_many(struct atl_app *app, const struct atl_identity 
 		return atl_fail(info, ATL_ERR_NOMEM, "submit jobs");
 	err = check_room(app->jobs, who->user_id, (int64_t)count, info);
 	for (size_t i = 0; !err && i < count; i++) {
-		err = make(app, &plain, arena, &new[i], &m.each[i], &jobs[i], info);
+		err = allowed(app, who, &new[i], info);
+		if (!err)
+			err = make(app, &plain, arena, &new[i], &m.each[i], &jobs[i], info);
 		if (!err && new[i].webhook_url)
 			err = atl_webhook_prepare(app, who->user_id, new[i].webhook_url, info);
 	}

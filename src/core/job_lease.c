@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/auth.h"
 #include "core/job_int.h"
 #include "core/role.h"
 
@@ -159,7 +160,7 @@ static enum atl_err look_at_owner(struct atl_conn *conn, struct atl_lease_item *
 	role_text = atl_col_text(rows, 1, &running->arena);
 	atl_rows_close(rows);
 	atl_identity_internal(&running->identity, running->job.user_id, name, ATL_ROLE_GUEST);
-	return atl_role_give(conn, role_text, &running->identity, info);
+	return atl_role_give(conn, atl_auth_rights(running->jobs->app->auth), role_text, &running->identity, info);
 }
 
 /* With several servers only one gets a row; the others do not wait for it. */

@@ -16,6 +16,7 @@
 #include "core/picture_entry.h"
 #include "core/picture_request.h"
 #include "core/prompt_history.h"
+#include "core/rights.h"
 #include "core/setting.h"
 #include "core/style.h"
 #include "core/wildcard.h"
@@ -684,7 +685,7 @@ static enum atl_err choose_model(struct prepare *p, struct atl_style *style, str
 		wanted = style->model;
 	if (!wanted && look->model)
 		wanted = look->model;
-	return atl_picture_model_find(p->app, p->arena, wanted, &p->model, p->info);
+	return atl_rights_picture_model(p->app, p->arena, p->who, wanted, &p->model, p->info);
 }
 
 static enum atl_err decide(struct prepare *p, enum atl_entry_point entry, const struct atl_picture_ask *given)

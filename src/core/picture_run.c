@@ -7,6 +7,7 @@
 #include "core/picture_inputs.h"
 #include "core/picture_times.h"
 #include "core/provider.h"
+#include "core/rights.h"
 #include "core/workflow.h"
 #include "media/encode.h"
 #include "media/metadata.h"
@@ -386,6 +387,8 @@ static enum atl_err run_picture(struct atl_job_run *run, struct atl_errinfo *inf
 
 	if (!err)
 		err = atl_picture_model_find(run->app, run->arena, run->job->model, &r.model, info);
+	if (!err) /* the role may have changed while it waited */
+		err = atl_rights_model(&run->identity, r.model.id, info);
 	if (!err)
 		err = atl_picture_model_endpoint(run->app, run->arena, &r.model, &endpoint, info);
 	if (!err)

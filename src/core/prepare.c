@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "core/character.h"
 #include "core/prepare.h"
+#include "core/rights.h"
 #include "core/persona.h"
 #include "core/policy.h"
 #include "core/sampling.h"
@@ -190,18 +191,28 @@ static enum atl_err write_prompt(struct atl_prepared *out, struct atl_errinfo *i
 	return out->prompt_json ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "prompt");
 }
 
+static enum atl_err resolve_fallback(struct atl_app *app, const struct atl_prepare_input *in, struct atl_prepared *out,
+				     struct atl_errinfo *info)
+{
+	enum atl_err err = atl_models_fallback(app, &out->arena, in->who->user_id, in->failed_id, &out->target, info);
+	return err ? err : atl_rights_model(in->who, out->target.id, info);
+}
+
 static enum atl_err resolve(struct atl_app *app, const struct load *l, struct atl_prepared *out,
 			    struct atl_errinfo *info)
 {
 	const struct atl_prepare_input *in = l->in;
 	if (in->failed_id)
-		return atl_models_fallback(app, &out->arena, in->who->user_id, in->failed_id, &out->target, info);
+		return resolve_fallback(app, in, out, info);
 	const char *wanted = in->model;
 	if (!wanted)
 		wanted = l->conversation.model;
 	if (!wanted && l->conversation.character)
 		wanted = l->conversation.character->model;
-	return atl_models_resolve(app, &out->arena, in->who->user_id, wanted, &out->target, info);
+	enum atl_err err = atl_rights_default(app, &out->arena, in->who, &wanted, info);
+	if (!err)
+		err = atl_models_resolve(app, &out->arena, in->who->user_id, wanted, &out->target, info);
+	return err ? err : atl_rights_model(in->who, out->target.id, info);
 }
 
 enum atl_err atl_generation_prepare(struct atl_app *app, const struct atl_prepare_input *input,

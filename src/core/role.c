@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "core/identity.h"
+#include "core/rights.h"
 #include "db/db.h"
 
 /* JSON list of permission names; what is not known is nothing. */
@@ -65,28 +66,72 @@ enum atl_err atl_role_load(struct atl_conn *conn, const char *role, enum atl_rol
 	return load(conn, role, ret_role, ret_permissions, NULL, info);
 }
 
-enum atl_err atl_role_give(struct atl_conn *conn, const char *role, struct atl_identity *identity,
-			   struct atl_errinfo *info)
+/* Names of features, separated by spaces; what is not known is nothing. */
+static uint32_t read_features(const char *text)
 {
+	uint32_t mask = 0;
+	char name[32];
+
+	while (text && *text) {
+		size_t length = strcspn(text, " ");
+		enum atl_feature feature;
+
+		if (length < sizeof(name)) {
+			memcpy(name, text, length);
+			name[length] = '\0';
+			if (atl_feature_find(name, &feature))
+				mask |= ATL_FEATURE_BIT(feature);
+		}
+		text += length;
+		text += strspn(text, " ");
+	}
+	return mask;
+}
+
+enum atl_err atl_role_rights(struct atl_conn *conn, const char *role, struct atl_arena *arena, struct atl_role_rights *ret,
+			     struct atl_errinfo *info)
+{
+	struct atl_rows *rows;
+	enum atl_err err = atl_query(conn, &rows, info,
+				     "SELECT models, providers, features_off, storage_bytes, mature FROM role_rights WHERE role = ?",
+				     "s", role);
+
+	if (err)
+		return err;
+	*ret = (struct atl_role_rights){ .mature = true };
+	if (!atl_rows_next(rows, &err, info))
+		return err;
+	ret->models = atl_col_text(rows, 0, arena);
+	ret->providers = atl_col_text(rows, 1, arena);
+	ret->features_off = read_features(atl_col_text(rows, 2, arena));
+	ret->storage_bytes = atl_col_int(rows, 3);
+	ret->mature = atl_col_int(rows, 4) != 0;
+	if ((!ret->models && !atl_col_null(rows, 0)) || (!ret->providers && !atl_col_null(rows, 1)))
+		err = atl_fail(info, ATL_ERR_NOMEM, "a role's rights");
+	atl_rows_close(rows);
+	return err;
+}
+
+enum atl_err atl_role_give(struct atl_conn *conn, struct atl_rights_book *book, const char *role,
+			   struct atl_identity *identity, struct atl_errinfo *info)
+{
+	struct atl_role_rights rights;
+	struct atl_arena arena;
 	enum atl_err err;
 
 	atl_str_copy(identity->role_id, sizeof(identity->role_id), role ? role : "");
 	err = load(conn, role, &identity->role, &identity->permissions, identity->role_name, info);
-	return err ? err : atl_role_mature(conn, identity->role_id, &identity->mature, info);
-}
-
-enum atl_err atl_role_mature(struct atl_conn *conn, const char *role, bool *ret, struct atl_errinfo *info)
-{
-	struct atl_rows *rows;
-	enum atl_err err = atl_query(conn, &rows, info, "SELECT mature FROM role_rights WHERE role = ?", "s", role);
-
-	*ret = false;
 	if (err)
 		return err;
-	*ret = true;
-	if (atl_rows_next(rows, &err, info)) {
-		*ret = atl_col_int(rows, 0) != 0;
-		atl_rows_close(rows);
+	atl_arena_init(&arena, 0);
+	err = atl_role_rights(conn, identity->role_id, &arena, &rights, info);
+	if (!err) {
+		identity->mature = rights.mature;
+		identity->features_off = rights.features_off;
+		identity->storage_bytes = rights.storage_bytes;
 	}
+	if (!err && book)
+		err = atl_rights_intern(book, rights.models, rights.providers, &identity->rights, info);
+	atl_arena_finish(&arena);
 	return err;
 }

@@ -6,6 +6,7 @@
 #include "core/audit.h"
 #include "core/auth.h"
 #include "core/events.h"
+#include "core/rights.h"
 #include "core/role.h"
 #include "db/db.h"
 
@@ -18,6 +19,10 @@ static const struct atl_json_field FIELDS[] = {
 	{ "permissions", ATL_JT_STRS, OFF(permissions), ATL_JF_REQUIRED },
 	{ "built_in", ATL_JT_BOOL, OFF(built_in), ATL_JF_REQUIRED },
 	{ "mature", ATL_JT_BOOL, OFF(mature), ATL_JF_REQUIRED, .doc = "has mature content, where the server allows any" },
+	{ "models", ATL_JT_STRS, OFF(models), ATL_JF_REQUIRED, .doc = "ids or patterns of the models it may use; none: all" },
+	{ "providers", ATL_JT_STRS, OFF(providers), ATL_JF_REQUIRED, .doc = "local, or ids of providers it may use; none: all" },
+	{ "features_off", ATL_JT_STRS, OFF(features_off), ATL_JF_REQUIRED, .doc = "what it does not have, of GET /api/v1/features" },
+	{ "storage_bytes", ATL_JT_INT, OFF(storage_bytes), OPTIONAL, .doc = "room for each account's files; null: no cap" },
 	{ "users", ATL_JT_INT, OFF(users), ATL_JF_REQUIRED, .doc = "how many accounts have it" },
 	{ "created_at", ATL_JT_TIME, OFF(created_at), OPTIONAL },
 	{ "updated_at", ATL_JT_TIME, OFF(updated_at), OPTIONAL },
@@ -33,7 +38,10 @@ struct edit {
 	struct atl_role_entry *items;
 	const char **holders; /* ids of the accounts that have it */
 	size_t count, holder_count;
-	bool also_built_in, mature;
+	bool also_built_in;
+	const struct atl_role_change *change;
+	const char *models, *providers, *features; /* of the change, as stored; NULL: no limit */
+	struct atl_buf note;
 };
 
 static enum atl_err names_of(uint32_t mask, struct atl_arena *arena, struct atl_strs *out)
@@ -64,16 +72,52 @@ static enum atl_err count_holders(struct atl_conn *conn, struct atl_role_entry *
 	return err;
 }
 
+static enum atl_err fill_list(struct atl_arena *arena, const char *json, struct atl_strs *ret, struct atl_errinfo *info)
+{
+	struct atl_json *tree;
+	enum atl_err err = json ? atl_json_parse(arena, json, strlen(json), &tree, info) : ATL_OK;
+
+	if (err || !json)
+		return err;
+	ret->items = ATL_ARENA_ARRAY(arena, const char *, tree->count + 1);
+	if (!ret->items)
+		return atl_fail(info, ATL_ERR_NOMEM, "list roles");
+	for (const struct atl_json *item = tree->child; item; item = item->next)
+		ret->items[ret->count++] = item->string ? item->string : "";
+	return ATL_OK;
+}
+
+static enum atl_err fill_rights(struct atl_arena *arena, const struct atl_role_rights *rights, struct atl_role_entry *role,
+				struct atl_errinfo *info)
+{
+	enum atl_err err = fill_list(arena, rights->models, &role->models, info);
+
+	if (!err)
+		err = fill_list(arena, rights->providers, &role->providers, info);
+	role->mature = rights->mature;
+	role->storage_bytes = rights->storage_bytes;
+	role->features_off.items = ATL_ARENA_ARRAY(arena, const char *, ATL_FEATURE_COUNT);
+	if (!err && !role->features_off.items)
+		err = atl_fail(info, ATL_ERR_NOMEM, "list roles");
+	for (int feature = 0; !err && feature < ATL_FEATURE_COUNT; feature++)
+		if (rights->features_off & ATL_FEATURE_BIT(feature))
+			role->features_off.items[role->features_off.count++] = atl_feature_name(feature);
+	return err;
+}
+
 static enum atl_err fill(struct atl_conn *conn, struct edit *edit, struct atl_role_entry *role, struct atl_errinfo *info)
 {
 	enum atl_role kind;
 	uint32_t mask;
+	struct atl_role_rights rights;
 	enum atl_err err = atl_role_load(conn, role->id, &kind, &mask, info);
 
 	if (!err)
 		err = names_of(mask, edit->arena, &role->permissions);
 	if (!err)
-		err = atl_role_mature(conn, role->id, &role->mature, info);
+		err = atl_role_rights(conn, role->id, edit->arena, &rights, info);
+	if (!err)
+		err = fill_rights(edit->arena, &rights, role, info);
 	return err ? err : count_holders(conn, role, info);
 }
 
@@ -314,32 +358,138 @@ enum atl_err atl_role_update(struct atl_app *app, const struct atl_identity *who
 	return atl_role_entry_get(app, id, arena, ret, info);
 }
 
-static enum atl_err mature_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
-{
-	struct edit *edit = arg;
-	enum atl_err err = look_at_role(conn, edit, info);
+/* ---- rights ---- */
 
-	if (!err && edit->mature && !edit->who->mature && edit->who->role != ATL_ROLE_OWNER)
-		err = atl_fail_field(info, ATL_ERR_FORBIDDEN, "mature", "Your own role does not have it, so you cannot give it.");
-	return err ? err : atl_exec(conn, info,
-				    "INSERT INTO role_rights (role, mature, updated_at) VALUES (?, ?, ?) "
-				    "ON CONFLICT (role) DO UPDATE SET mature = excluded.mature, updated_at = excluded.updated_at",
-				    "sii", edit->id, (int64_t)edit->mature, atl_now_ms());
+static enum atl_err list_json(struct edit *edit, const struct atl_strs *list, const char *field, const char **ret,
+			      struct atl_errinfo *info)
+{
+	struct atl_buf out;
+	struct atl_jw w;
+	enum atl_err err = atl_rights_check_patterns(list, field, info);
+
+	*ret = NULL;
+	if (err || list->count == 0)
+		return err;
+	atl_buf_init(&out, (size_t)ATL_RIGHTS_PATTERNS_MAX * ATL_RIGHTS_PATTERN_MAX * 3);
+	atl_jw_init(&w, &out);
+	atl_jw_array(&w, NULL);
+	for (size_t i = 0; i < list->count; i++)
+		atl_jw_str(&w, NULL, list->items[i]);
+	atl_jw_end_array(&w);
+	err = atl_buf_err(&out, info);
+	if (!err && !(*ret = atl_arena_strdup(edit->arena, out.data)))
+		err = atl_fail(info, ATL_ERR_NOMEM, "rights of a role");
+	atl_buf_finish(&out);
+	return err;
 }
 
-enum atl_err atl_role_set_mature(struct atl_app *app, const struct atl_identity *who, const char *id, bool mature,
-				 struct atl_errinfo *info)
+static enum atl_err feature_names(struct edit *edit, const struct atl_strs *list, struct atl_errinfo *info)
+{
+	enum atl_err err = ATL_OK;
+	struct atl_buf out;
+
+	atl_buf_init(&out, 1024);
+	for (size_t i = 0; i < list->count && !err; i++) {
+		enum atl_feature feature;
+
+		if (!atl_feature_find(list->items[i], &feature))
+			err = atl_fail_field(info, ATL_ERR_INVALID, "features_off", "There is no feature \"%.60s\".", list->items[i]);
+		if (out.length)
+			atl_buf_addc(&out, ' ');
+		atl_buf_adds(&out, list->items[i]);
+	}
+	if (!err)
+		err = atl_buf_err(&out, info);
+	if (!err && out.length && !(edit->features = atl_arena_strdup(edit->arena, out.data)))
+		err = atl_fail(info, ATL_ERR_NOMEM, "rights of a role");
+	atl_buf_finish(&out);
+	return err;
+}
+
+/* What was set, in words for the audit log. */
+static void note_rights(struct edit *edit)
+{
+	const struct atl_role_change *change = edit->change;
+
+	if (change->mature)
+		atl_buf_addf(&edit->note, "mature %s ", *change->mature ? "on" : "off");
+	if (change->storage_bytes)
+		atl_buf_addf(&edit->note, "storage %lld ", (long long)*change->storage_bytes);
+	if (change->features_off)
+		atl_buf_addf(&edit->note, "without [%s] ", edit->features ? edit->features : "");
+	if (change->models)
+		atl_buf_addf(&edit->note, "models %s ", edit->models ? edit->models : "all");
+	if (change->providers)
+		atl_buf_addf(&edit->note, "providers %s ", edit->providers ? edit->providers : "all");
+}
+
+static enum atl_err read_change(struct edit *edit, struct atl_errinfo *info)
+{
+	const struct atl_role_change *change = edit->change;
+	const struct atl_identity *who = edit->who;
+	bool limits = change->models || change->providers || change->features_off || change->storage_bytes;
+	enum atl_err err = ATL_OK;
+
+	if (limits && atl_str_eq(edit->id, atl_role_name(ATL_ROLE_OWNER)))
+		return atl_fail(info, ATL_ERR_INVALID, "Owners have no limits.");
+	if (limits && (atl_rights_limited(who) || who->features_off || who->storage_bytes))
+		return atl_fail(info, ATL_ERR_FORBIDDEN, "Your own role or key is limited, so you cannot say what others may use.");
+	if (change->mature && *change->mature && !who->mature && who->role != ATL_ROLE_OWNER)
+		return atl_fail_field(info, ATL_ERR_FORBIDDEN, "mature", "Your own role does not have it, so you cannot give it.");
+	if (change->models)
+		err = list_json(edit, change->models, "models", &edit->models, info);
+	if (!err && change->providers)
+		err = list_json(edit, change->providers, "providers", &edit->providers, info);
+	if (!err && change->features_off)
+		err = feature_names(edit, change->features_off, info);
+	if (!err)
+		note_rights(edit);
+	return err;
+}
+
+static enum atl_err rights_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct edit *edit = arg;
+	const struct atl_role_change *change = edit->change;
+	enum atl_err err = look_at_role(conn, edit, info);
+
+	if (!err)
+		err = atl_exec(conn, info,
+			       "INSERT INTO role_rights (role, mature, updated_at) VALUES (?, 1, ?) "
+			       "ON CONFLICT (role) DO UPDATE SET updated_at = excluded.updated_at",
+			       "si", edit->id, atl_now_ms());
+	if (!err && change->mature)
+		err = atl_exec(conn, info, "UPDATE role_rights SET mature = ? WHERE role = ?", "is", (int64_t)*change->mature, edit->id);
+	if (!err && change->models)
+		err = atl_exec(conn, info, "UPDATE role_rights SET models = ? WHERE role = ?", "ss", edit->models, edit->id);
+	if (!err && change->providers)
+		err = atl_exec(conn, info, "UPDATE role_rights SET providers = ? WHERE role = ?", "ss", edit->providers, edit->id);
+	if (!err && change->features_off)
+		err = atl_exec(conn, info, "UPDATE role_rights SET features_off = ? WHERE role = ?", "ss", edit->features, edit->id);
+	if (!err && change->storage_bytes)
+		err = atl_exec(conn, info, "UPDATE role_rights SET storage_bytes = ? WHERE role = ?", "is", *change->storage_bytes,
+			       edit->id);
+	return err;
+}
+
+enum atl_err atl_role_set_rights(struct atl_app *app, const struct atl_identity *who, const char *id,
+				 const struct atl_role_change *change, struct atl_errinfo *info)
 {
 	struct atl_arena arena;
-	struct edit edit = { .who = who, .arena = &arena, .id = id, .also_built_in = true, .mature = mature };
+	struct edit edit = { .who = who, .arena = &arena, .id = id, .also_built_in = true, .change = change };
 	enum atl_err err;
 
 	atl_arena_init(&arena, 0);
-	err = atl_audit_tx(app->db, mature_tx, &edit,
-			   &(struct atl_audit){ .who = who, .action = "role.mature", .target_kind = "role", .target_id = id,
-						.note = mature ? "on" : "off" }, info);
+	atl_buf_init(&edit.note, 65536);
+	atl_buf_adds(&edit.note, "");
+	err = read_change(&edit, info);
+	if (!err)
+		err = atl_audit_tx(app->db, rights_tx, &edit,
+				   &(struct atl_audit){ .who = who, .action = "role.rights", .target_kind = "role", .target_id = id,
+							.note = edit.note.length ? edit.note.data : NULL }, info);
 	if (!err)
 		reach_holders(app, &edit);
+	atl_buf_finish(&edit.note);
 	atl_arena_finish(&arena);
 	return err;
 }

@@ -7,6 +7,7 @@
 #include "core/audit.h"
 #include "core/auth.h"
 #include "core/events.h"
+#include "core/rights.h"
 #include "core/role.h"
 #include "db/db.h"
 
@@ -92,6 +93,7 @@ enum atl_err atl_session_create(struct atl_app *app, const char *user_id, const 
 }
 
 struct find {
+	struct atl_rights_book *rights;
 	const char *hash, *user_id;
 	struct atl_identity identity;
 	int64_t last_seen_at;
@@ -136,7 +138,7 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	find->last_seen_at = atl_col_int(rows, 6);
 	atl_rows_close(rows);
 	atl_arena_finish(&arena);
-	err = atl_role_give(conn, role, identity, info);
+	err = atl_role_give(conn, find->rights, role, identity, info);
 	if (err)
 		return err;
 	identity->channel = ATL_CHANNEL_COOKIE;
@@ -146,7 +148,7 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 enum atl_err atl_session_find(struct atl_app *app, const char *token_hash, struct atl_identity *ret,
 			      int64_t *ret_last_seen_at, struct atl_errinfo *info)
 {
-	struct find find = { .hash = token_hash };
+	struct find find = { .rights = atl_auth_rights(app->auth), .hash = token_hash };
 	enum atl_err err = atl_db_read(app->db, find_read, &find, info);
 
 	if (err)

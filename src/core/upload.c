@@ -1,4 +1,5 @@
 /* upload.c - see upload.h. */
+#include "core/rights.h"
 #include "core/upload.h"
 
 #include <errno.h>
@@ -96,16 +97,18 @@ static enum atl_err create_fn(struct atl_conn *conn, void *arg, struct atl_errin
 		       : err;
 }
 
-enum atl_err atl_upload_create(struct atl_app *app, struct atl_arena *arena, const char *user_id, int64_t size_bytes,
-			       struct atl_upload *ret, struct atl_errinfo *info)
+enum atl_err atl_upload_create(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
+			       int64_t size_bytes, struct atl_upload *ret, struct atl_errinfo *info)
 {
 	char id[ATL_ID_SIZE];
 	uint64_t room = 0;
-	struct work w = {.arena = arena, .user_id = user_id, .id = id, .size_bytes = size_bytes, .now_ms = atl_now_ms()};
+	struct work w = {.arena = arena, .user_id = who->user_id, .id = id, .size_bytes = size_bytes, .now_ms = atl_now_ms()};
 	if (size_bytes < 1 || size_bytes > (int64_t)ATL_ASSET_VIDEO_BYTES_MAX)
 		return atl_fail_field(info, ATL_ERR_TOO_LARGE, "size_bytes", "A file may have at most %d MiB.",
 				      (int)(ATL_ASSET_VIDEO_BYTES_MAX >> 20));
-	enum atl_err err = atl_disk_free(app->upload_dir, &room, info);
+	enum atl_err err = atl_rights_room(app, who, size_bytes, info);
+	if (!err)
+		err = atl_disk_free(app->upload_dir, &room, info);
 	if (!err && room < (uint64_t)size_bytes + ATL_UPLOAD_DISK_SPARE)
 		err = atl_fail(info, ATL_ERR_DISK, "The server's disk has no room for this file.");
 	atl_id_new("upl", id);

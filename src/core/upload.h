@@ -23,9 +23,9 @@ struct atl_upload { /* the API's Upload */
 };
 extern const struct atl_json_desc atl_upload_desc;
 
-/* Errors: INVALID (size), CONFLICT (too many), DISK. */
-enum atl_err atl_upload_create(struct atl_app *app, struct atl_arena *arena, const char *user_id, int64_t size_bytes,
-			       struct atl_upload *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* Errors: INVALID (size), CONFLICT (too many), DISK, STORAGE_FULL. */
+enum atl_err atl_upload_create(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
+			       int64_t size_bytes, struct atl_upload *ret, struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_upload_get(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 			    struct atl_upload *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* The bytes of the file at `piece_path` follow at `offset`. CONFLICT: that is not where it goes on. TOO_LARGE: beyond

@@ -81,6 +81,7 @@ struct atl_route {
 	const struct atl_query_param *query; /* ends with a NULL name; NULL: none */
 	size_t body_max;		 /* 0: ATL_HTTP_BODY_DEFAULT */
 	enum atl_route_class rate;	 /* 0: by the method */
+	const char *feature;		 /* what a role may be without (a name of core/rights.h); NULL: nothing */
 };
 
 struct atl_req {

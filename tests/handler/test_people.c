@@ -241,7 +241,7 @@ static void test_a_role_without_mature_content(void **state)
 	expect_problem(ask(site, &admin, "PATCH /api/v1/roles/member", "{\"mature\":true}"), 403, "forbidden", "mature");
 	expect(ask(site, &owner, "PATCH /api/v1/roles/member", "{\"mature\":true}"), 200);
 	expect(ask(site, &member, "POST /api/v1/jobs", ask_for), 202);
-	assert_int_equal(audited(site, "role.mature", "member"), 2);
+	assert_int_equal(audited(site, "role.rights", "member"), 2);
 }
 
 static void test_a_new_role_counts_at_once(void **state)
