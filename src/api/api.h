@@ -58,6 +58,7 @@
 	X(webhooks)       \
 	X(usage)          \
 	X(quotas)         \
+	X(reports)        \
 	X(hooks)          \
 	X(uploads)        \
 	X(temporary)      \

@@ -43,6 +43,7 @@
 #include "core/picture_model.h"
 #include "core/provider.h"
 #include "core/rate.h"
+#include "core/report.h"
 #include "core/session.h"
 #include "core/throttle.h"
 #include "core/transfer.h"
@@ -746,6 +747,7 @@ static void housekeeping(struct serve *s)
 		{ "make the daily backup", atl_backup_tick, 1 },
 		{ "empty the trash", atl_assets_purge, 1 },
 		{ "remove unfinished uploads", atl_uploads_purge, 1 },
+		{ "end what moderators removed", atl_reports_purge, 1 },
 		{ "remove pictures that nothing names", collect, 60 }, /* looks at each of them */
 	};
 	unsigned turn = s->housekeeping_turn++;

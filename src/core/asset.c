@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "blob/blob.h"
 #include "core/asset_int.h"
+#include "core/hold.h"
 #include "core/publish.h"
 #include "os/file.h"
 
@@ -89,7 +90,8 @@ void atl_asset_row_at(struct atl_rows *rows, int at, struct atl_arena *arena, st
 				  .created_at = atl_col_int(rows, at + 24),
 				  .updated_at = atl_col_int(rows, at + 25),
 				  .deleted_at = atl_col_int(rows, at + 26),
-				  .message_id = atl_col_text(rows, at + 27, arena)};
+				  .message_id = atl_col_text(rows, at + 27, arena),
+				  .held = atl_col_int(rows, at + 28)};
 	if (out->updated_at == 0) /* rows from before there was a library */
 		out->updated_at = out->created_at;
 }
@@ -112,6 +114,8 @@ enum atl_err atl_asset_get_in(struct atl_conn *conn, struct atl_arena *arena, co
 		return err ? err : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such picture.");
 	atl_asset_row(rows, arena, ret);
 	atl_rows_close(rows);
+	if (atl_hold_hides(ret->held))
+		return atl_fail(info, ATL_ERR_FORBIDDEN, "Moderators hold this picture back. Settings, Notices says why.");
 	return ATL_OK;
 }
 
@@ -142,7 +146,7 @@ static enum atl_err params_fn(struct atl_conn *conn, void *arg, struct atl_errin
 {
 	struct find *f = arg;
 	struct atl_rows *rows;
-	enum atl_err err = atl_query(conn, &rows, info, "SELECT params FROM assets WHERE id = ? AND user_id = ?", "ss",
+	enum atl_err err = atl_query(conn, &rows, info, "SELECT params FROM assets WHERE id = ? AND user_id = ? AND held IN (0, 2)", "ss",
 				     f->id, f->user_id);
 	if (err)
 		return err;

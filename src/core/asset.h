@@ -37,6 +37,7 @@ struct atl_asset { /* the API's Asset */
 	int64_t rating; /* 0..5 */
 	const char *blur_hash; /* NULL */
 	int64_t version, created_at, updated_at, deleted_at;
+	int64_t held; /* enum atl_hold of core/hold.h; not told */
 };
 extern const struct atl_json_desc atl_asset_desc;
 

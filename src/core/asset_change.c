@@ -122,7 +122,7 @@ static enum atl_err mark_one(struct atl_conn *conn, const struct bulk *b, const 
 	case ATL_ASSET_RESTORE:
 		return atl_exec_count(conn, changed, info,
 				      "UPDATE assets SET deleted_at = NULL, version = version + 1, updated_at = ? "
-				      "WHERE id = ? AND user_id = ? AND deleted_at IS NOT NULL",
+				      "WHERE id = ? AND user_id = ? AND deleted_at IS NOT NULL AND held IN (0, 2)",
 				      "iss", b->now_ms, id, b->user_id);
 	case ATL_ASSET_STAR:
 	case ATL_ASSET_UNSTAR:
@@ -146,7 +146,7 @@ static enum atl_err end_one(struct atl_conn *conn, struct bulk *b, size_t at, in
 	struct atl_rows *rows;
 	*changed = 0;
 	enum atl_err err = atl_query(conn, &rows, info,
-				     "SELECT sha256 FROM assets WHERE id = ? AND user_id = ? AND library = 1", "ss", id,
+				     "SELECT sha256 FROM assets WHERE id = ? AND user_id = ? AND library = 1 AND held IN (0, 2)", "ss", id,
 				     b->user_id);
 	if (err)
 		return err;
@@ -298,7 +298,7 @@ static enum atl_err old_fn(struct atl_conn *conn, void *arg, struct atl_errinfo 
 	struct atl_rows *rows;
 	old->count = 0;
 	enum atl_err err = atl_query(conn, &rows, info,
-				     "SELECT id, user_id FROM assets WHERE deleted_at < ? AND library = 1 "
+				     "SELECT id, user_id FROM assets WHERE deleted_at < ? AND library = 1 AND held IN (0, 2) "
 				     "ORDER BY user_id, id LIMIT ?",
 				     "ii", old->before_ms, (int64_t)PURGE_BATCH);
 	if (err)

@@ -44,7 +44,7 @@ static enum atl_err find_fn(struct atl_conn *conn, void *arg, struct atl_errinfo
 	struct atl_rows *rows;
 	enum atl_err err = atl_query(conn, &rows, info,
 				     "SELECT a.id, a.sha256, a.unnamed_at, CASE WHEN " NAMED " THEN 1 ELSE 0 END "
-				     "FROM assets a WHERE a.library = 0 AND a.id > ? ORDER BY a.id LIMIT ?",
+				     "FROM assets a WHERE a.library = 0 AND a.held IN (0, 2) AND a.id > ? ORDER BY a.id LIMIT ?",
 				     "si", p->after_id, (int64_t)BATCH);
 	p->count = 0;
 	if (err)

@@ -1,5 +1,5 @@
-/* asset_int.h - what the files of core/asset share: the row and how it is read. Only src/core/asset*.c, board.c, share.c
- * and upload.c include it.
+/* asset_int.h - what the files of core/asset share: the row and how it is read. Only src/core/asset*.c, board.c, share.c,
+ * upload.c and report_counts.c include it.
  *
  * Threads: inside a transaction or a read.
  */
@@ -13,8 +13,8 @@
 	"a.id, a.user_id, a.sha256, a.media_type, a.kind, a.origin, a.size_bytes, a.width, a.height, a.duration_ms, "  \
 	"a.library, a.job_id, a.task, a.model, a.job_index, a.title, a.prompt, a.seed, a.character_id, "              \
 	"a.conversation_id, a.starred, a.rating, a.blur_hash, a.version, a.created_at, a.updated_at, a.deleted_at, " \
-	"a.message_id"
-#define ATL_ASSET_COLUMN_COUNT 28
+	"a.message_id, a.held"
+#define ATL_ASSET_COLUMN_COUNT 29
 
 const char *atl_asset_variant(int64_t width); /* "w64"; NULL: not one of the widths */
 void atl_asset_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_asset *out);

@@ -44,11 +44,11 @@ static enum atl_err read_kin(struct atl_conn *conn, const struct walk *w, const 
 {
 	return up ? atl_query(conn, rows, info,
 			      "SELECT " ATL_ASSET_COLUMNS ", p.role FROM asset_parents p JOIN assets a ON a.id = p.parent_id "
-			      "WHERE p.asset_id = ? AND a.user_id = ? ORDER BY a.id LIMIT ?",
+			      "WHERE p.asset_id = ? AND a.user_id = ? AND a.held IN (0, 2) ORDER BY a.id LIMIT ?",
 			      "ssi", id, w->user_id, (int64_t)KIN_MAX)
 		  : atl_query(conn, rows, info,
 			      "SELECT " ATL_ASSET_COLUMNS ", p.role FROM asset_parents p JOIN assets a ON a.id = p.asset_id "
-			      "WHERE p.parent_id = ? AND a.user_id = ? ORDER BY a.id LIMIT ?",
+			      "WHERE p.parent_id = ? AND a.user_id = ? AND a.held IN (0, 2) ORDER BY a.id LIMIT ?",
 			      "ssi", id, w->user_id, (int64_t)KIN_MAX);
 }
 

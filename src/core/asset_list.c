@@ -13,7 +13,8 @@
 
 /* Placeholders: trash, kind x2, origin x2, task x2, model x2, character x2, conversation x2, starred, rating, from, to. */
 #define MATCHES                                                                                          \
-	" AND (a.deleted_at IS NOT NULL) = (? = 1) AND (? IS NULL OR a.kind = ?) "                        \
+	" AND (a.deleted_at IS NOT NULL) = (? = 1) AND (a.deleted_at IS NULL OR a.held IN (0, 2)) "                  \
+	"AND (? IS NULL OR a.kind = ?) "                                                              \
 	"AND (? IS NULL OR a.origin = ?) AND (? IS NULL OR a.task = ?) AND (? IS NULL OR a.model = ?) "   \
 	"AND (? IS NULL OR a.character_id = ?) AND (? IS NULL OR a.conversation_id = ?) "                 \
 	"AND a.starred >= ? AND a.rating >= ? AND a.created_at >= ? AND a.created_at < ? "

@@ -60,7 +60,7 @@ static enum atl_err any_fn(struct atl_conn *conn, void *arg, struct atl_errinfo 
 	struct any *any = arg;
 	struct atl_rows *rows;
 	enum atl_err err = atl_query(conn, &rows, info,
-				     "SELECT " ATL_ASSET_COLUMNS " FROM assets a WHERE a.id = ? AND a.deleted_at IS NULL", "s",
+				     "SELECT " ATL_ASSET_COLUMNS " FROM assets a WHERE a.id = ? AND a.deleted_at IS NULL AND a.held = 0", "s",
 				     any->id);
 	if (err)
 		return err;

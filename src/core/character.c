@@ -9,6 +9,7 @@
 #include "core/app.h"
 #include "core/asset.h"
 #include "core/card.h"
+#include "core/hold.h"
 #include "core/policy.h"
 #include "core/publish.h"
 
@@ -362,7 +363,7 @@ static enum atl_err restore_fn(struct atl_conn *conn, void *arg, struct atl_erri
 	struct work *w = arg;
 	enum atl_err err = atl_exec(conn, info,
 				    "UPDATE characters SET deleted_at = NULL, version = version + 1 "
-				    "WHERE id = ? AND user_id = ? AND deleted_at IS NOT NULL",
+				    "WHERE id = ? AND user_id = ? AND deleted_at IS NOT NULL AND held IN (0, 2)",
 				    "ss", w->id, w->user_id);
 	return err ? err : get_fn(conn, w, info);
 }
@@ -470,4 +471,20 @@ enum atl_err atl_character_list(struct atl_app *app, struct atl_arena *arena, co
 	*ret = l.items;
 	*ret_count = l.count;
 	return ATL_OK;
+}
+
+/* ---- held by moderators ---- */
+
+enum atl_err atl_character_hold_in(struct atl_conn *conn, const char *id, enum atl_hold state, int64_t now_ms,
+			          int64_t *ret_count, struct atl_errinfo *info)
+{
+	if (atl_hold_hides(state))
+		return atl_exec_count(conn, ret_count, info,
+				      "UPDATE characters SET held_deleted_at = CASE WHEN held IN (1, 3) THEN held_deleted_at ELSE "
+				      "deleted_at END, deleted_at = ?, held = ?, version = version + 1 WHERE id = ?",
+				      "iis", now_ms, (int64_t)state, id);
+	return atl_exec_count(conn, ret_count, info,
+			      "UPDATE characters SET deleted_at = CASE WHEN held IN (1, 3) THEN held_deleted_at ELSE "
+			      "deleted_at END, held_deleted_at = NULL, held = ?, version = version + 1 WHERE id = ?",
+			      "is", (int64_t)state, id);
 }

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "core/card.h"
 #include "core/generation.h"
+#include "core/hold.h"
 #include "core/macros.h"
 #include "core/message.h"
 #include "core/model.h"
@@ -404,7 +405,7 @@ static enum atl_err restore_fn(struct atl_conn *conn, void *arg, struct atl_erri
 	struct work *w = arg;
 	enum atl_err err = atl_exec(conn, info,
 				    "UPDATE conversations SET deleted_at = NULL, version = version + 1 "
-				    "WHERE id = ? AND user_id = ? AND deleted_at IS NOT NULL",
+				    "WHERE id = ? AND user_id = ? AND deleted_at IS NOT NULL AND held IN (0, 2)",
 				    "ss", w->id, w->user_id);
 	return err ? err : get_fn(conn, w, info);
 }
@@ -484,4 +485,20 @@ enum atl_err atl_conversation_list(struct atl_app *app, struct atl_arena *arena,
 	*ret = l.items;
 	*ret_count = l.count;
 	return ATL_OK;
+}
+
+/* ---- held by moderators ---- */
+
+enum atl_err atl_conversation_hold_in(struct atl_conn *conn, const char *id, enum atl_hold state, int64_t now_ms,
+			       int64_t *ret_count, struct atl_errinfo *info)
+{
+	if (atl_hold_hides(state))
+		return atl_exec_count(conn, ret_count, info,
+				      "UPDATE conversations SET held_deleted_at = CASE WHEN held IN (1, 3) THEN held_deleted_at ELSE "
+				      "deleted_at END, deleted_at = ?, held = ?, version = version + 1 WHERE id = ?",
+				      "iis", now_ms, (int64_t)state, id);
+	return atl_exec_count(conn, ret_count, info,
+			      "UPDATE conversations SET deleted_at = CASE WHEN held IN (1, 3) THEN held_deleted_at ELSE "
+			      "deleted_at END, held_deleted_at = NULL, held = ?, version = version + 1 WHERE id = ?",
+			      "is", (int64_t)state, id);
 }

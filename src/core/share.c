@@ -69,6 +69,8 @@ static enum atl_err create_fn(struct atl_conn *conn, void *arg, struct atl_errin
 	const struct atl_share_new *s = w->share;
 	int64_t changed = 0;
 	enum atl_err err = atl_asset_get_in(conn, w->arena, w->user_id, s->asset_id, &w->asset, info);
+	if (!err && w->asset.held)
+		err = atl_fail(info, ATL_ERR_FORBIDDEN, "Moderators decided that this picture is not for others.");
 	if (!err && (w->asset.deleted_at || !w->asset.library))
 		err = atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such picture in the library.");
 	if (!err)
@@ -171,7 +173,7 @@ static enum atl_err find(struct atl_conn *conn, struct work *w, struct atl_errin
 	enum atl_err err = atl_query(conn, &rows, info,
 				     "SELECT " SHARE_COLUMNS ", " ATL_ASSET_COLUMNS
 				     " FROM share_links s JOIN assets a ON a.id = s.asset_id "
-				     "WHERE substr(s.share_key, 1, 8) = ? AND a.deleted_at IS NULL",
+				     "WHERE substr(s.share_key, 1, 8) = ? AND a.deleted_at IS NULL AND a.held = 0",
 				     "s", front);
 	if (err)
 		return err;
@@ -188,6 +190,17 @@ static enum atl_err find(struct atl_conn *conn, struct work *w, struct atl_errin
 	if (err)
 		return err;
 	return found ? ATL_OK : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such link.");
+}
+
+enum atl_err atl_share_target_in(struct atl_conn *conn, struct atl_app *app, struct atl_arena *arena, const char *key,
+				 struct atl_asset *ret, struct atl_errinfo *info)
+{
+	struct work w = {.app = app, .arena = arena, .key = key};
+	enum atl_err err = strlen(key) == ATL_SHARE_KEY_SIZE - 1 ? find(conn, &w, info)
+								 : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such link.");
+	if (!err)
+		*ret = w.asset;
+	return err;
 }
 
 static enum atl_err open_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)

@@ -45,6 +45,9 @@ enum atl_err atl_share_revoke(struct atl_app *app, const char *user_id, const ch
 /* For whoever holds the key: a use. NOT_FOUND: no such link. GONE: it has ended. */
 enum atl_err atl_share_open(struct atl_app *app, struct atl_arena *arena, const char *key, struct atl_share *ret,
 			    struct atl_asset *ret_asset, struct atl_errinfo *info) ATL_MUST_USE;
+/* What a link shows, without a use of it; also of a link that has ended: somebody saw it before. For reports. */
+enum atl_err atl_share_target_in(struct atl_conn *conn, struct atl_app *app, struct atl_arena *arena, const char *key,
+				 struct atl_asset *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* The page's own look at the file is no second use: it carries a ticket, good for ATL_SHARE_TICKET_MS. NULL: no memory. */
 #define ATL_SHARE_TICKET_MS ((int64_t)10 * 60 * 1000)
 const char *atl_share_ticket(const struct atl_app *app, struct atl_arena *arena, const char *key);

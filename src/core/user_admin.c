@@ -12,6 +12,7 @@
 #include "core/events.h"
 #include "core/generation.h"
 #include "core/job.h"
+#include "core/report.h"
 #include "core/role.h"
 #include "db/db.h"
 
@@ -474,6 +475,8 @@ static enum atl_err delete_tx(struct atl_conn *conn, void *arg, struct atl_errin
 	if (!err) /* the server's, not the person's */
 		err = atl_exec(conn, info, "UPDATE providers SET user_id = ? WHERE user_id = ?", "ss", change->who->user_id,
 			       change->id);
+	if (!err)
+		err = atl_report_forget_in(conn, change->id, info);
 	if (!err) /* rows go by themselves with the user; what they count on does not */
 		err = atl_exec(conn, info,
 			       "UPDATE blobs SET refs = refs - (SELECT count(*) FROM assets a WHERE a.user_id = ? AND "

@@ -17,7 +17,8 @@ from harness import Client, wait_until
 SHARED = ("/api/v1/providers", "/api/v1/picture-entries", "/api/v1/engine", "/problems/", "/v1/models", "/s/", "/f/",
           "/api/v1/login", "/api/v1/me/logins",  # the latter needs a sign-in service: test_oidc.py
           "/api/v1/quotas", "/api/v1/quota-requests", "/api/v1/users", "/api/v1/roles", "/api/v1/groups",
-          "/api/v1/invitations", "/api/v1/server")
+          "/api/v1/invitations", "/api/v1/server",
+          "/api/v1/reports")  # moderators'; an appeal by somebody else: tests/handler/test_reports.c
 
 
 def png(width=8, height=8):
@@ -41,6 +42,13 @@ def upload_id(owner):
     return LAST_UPLOAD["id"]
 
 
+def notice_id(owner):
+    """A character of the owner's is reported, so that something is said to the owner."""
+    extra = owner.post("/api/v1/characters", {"card": {"name": "Held"}}, status=201)
+    owner.post("/api/v1/reports", {"target_kind": "character", "target": extra["id"], "kind": "minors"}, status=201)
+    return owner.get("/api/v1/notices")["items"][0]["id"]
+
+
 def make_ids(owner):
     """Path prefix -> an id of the owner's that exists."""
     character = owner.post("/api/v1/characters", {"card": {"name": "Ada", "first_mes": "Hello."}}, status=201)
@@ -61,6 +69,7 @@ def make_ids(owner):
         "/api/v1/folders": owner.post("/api/v1/folders", {"name": "Box"}, status=201)["id"],
         "/api/v1/keys": owner.post("/api/v1/keys", {"name": "k", "scopes": ["chat"]}, status=201)["id"],
         "/api/v1/sessions": owner.get("/api/v1/sessions")["items"][0]["id"],
+        "/api/v1/notices": notice_id(owner),
     }
 
 

@@ -31,3 +31,93 @@ CREATE TABLE impersonations (
 	ended_at BIGINT
 );
 CREATE INDEX impersonations_user ON impersonations (user_id, started_at);
+-- moderation: reports, what is held, notices, pictures that may not come back
+-- both
+-- held: 0 no, 1 quarantined, 2 restricted, 3 removed (core/hold.h); held_deleted_at: deleted_at as it was before
+ALTER TABLE assets ADD COLUMN held BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE assets ADD COLUMN held_deleted_at BIGINT;
+ALTER TABLE characters ADD COLUMN held BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE characters ADD COLUMN held_deleted_at BIGINT;
+ALTER TABLE conversations ADD COLUMN held BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE conversations ADD COLUMN held_deleted_at BIGINT;
+CREATE INDEX assets_held ON assets (held) WHERE held <> 0;
+
+-- one for each thing that is under report; a second word about it while it is open is a voice more
+CREATE TABLE reports (
+	id TEXT PRIMARY KEY,
+	target_kind TEXT NOT NULL,
+	target_id TEXT NOT NULL,
+	owner_id TEXT REFERENCES users (id) ON DELETE SET NULL,
+	kind TEXT NOT NULL,
+	state TEXT NOT NULL,
+	voices BIGINT NOT NULL,
+	quarantined_at BIGINT,
+	due_at BIGINT NOT NULL,
+	decision TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	answer TEXT NOT NULL,
+	decided_by TEXT,
+	decided_at BIGINT,
+	appeal_note TEXT NOT NULL,
+	appealed_at BIGINT,
+	appeal_outcome TEXT NOT NULL,
+	appeal_answer TEXT NOT NULL,
+	appeal_by TEXT,
+	appeal_decided_at BIGINT,
+	purged_at BIGINT,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL
+);
+CREATE INDEX reports_queue ON reports (state, due_at, id);
+CREATE INDEX reports_target ON reports (target_kind, target_id);
+CREATE INDEX reports_owner ON reports (owner_id);
+CREATE INDEX reports_created ON reports (created_at);
+CREATE UNIQUE INDEX reports_open ON reports (target_kind, target_id) WHERE state = 'open';
+
+-- report_id null: about an account that there is not; whoever asks is not told
+CREATE TABLE report_voices (
+	id TEXT PRIMARY KEY,
+	report_id TEXT REFERENCES reports (id) ON DELETE CASCADE,
+	user_id TEXT REFERENCES users (id) ON DELETE SET NULL,
+	key_hash TEXT NOT NULL UNIQUE,
+	kind TEXT NOT NULL,
+	note TEXT NOT NULL,
+	contact TEXT NOT NULL,
+	created_at BIGINT NOT NULL
+);
+CREATE INDEX report_voices_report ON report_voices (report_id, id);
+CREATE INDEX report_voices_user ON report_voices (user_id);
+
+CREATE TABLE notices (
+	id TEXT PRIMARY KEY,
+	user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	kind TEXT NOT NULL,
+	report_id TEXT REFERENCES reports (id) ON DELETE CASCADE,
+	target_kind TEXT NOT NULL,
+	target_id TEXT NOT NULL,
+	decision TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	answer TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	read_at BIGINT
+);
+CREATE INDEX notices_user ON notices (user_id, id);
+
+-- what requests without an account did lately; tag: a keyed hash of the address and the hour
+CREATE TABLE address_tries (
+	tag TEXT NOT NULL,
+	hour BIGINT NOT NULL,
+	used BIGINT NOT NULL,
+	PRIMARY KEY (tag, hour)
+);
+
+-- pictures that may not come in or out; phash null: only these bytes
+CREATE TABLE blocked_pictures (
+	id TEXT PRIMARY KEY,
+	sha256 TEXT NOT NULL UNIQUE,
+	phash BIGINT,
+	report_id TEXT,
+	reason TEXT NOT NULL,
+	created_by TEXT,
+	created_at BIGINT NOT NULL
+);
