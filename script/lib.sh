@@ -218,6 +218,22 @@ build_sd() { # WORK TREE
 	cp "$2/LICENSE" "$1/out/"
 }
 
+# Signs and reads Content Credentials. Built for glibc 2.28 on x86-64: elsewhere Atelier runs without, and says so.
+has_c2pa() { [ "$(uname -sm)" = "Linux x86_64" ]; }
+
+get_c2pa() {
+	local work
+	work=$(mktemp -d "$DEPS/c2pa.XXXXXX")
+	fetch_package "$C2PA_PACKAGE" "$C2PA_VERSION" "$C2PA_SHA256" "$work" wheel
+	python3 -m zipfile -e "$work"/*.whl "$work/tree"
+	mkdir "$work/out"
+	mv "$work/tree/c2pa/libs/libc2pa_c.so" "$work/out/"
+	printf '%s\n' "$C2PA_VERSION" >"$work/out/version"
+	rm -rf "$DEPS/c2pa"
+	mv "$work/out" "$DEPS/c2pa"
+	rm -rf "$work"
+}
+
 get_model() {
 	local work
 	work=$(mktemp -d "$DEPS/model.XXXXXX")
@@ -293,6 +309,10 @@ setup_run() {
 		step "llama.cpp $LLAMA_BUILD (about 5 minutes)" get_llama
 	is_version "$DEPS/sd/version" "$SD_VERSION-$(sd_backend)" && ready "stable-diffusion.cpp $SD_VERSION, $(sd_backend)" ||
 		step "stable-diffusion.cpp $SD_VERSION, $(sd_backend) (about 4 minutes)" get_sd
+	if has_c2pa; then
+		is_version "$DEPS/c2pa/version" "$C2PA_VERSION" && ready "C2PA library $C2PA_VERSION" ||
+			step "C2PA library $C2PA_VERSION" get_c2pa
+	fi
 	[ -f "$DEPS/models/$MODEL_FILE" ] && ready "starter model" || step "starter model (98 MB)" get_model
 	[ -f "$DEPS/models/$PICTURE_STARTER_TAE" ] && ready "starter picture model" || step "starter picture model" get_starter
 	if [ "$(uname -m)" != x86_64 ]; then
@@ -333,5 +353,10 @@ configure() {
 		rm -rf "$dir"
 		meson setup "$dir" "$ROOT" -Dllhttp_dir="$DEPS/llhttp" -Dsd_dir="$DEPS/sd" "$@"
 		printf '%s' "$options" >"$dir/.options"
+	fi
+	# beside the helper that loads it
+	if [ -f "$DEPS/c2pa/libc2pa_c.so" ]; then
+		mkdir -p "$dir/src/worker"
+		ln -sf "$DEPS/c2pa/libc2pa_c.so" "$dir/src/worker/libc2pa_c.so"
 	fi
 }

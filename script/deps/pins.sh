@@ -36,6 +36,11 @@ ONNX_PACKAGE=onnxruntime
 ONNX_VERSION=1.20.1
 ONNX_SHA256=5eec64c0269dcdb8d9a9a53dc4d64f87b9e0c19801d9321246a53b7eb5a7d1bc
 
+# the library of the Coalition for Content Provenance and Authenticity, a shared object inside a Python package
+C2PA_PACKAGE=c2pa-python
+C2PA_VERSION=0.38.0
+C2PA_SHA256=9739589e69e5891da80d9b2cc2549c8a9b224d9131cafed4582d5746a155fd2d
+
 # only for script/bench
 PORTKEY_VERSION=1.15.2
 SHARP_VERSION=0.35.5

@@ -33,9 +33,27 @@ enum atl_frame_type {
 	ATL_FRAME_LOG = 13,	/* engine -> server: a note for the person */
 	ATL_FRAME_DONE = 14,	/* engine -> server: the run is over, all results were sent */
 	ATL_FRAME_CLASSIFY = 15, /* server -> classifier: ATL_CLASSIFY_SIZE bytes of RGB rows */
-	ATL_FRAME_SCORE = 16	/* classifier -> server: u32 score in millionths; item 1: it leaves after this answer */
+	ATL_FRAME_SCORE = 16,	/* classifier -> server: u32 score in millionths; item 1: it leaves after this answer */
+	/* Content Credentials (media/credentials.h), docs/ipc.md */
+	ATL_FRAME_CREDENTIAL = 17, /* server -> decode child: `item` of enum atl_credential_part; SIGN and READ begin */
+	ATL_FRAME_TO_SIGN = 18,	   /* child -> server: the bytes to be signed */
+	ATL_FRAME_SIGNATURE = 19,  /* server -> child: their signature */
+	ATL_FRAME_CREDENTIALS = 20 /* child -> server: the signed file, or what was read as JSON; `item` 1: it leaves */
 };
-#define ATL_FRAME_TYPE_LAST ATL_FRAME_SCORE
+#define ATL_FRAME_TYPE_LAST ATL_FRAME_CREDENTIALS
+
+/* Texts of the library, a picture's parent, and last the file. CHAIN: u32 algorithm in the frame's id, then PEM. */
+enum atl_credential_part {
+	ATL_CREDENTIAL_SETTINGS,
+	ATL_CREDENTIAL_MANIFEST,
+	ATL_CREDENTIAL_CHAIN,
+	ATL_CREDENTIAL_INGREDIENT,
+	ATL_CREDENTIAL_PARENT,
+	ATL_CREDENTIAL_SIGN,
+	ATL_CREDENTIAL_READ
+};
+/* COSE's; the numbers are the library's. */
+enum atl_credential_algorithm { ATL_CREDENTIAL_ES256, ATL_CREDENTIAL_ES384, ATL_CREDENTIAL_ES512, ATL_CREDENTIAL_PS256 };
 
 enum atl_engine_input { ATL_INPUT_INIT, ATL_INPUT_MASK, ATL_INPUT_CONTROL, ATL_INPUT_REFERENCE /* and following */ };
 #define ATL_INPUT_HEAD_SIZE 12 /* u32 width, height, channels */

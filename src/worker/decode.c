@@ -3,6 +3,7 @@
  * Descriptor 3 is a socket to the server. For each ATL_FRAME_DECODE that comes in, ATL_FRAME_PICTURE for each result,
  * then ATL_FRAME_END go out, or one ATL_FRAME_ERROR with a sentence for the person. It leaves when it has served enough,
  * when nothing comes, or when the server hangs up; its last answer says so (`last`; of an error the frame's item 1).
+ * With an argument it is another program in the same sandbox: credentials.h.
  *
  * Limits:     memory and CPU by setrlimit, system calls by seccomp (sandbox.c) before the first byte is looked at.
  * Adding one: a format is a row in decode_still.c; its kind is sniffed in media/sniff.c.
@@ -18,6 +19,7 @@
 #include "base/clock.h"
 #include "ipc/channel.h"
 #include "media/picture.h"
+#include "worker/credentials.h"
 #include "worker/decode.h"
 #include "worker/sandbox.h"
 
@@ -114,9 +116,11 @@ static int serve_one(unsigned served)
 	return rc;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct atl_errinfo info = {0};
+	if (argc == 2)
+		return credentials_main(argv[1]);
 	if (vips_init("atelier-decode") != 0) {
 		fputs("atelier-decode: libvips cannot start\n", stderr);
 		return 1;
