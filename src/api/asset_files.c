@@ -5,6 +5,7 @@
 #include "api/fields.h"
 #include "base/str.h"
 #include "core/asset.h"
+#include "media/credentials.h"
 
 #define CACHE_OWN "private, max-age=31536000, immutable"
 #define TYPES "image/webp|image/png|image/jpeg|image/gif|video/mp4|video/webm"
@@ -80,7 +81,7 @@ static enum atl_err send_stripped(struct atl_req *req, const struct atl_asset *a
 				  struct atl_errinfo *info)
 {
 	struct atl_buf out;
-	atl_buf_init(&out, STRIP_MAX + 65536);
+	atl_buf_init(&out, STRIP_MAX + 65536 + ATL_CREDENTIALS_ROOM);
 	enum atl_err err = atl_asset_strip(atl_api_app(req), &req->arena, asset, &out, info);
 	if (!err) {
 		atl_res_header(req, "Cache-Control", cache);

@@ -13,6 +13,7 @@
 #include "core/engine.h"
 #include "core/job.h"
 #include "core/picture_engine.h"
+#include "core/provenance.h"
 #include "core/server_state.h"
 #include "os/file.h"
 
@@ -32,6 +33,20 @@ static const struct atl_json_field backup_in_fields[] = {
 };
 DESC(backup_in_desc, struct backup_in, "BackupInput", backup_in_fields);
 
+#define P struct atl_provenance_status
+static const struct atl_json_field provenance_fields[] = {
+	F_STR(P, state, ATL_JF_REQUIRED, 0, 0, "ready, failing (the last picture could not be signed), no_library"),
+	F_STR(P, why, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, NULL),
+	F_STR(P, signer, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "whose name is in the certificate"),
+	F_STR(P, fingerprint, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "SHA-256 of the certificate"),
+	F_BOOL(P, own_certificate, ATL_JF_REQUIRED, "false: made here, which readers elsewhere do not know"),
+	F_TIME(P, ends_at, ATL_JF_REQUIRED | ATL_JF_NULLABLE, "the certificate's last moment"),
+	F_INT(P, signed_count, ATL_JF_REQUIRED, 0, 0, "since the start"),
+	F_INT(P, failed_count, ATL_JF_REQUIRED, 0, 0, "since the start"),
+};
+#undef P
+DESC(provenance_desc, struct atl_provenance_status, "ContentCredentialsStatus", provenance_fields);
+
 struct server_out {
 	const char *version, *database;
 	int64_t started_at, now, database_bytes, disk_free_bytes, blob_count, blob_bytes;
@@ -42,6 +57,7 @@ struct server_out {
 	int64_t backup_keep;
 	const struct atl_announcement *announcement;
 	const struct atl_backup_file *last_backup;
+	const struct atl_provenance_status *credentials;
 };
 #define S struct server_out
 static const struct atl_json_field server_fields[] = {
@@ -72,6 +88,7 @@ static const struct atl_json_field server_fields[] = {
 	F_INT(S, backup_keep, ATL_JF_REQUIRED, 0, 0, "backups kept in the folder"),
 	F_BOOL(S, backup_has_passphrase, ATL_JF_REQUIRED, "one is kept for daily backups"),
 	F_OBJ(S, last_backup, ATL_JF_REQUIRED | ATL_JF_NULLABLE, &backup_desc, "of those the server keeps"),
+	F_OBJ(S, credentials, ATL_JF_REQUIRED, &provenance_desc, "Content Credentials: who signs what is made here"),
 };
 DESC(server_desc, struct server_out, "Server", server_fields);
 
@@ -140,6 +157,7 @@ static void answer(struct atl_req *req)
 				  .now = atl_now_ms(), .maintenance = atomic_load(&app->maintenance) };
 	struct atl_queue_status queue = { 0 };
 	struct atl_server_sizes sizes = { 0 };
+	struct atl_provenance_status provenance;
 	struct atl_errinfo info = { 0 };
 	uint64_t free_bytes = 0;
 	enum atl_err err = atl_server_sizes(app, &sizes, &info);
@@ -158,6 +176,8 @@ static void answer(struct atl_req *req)
 		atl_api_fail(req, err, &info);
 		return;
 	}
+	atl_provenance_status(app, &req->arena, &provenance);
+	out.credentials = &provenance;
 	out.disk_free_bytes = (int64_t)free_bytes;
 	out.database_bytes = sizes.database_bytes;
 	out.blob_count = sizes.blob_count;

@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "app/beside.h"
 #include "app/commands.h"
 #include "app/master_key.h"
+#include "core/provenance.h"
 #include "db/db.h"
 #include "os/file.h"
 
@@ -22,6 +24,25 @@ static void report_program(const char *what, const char *path)
 		printf("note  %s: looked for when the server starts\n", what);
 	else
 		printf("%s  %s: %s\n", access(path, X_OK) == 0 ? "ok  " : "note", what, path);
+}
+
+/* Pictures are made without; an own certificate must fit. */
+static int report_credentials(const struct atl_config *config, struct atl_errinfo *info)
+{
+	const char *configured = atl_config_text(config, CFG_credentials_library);
+	const char *key_path = atl_config_text(config, CFG_credentials_key);
+	const char *chain_path = atl_config_text(config, CFG_credentials_certificate);
+	char path[ATL_BESIDE_PATH_SIZE];
+
+	atl_beside(path, configured, "libc2pa_c.so");
+	if (access(path, R_OK) == 0)
+		printf("ok    Content Credentials: %s\n", path);
+	else
+		printf("%s  Content Credentials: there is no %s; pictures carry the IPTC mark alone\n", configured ? "FAIL" : "note",
+		       path);
+	if (key_path || chain_path)
+		return report("signing certificate", atl_provenance_try(key_path, chain_path, info), info);
+	return configured && access(path, R_OK) != 0;
 }
 
 int atl_cmd_check(int argc, char **argv)
@@ -48,6 +69,7 @@ int atl_cmd_check(int argc, char **argv)
 	}
 	report_program("llama-server", atl_config_text(&config, CFG_engine_program));
 	report_program("atelier-decode", atl_config_text(&config, CFG_decode_program));
+	failed |= report_credentials(&config, &info);
 	atl_db_close(app.db);
 	atl_config_finish(&config);
 	return failed;

@@ -54,6 +54,9 @@ enum atl_config_type {
 	X(picture_idle_s, INT, "600", 5, 86400, NULL, false, "Seconds after which an unused picture model is unloaded") \
 	X(runners, INT, "8", 1, 64, NULL, false, "Jobs that run at once at most, over all services")                  \
 	X(decode_program, PATH, "", 0, 0, NULL, false, "atelier-decode; beside atelier unless told")                 \
+	X(credentials_library, PATH, "", 0, 0, NULL, false, "libc2pa_c.so, which signs pictures; beside atelier-decode unless told") \
+	X(credentials_key, PATH, "", 0, 0, NULL, false, "Own key that signs pictures, PEM; one is made unless told")  \
+	X(credentials_certificate, PATH, "", 0, 0, NULL, false, "Its certificate and those of its authorities, PEM")  \
 	X(mature_allowed, BOOL, "false", 0, 0, NULL, false, "Mature text with fictional adults, until chosen in the interface") \
 	X(session_days, INT, "30", 1, 400, NULL, false, "Days a sign-in lasts")                                      \
 	X(loops, INT, "0", 0, 64, NULL, false, "Network threads; 0: one per core, at most 8")                        \

@@ -19,6 +19,7 @@
 
 #include "api/api.h"
 #include "api/waiting.h"
+#include "app/beside.h"
 #include "app/commands.h"
 #include "app/https.h"
 #include "app/master_key.h"
@@ -42,6 +43,7 @@
 #include "core/picture_engine.h"
 #include "core/picture_model.h"
 #include "core/provider.h"
+#include "core/provenance.h"
 #include "core/rate.h"
 #include "core/report.h"
 #include "core/session.h"
@@ -65,7 +67,7 @@
 #define HOUSEKEEPING_S 60
 #define LOOPS_MAX 64
 #define POOL_QUEUE_MAX 4096
-#define PATH_SIZE 4200
+#define PATH_SIZE ATL_BESIDE_PATH_SIZE
 
 struct serve {
 	struct atl_app app;
@@ -79,7 +81,8 @@ struct serve {
 	struct atl_tls *tls;
 	char **hosts, **trusted_proxies, **outbound_private;
 	unsigned housekeeping_turn;
-	char upload_dir[PATH_SIZE], models_dir[PATH_SIZE], decode_program[PATH_SIZE], picture_program[PATH_SIZE];
+	char upload_dir[PATH_SIZE], models_dir[PATH_SIZE], decode_program[PATH_SIZE], picture_program[PATH_SIZE],
+		credentials_library[PATH_SIZE];
 };
 
 static struct serve *the_serve; /* the server's callbacks get requests, not us; set before it listens */
@@ -117,24 +120,6 @@ static void store_down(struct serve *s)
 	atl_generations_destroy(s->app.generations);
 }
 
-/* A child program: as configured, else beside this one; in the build tree, in its own folder. */
-static void beside(char path[PATH_SIZE], const char *configured, const char *name)
-{
-	ssize_t length;
-	char *slash;
-
-	if (configured) {
-		snprintf(path, PATH_SIZE, "%s", configured);
-		return;
-	}
-	length = readlink("/proc/self/exe", path, PATH_SIZE - 64);
-	path[length > 0 ? length : 0] = '\0';
-	slash = strrchr(path, '/');
-	snprintf(slash ? slash + 1 : path, 32, "%s", name);
-	if (slash && access(path, X_OK) != 0)
-		snprintf(slash + 1, 48, "../worker/%s", name);
-}
-
 /* Paths and switches that are only read from here on. */
 static enum atl_err settings_up(struct serve *s, struct atl_errinfo *info)
 {
@@ -148,8 +133,8 @@ static enum atl_err settings_up(struct serve *s, struct atl_errinfo *info)
 		snprintf(s->models_dir, PATH_SIZE, "%s", models);
 	else
 		snprintf(s->models_dir, PATH_SIZE, "%s/models", app->data_dir);
-	beside(s->decode_program, decode, "atelier-decode");
-	beside(s->picture_program, atl_config_text(config, CFG_picture_program), "atelier-image");
+	atl_beside(s->decode_program, decode, "atelier-decode");
+	atl_beside(s->picture_program, atl_config_text(config, CFG_picture_program), "atelier-image");
 	err = atl_dir_make(s->upload_dir, 0700, info);
 	if (!err)
 		err = atl_dir_make(s->models_dir, 0700, info);
@@ -300,6 +285,28 @@ static enum atl_err pictures_up(struct serve *s, struct atl_errinfo *info)
 static void pictures_down(struct serve *s)
 {
 	atl_pictures_destroy(s->app.pictures);
+}
+
+/* Without the library pictures are made all the same; one that was named must be there. */
+static enum atl_err provenance_up(struct serve *s, struct atl_errinfo *info)
+{
+	const char *configured = atl_config_text(&s->config, CFG_credentials_library);
+	bool there;
+
+	atl_beside(s->credentials_library, configured, "libc2pa_c.so");
+	there = access(s->credentials_library, R_OK) == 0;
+	if (configured && !there)
+		return atl_fail(info, ATL_ERR_CONFIG, "credentials_library: there is no %s", configured);
+	const struct atl_provenance_options options = { .program = s->app.decode_program,
+		.library = there ? s->credentials_library : NULL,
+		.key_path = atl_config_text(&s->config, CFG_credentials_key),
+		.chain_path = atl_config_text(&s->config, CFG_credentials_certificate) };
+	return atl_provenance_create(&s->app, &options, &s->app.provenance, info);
+}
+
+static void provenance_down(struct serve *s)
+{
+	atl_provenance_destroy(s->app.provenance);
 }
 
 /* Files whose asset never came to be, after a kill, and pieces of uploads that nobody knows. */
@@ -638,6 +645,7 @@ static const struct step {
 	{ "blobs", blobs_up, NULL, blobs_down },
 	{ "assets", assets_up, NULL, NULL },
 	{ "pictures", pictures_up, NULL, pictures_down },
+	{ "provenance", provenance_up, NULL, provenance_down },
 	{ "events", events_up, NULL, events_down },
 	{ "providers", providers_up, NULL, NULL },
 	{ "engine", engine_up, NULL, engine_down },

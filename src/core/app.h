@@ -29,6 +29,7 @@ struct atl_rates; /* core/rate.h */
 struct atl_events;
 struct atl_metrics;
 struct atl_pictures; /* media/picture.h */
+struct atl_provenance; /* core/provenance.h: the key and the children that sign */
 
 /* Parts of colleagues' modules. */
 struct atl_providers;	/* core/providers: configured providers, their models, circuit breakers */
@@ -79,6 +80,7 @@ struct atl_app {
 	struct atl_guard *guard;
 	struct atl_blobs *blobs;
 	struct atl_pictures *pictures;
+	struct atl_provenance *provenance; /* NULL: nothing is signed */
 
 	/* domain */
 	struct atl_auth_cache *auth;

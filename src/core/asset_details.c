@@ -1,6 +1,7 @@
 /* asset_details.c - what is known of one asset beside its row: parameters, tags, boards, and where it came from. */
 #include "base/str.h"
 #include "core/asset_int.h"
+#include "core/provenance.h"
 #include "media/metadata.h"
 
 #define OFF(member) offsetof(struct atl_asset_details, member)
@@ -163,5 +164,16 @@ enum atl_err atl_asset_strip(struct atl_app *app, struct atl_arena *arena, const
 	const void *data;
 	size_t length;
 	enum atl_err err = atl_asset_read(app, arena, asset, &data, &length, info);
-	return err ? err : atl_metadata_write(data, length, &nothing, out, info);
+	struct atl_buf bare;
+	atl_buf_init(&bare, out->max);
+	if (!err)
+		err = atl_metadata_write(data, length, &nothing, &bare, info);
+	/* signed anew, without what the picture was made from; unsigned where signing is not to be had */
+	const struct atl_provenance_made made = {.composite = nothing.composite, .edited = nothing.composite};
+	if (!err && !atl_provenance_sign(app, bare.data, bare.length, &made, out)) {
+		atl_buf_add(out, bare.data, bare.length);
+		err = atl_buf_err(out, info);
+	}
+	atl_buf_finish(&bare);
+	return err;
 }

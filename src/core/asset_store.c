@@ -44,7 +44,24 @@ struct bytes {
 	const void *data;
 	size_t length;
 	const char *path; /* NULL: memory */
+	const struct atl_metadata_out *mark; /* what its thumbnails say; NULL: a machine did not make it */
 };
+
+/* A thumbnail says that a machine made the picture, as the picture does. */
+static enum atl_err put_thumb(struct atl_app *app, const char *name, const struct atl_picture_out *thumb,
+			      const struct atl_metadata_out *mark, struct atl_errinfo *info)
+{
+	struct atl_buf marked;
+	enum atl_err err = ATL_OK;
+	atl_buf_init(&marked, thumb->length + MARK_ROOM);
+	if (mark)
+		err = atl_metadata_write(thumb->data, thumb->length, mark, &marked, info);
+	if (!err)
+		err = atl_blob_put_variant(app->blobs, name, atl_asset_variant(thumb->asked_width),
+					   mark ? marked.data : thumb->data, mark ? marked.length : thumb->length, info);
+	atl_buf_finish(&marked);
+	return err;
+}
 
 static enum atl_err put_all(struct atl_app *app, const char *name, const struct bytes *bytes,
 			    const struct atl_picture *picture, struct atl_errinfo *info)
@@ -58,8 +75,7 @@ static enum atl_err put_all(struct atl_app *app, const char *name, const struct 
 				  : atl_blob_put(app->blobs, bytes->data, bytes->length, put_name, info);
 	for (size_t i = 0; picture && i < picture->out_count && !err; i++)
 		if (picture->outs[i].asked_width)
-			err = atl_blob_put_variant(app->blobs, name, atl_asset_variant(picture->outs[i].asked_width),
-						   picture->outs[i].data, picture->outs[i].length, info);
+			err = put_thumb(app, name, &picture->outs[i], bytes->mark, info);
 	atl_blob_unlock(app->blobs, name);
 	return err;
 }
@@ -105,7 +121,8 @@ static enum atl_err look(struct atl_app *app, struct atl_arena *arena, const cha
 enum atl_err atl_asset_store_file(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
 				  struct atl_asset_new *asset, struct atl_errinfo *info)
 {
-	struct bytes bytes = {.data = data, .length = length};
+	const struct atl_metadata_out mark = {.composite = asset->parent_count > 0};
+	struct bytes bytes = {.data = data, .length = length, .mark = atl_str_eq(asset->origin, "generated") ? &mark : NULL};
 	struct atl_picture picture;
 	enum atl_picture_kind kind = atl_picture_sniff(data, length);
 	bool video = atl_picture_is_video(kind);
@@ -272,9 +289,10 @@ static enum atl_err upload_picture(struct atl_app *app, struct atl_arena *arena,
 	struct atl_buf marked;
 	atl_buf_init(&marked, ATL_PICTURE_LIBRARY_BYTES_MAX + MARK_ROOM);
 	/* the mark that a machine made it survives our re-encoding, whatever else goes */
+	const struct atl_metadata_out mark = {0};
 	if (keep_recall(arena, data, length, asset) && asset->library) {
-		err = atl_metadata_write(kept->data, kept->length, &(struct atl_metadata_out){0}, &marked, info);
-		bytes = (struct bytes){.data = marked.data, .length = marked.length};
+		err = atl_metadata_write(kept->data, kept->length, &mark, &marked, info);
+		bytes = (struct bytes){.data = marked.data, .length = marked.length, .mark = &mark};
 	}
 	if (!err)
 		err = store_bytes(app, arena, &bytes, &picture, asset, info);

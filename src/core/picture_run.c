@@ -6,6 +6,7 @@
 #include "core/picture_entry.h"
 #include "core/picture_inputs.h"
 #include "core/picture_times.h"
+#include "core/provenance.h"
 #include "core/provider.h"
 #include "core/rights.h"
 #include "core/workflow.h"
@@ -111,8 +112,31 @@ static enum atl_err encode(const struct atl_image_result *result, struct atl_buf
 	return atl_buf_err(out, info);
 }
 
+/* Signs what is stored. The picture it was made from goes along into the signed manifest; where its file is not to be had
+ * the manifest says that there was one. False: it stays as it is. */
+static bool seal(struct running *r, const struct atl_buf *file, struct atl_buf *sealed)
+{
+	struct atl_provenance_made made = { .composite = r->parent_count > 0, .edited = r->request.ask.init_asset != NULL };
+	struct atl_errinfo ignored = { 0 };
+	struct atl_arena arena;
+	struct atl_asset parent;
+	bool done;
+
+	atl_arena_init(&arena, ATL_CREDENTIALS_FILE_MAX + ((size_t)1 << 20));
+	if (made.edited && r->run->app->provenance &&
+	    atl_asset_get(r->run->app, &arena, r->run->job->user_id, r->request.ask.init_asset, &parent, &ignored) == ATL_OK) {
+		made.parent_type = parent.media_type;
+		if (parent.size_bytes > (int64_t)ATL_CREDENTIALS_FILE_MAX ||
+		    atl_asset_read(r->run->app, &arena, &parent, &made.parent, &made.parent_length, &ignored))
+			made.parent = NULL;
+	}
+	done = atl_provenance_sign(r->run->app, file->data, file->length, &made, sealed);
+	atl_arena_finish(&arena);
+	return done;
+}
+
 static enum atl_err store(struct running *r, struct atl_arena *arena, const struct atl_image_result *result,
-			  struct atl_buf *file, struct atl_buf *marked, struct atl_errinfo *info)
+			  struct atl_buf *file, struct atl_buf *marked, struct atl_buf *sealed, struct atl_errinfo *info)
 {
 	const struct atl_picture_ask *ask = &r->request.ask;
 	const char *type = result->rgb ? "image/png" : result->media_type;
@@ -140,9 +164,11 @@ static enum atl_err store(struct running *r, struct atl_arena *arena, const stru
 			return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "%s sent a picture that cannot be read: %s",
 					r->model.provider_name, info ? info->detail : "");
 	}
+	const struct atl_buf *best = video ? file : marked;
+	if (!err && seal(r, best, sealed))
+		best = sealed;
 	if (!err)
-		err = atl_asset_store_file(r->run->app, arena, video ? file->data : marked->data,
-					   video ? file->length : marked->length, &asset, info);
+		err = atl_asset_store_file(r->run->app, arena, best->data, best->length, &asset, info);
 	if (err == ATL_ERR_PICTURE)
 		return atl_fail_context(info, ATL_ERR_UPSTREAM_FORMAT, "%s sent a picture that cannot be read",
 					r->model.provider_name);
@@ -153,17 +179,19 @@ static enum atl_err on_result(void *arg, const struct atl_image_result *result, 
 {
 	struct running *r = arg;
 	size_t max = result->rgb || strncmp(result->media_type, "video/", 6) != 0 ? ATL_IMAGE_RESULT_MAX : ATL_IMAGE_VIDEO_MAX;
-	struct atl_buf file, marked;
+	struct atl_buf file, marked, sealed;
 	struct atl_arena arena;
 	enum atl_err err;
 
 	atl_arena_init(&arena, ATL_IMAGE_RESULT_MAX);
 	atl_buf_init(&file, max);
 	atl_buf_init(&marked, max + ((size_t)4 << 20));
-	err = store(r, &arena, result, &file, &marked, info);
+	atl_buf_init(&sealed, max + ((size_t)4 << 20) + ATL_CREDENTIALS_ROOM);
+	err = store(r, &arena, result, &file, &marked, &sealed, info);
 	r->results += !err;
 	atl_buf_finish(&file);
 	atl_buf_finish(&marked);
+	atl_buf_finish(&sealed);
 	atl_arena_finish(&arena);
 	return err;
 }

@@ -119,5 +119,11 @@ CREATE TABLE blocked_pictures (
 	report_id TEXT,
 	reason TEXT NOT NULL,
 	created_by TEXT,
+-- both
+-- Content Credentials: the key that signs what is made here, sealed with the master key, and its certificates (PEM).
+CREATE TABLE signing_keys (
+	name TEXT PRIMARY KEY,
+	key_sealed TEXT NOT NULL,
+	chain TEXT NOT NULL,
 	created_at BIGINT NOT NULL
 );
