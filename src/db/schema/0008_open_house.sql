@@ -119,6 +119,9 @@ CREATE TABLE blocked_pictures (
 	report_id TEXT,
 	reason TEXT NOT NULL,
 	created_by TEXT,
+	created_at BIGINT NOT NULL
+);
+
 -- both
 -- Content Credentials: the key that signs what is made here, sealed with the master key, and its certificates (PEM).
 CREATE TABLE signing_keys (
