@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/str.h"
 #include "core/quota.h"
 #include "db/db.h"
@@ -309,6 +310,32 @@ enum atl_err atl_ledger_settle(struct atl_conn *conn, const char *ref, const cha
 			err = move(conn, &open.charge, kind, open.at, 0, -reserved, info);
 	}
 	return err;
+}
+
+enum atl_err atl_ledger_carry(struct atl_conn *conn, const struct atl_charge *used, const char *next, int64_t left,
+			      struct atl_errinfo *info)
+{
+	struct atl_charge rest = *used;
+	char spare[ATL_ID_SIZE];
+	struct open open;
+	enum atl_err err = read_open(conn, used->ref, &open, info);
+	int64_t at = open.found ? open.at : atl_now_ms();
+	bool new;
+
+	if (!err && open.found) {
+		err = atl_ledger_settle(conn, used->ref, NULL, used->amounts, info);
+	} else if (!err) {
+		atl_id_new("usg", spare);
+		rest.ref = spare;
+		err = atl_ledger_charge(conn, &rest, info);
+	}
+	if (err || left == 0)
+		return err;
+	rest.ref = next;
+	err = insert(conn, &rest, ATL_LEDGER_MESSAGES, STEP_RESERVE, "reserved", left, at, &new, info);
+	if (!err)
+		err = ensure_day(conn, &rest, ATL_LEDGER_MESSAGES, at, info);
+	return err ? err : move(conn, &rest, ATL_LEDGER_MESSAGES, at, 0, left, info);
 }
 
 enum atl_err atl_ledger_refund(struct atl_conn *conn, const char *ref, struct atl_errinfo *info)

@@ -68,6 +68,10 @@ enum atl_err atl_ledger_reserve(struct atl_conn *conn, const struct atl_charge *
  * `ref`, or it has ended: nothing happens. */
 enum atl_err atl_ledger_settle(struct atl_conn *conn, const char *ref, const char *model,
 			       const int64_t amounts[ATL_LEDGER_KIND_COUNT], struct atl_errinfo *info) ATL_MUST_USE;
+/* The reservation of used->ref ends with these amounts, and `left` messages of it stay reserved as `next`, for the same
+ * window. Nothing is reserved under used->ref: the amounts are charged all the same. */
+enum atl_err atl_ledger_carry(struct atl_conn *conn, const struct atl_charge *used, const char *next, int64_t left,
+			      struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_ledger_refund(struct atl_conn *conn, const char *ref, struct atl_errinfo *info) ATL_MUST_USE;
 /* What was reserved under `ref`, ended or not; NONE for the other kinds. */
 enum atl_err atl_ledger_reserved(struct atl_conn *conn, const char *ref, int64_t amounts[ATL_LEDGER_KIND_COUNT],
