@@ -188,8 +188,12 @@ enum atl_err atl_quota_refuse(const struct atl_quota_state *state, struct atl_er
 	atl_buf_init(&words, 512);
 	limit_words(state, &words);
 	if (state->resets_at)
-		atl_rfc3339_format(state->resets_at, until);
-	err = atl_fail(info, ATL_ERR_QUOTA, "The allowance of %s is used up, or what is left is less than this needs.%s%.16s%s %s",
+		atl_rfc3339_format(state->resets_at, until); /* to the minute, as people write it */
+	if (*until) {
+		until[10] = ' ';
+		until[16] = '\0';
+	}
+	err = atl_fail(info, ATL_ERR_QUOTA, "The allowance of %s is used up, or what is left is less than this needs.%s%s%s %s",
 		       words.data ? words.data : "this", *until ? " It begins again at " : "", until, *until ? " UTC." : "",
 		       whom_to_ask(state));
 	atl_buf_finish(&words);

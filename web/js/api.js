@@ -18,6 +18,7 @@ export class ApiError extends Error {
     this.field = problem?.field ?? null;
     this.request_id = problem?.request_id ?? null;
     this.retry_after_s = problem?.retry_after_s ?? null;
+    this.quota = problem?.quota ?? null;
   }
 }
 

@@ -43,7 +43,9 @@ export function toast(text, options = {}) {
   const timer = setTimeout(() => box.remove(), options.undo || options.bad ? UNDO_MS : TOAST_MS);
   const end = () => { clearTimeout(timer); box.remove(); };
   if (options.undo) box.append(h("button", { type: "button", onclick: () => { end(); options.undo?.(); } }, t("common.undo")));
-  if (options.error?.status) box.append(h("button", { type: "button", onclick: () => copy(detailsOf(options.error)) }, t("error.copy")));
+  const own = ["user", "group", "role", "everyone"].includes(options.error?.quota?.scope); // others are not theirs to ask for
+  if (own) box.append(h("a", { href: "/settings/usage", onclick: end }, t("usage.ask")));
+  else if (options.error?.status) box.append(h("button", { type: "button", onclick: () => copy(detailsOf(options.error)) }, t("error.copy")));
   if (!options.undo) box.append(h("button", { type: "button", "aria-label": t("common.close"), onclick: end }, icon("close")));
   document.getElementById("toasts")?.append(box);
   placeToasts();
