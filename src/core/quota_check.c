@@ -181,6 +181,7 @@ enum atl_err atl_quota_refuse(const struct atl_quota_state *state, struct atl_er
 {
 	char until[ATL_RFC3339_SIZE] = "";
 	int64_t left = state->resets_at ? state->resets_at - atl_now_ms() : 0;
+	bool up = state->used + state->reserved >= state->limit;
 	struct atl_buf words, json;
 	struct atl_jw w;
 	enum atl_err err;
@@ -193,8 +194,9 @@ enum atl_err atl_quota_refuse(const struct atl_quota_state *state, struct atl_er
 		until[10] = ' ';
 		until[16] = '\0';
 	}
-	err = atl_fail(info, ATL_ERR_QUOTA, "The allowance of %s is used up, or what is left is less than this needs.%s%s%s %s",
-		       words.data ? words.data : "this", *until ? " It begins again at " : "", until, *until ? " UTC." : "",
+	err = atl_fail(info, ATL_ERR_QUOTA, "%s of %s is %s.%s%s%s %s",
+		       up ? "The allowance" : "What is left of the allowance", words.data ? words.data : "this",
+		       up ? "used up" : "less than this needs", *until ? " It begins again at " : "", until, *until ? " UTC." : "",
 		       whom_to_ask(state));
 	atl_buf_finish(&words);
 	if (!info)
