@@ -57,6 +57,7 @@
 	X(grids)          \
 	X(webhooks)       \
 	X(usage)          \
+	X(prices)         \
 	X(quotas)         \
 	X(reports)        \
 	X(hooks)          \

@@ -38,12 +38,15 @@ DESC(page_desc, struct page_out, "MessagePage", page_fields);
 struct add_in {
 	uint64_t present;
 	const char *content, *parent_id, *model;
+	int64_t max_cost_micro_usd;
 	bool reply;
 };
 static const struct atl_json_field add_fields[] = {
 	F_STR(struct add_in, content, ATL_JF_REQUIRED, 1, ATL_MESSAGE_BYTES_MAX, NULL),
 	F_STR(struct add_in, parent_id, ATL_JF_NULLABLE, 0, 40, "null: the last message of the active path"),
 	F_STR(struct add_in, model, ATL_JF_NULLABLE, 0, 300, "for this reply only"),
+	F_INT(struct add_in, max_cost_micro_usd, ATL_JF_NULLABLE, 0, 1e12,
+	      "the reply is refused or stopped where it would cost more, in millionths of a US dollar; 0: no ceiling of its own"),
 	F_BOOL(struct add_in, reply, 0, "false: store the message only"),
 };
 DESC_PATCH(add_desc, struct add_in, "MessageInput", add_fields);
@@ -231,7 +234,7 @@ static enum atl_err add_message(struct atl_req *req, const struct add_in *in, st
 	if (!reply)
 		return ATL_OK;
 	err = atl_generation_start(atl_api_app(req), atl_api_identity(req), &req->arena, message->id,
-				   ATL_GENERATION_REPLY, in->model, message + 1, info);
+				   ATL_GENERATION_REPLY, in->model, in->max_cost_micro_usd, message + 1, info);
 	if (!err)
 		out->reply = message + 1;
 	else /* the room was taken meanwhile: the message is there, and the answer says that no reply is */

@@ -5,16 +5,21 @@
 #include "core/generation.h"
 #include "core/message.h"
 
+#define MAX_COST "the reply is refused or stopped where it would cost more, in millionths of a US dollar; 0: no ceiling of its own"
+
 struct again_in {
 	const char *model;
+	int64_t max_cost_micro_usd;
 };
 static const struct atl_json_field again_fields[] = {
 	F_STR(struct again_in, model, ATL_JF_NULLABLE, 0, 300, "for this reply only"),
+	F_INT(struct again_in, max_cost_micro_usd, ATL_JF_NULLABLE, 0, 1e12, MAX_COST),
 };
 DESC(again_desc, struct again_in, "ReplyInput", again_fields);
 
 struct edit_in {
 	const char *content, *model;
+	int64_t max_cost_micro_usd;
 	bool reply, in_place;
 };
 static const struct atl_json_field edit_fields[] = {
@@ -22,6 +27,7 @@ static const struct atl_json_field edit_fields[] = {
 	F_BOOL(struct edit_in, reply, 0, "write a new answer to the edited message"),
 	F_BOOL(struct edit_in, in_place, 0, "replace the text instead of adding a sibling"),
 	F_STR(struct edit_in, model, ATL_JF_NULLABLE, 0, 300, "for the reply"),
+	F_INT(struct edit_in, max_cost_micro_usd, ATL_JF_NULLABLE, 0, 1e12, MAX_COST),
 };
 DESC(edit_desc, struct edit_in, "MessageEdit", edit_fields);
 
@@ -68,7 +74,7 @@ static void start(struct atl_req *req, enum atl_generation_mode mode)
 	enum atl_err err = req->body_length ? atl_req_json(req, &in, &info) : ATL_OK;
 	if (!err)
 		err = atl_generation_start(atl_api_app(req), atl_api_identity(req), &req->arena,
-					   atl_req_param(req, "id"), mode, in.model, &message, &info);
+					   atl_req_param(req, "id"), mode, in.model, in.max_cost_micro_usd, &message, &info);
 	if (err) {
 		atl_api_fail(req, err, &info);
 	} else {
@@ -104,7 +110,7 @@ static void handle_edit(struct atl_req *req)
 				       in.content, in.in_place, &message, &info);
 	if (!err && in.reply && atl_str_eq(message.role, "user")) {
 		err = atl_generation_start(atl_api_app(req), atl_api_identity(req), &req->arena, message.id,
-					   ATL_GENERATION_REPLY, in.model, &reply, &info);
+					   ATL_GENERATION_REPLY, in.model, in.max_cost_micro_usd, &reply, &info);
 		out.reply = &reply;
 	}
 	if (err)

@@ -2,6 +2,7 @@
 #include "api/openai_int.h"
 
 #include "base/str.h"
+#include "core/cost_ceiling.h"
 #include "core/quota.h"
 #include "core/rights.h"
 #include "core/usage.h"
@@ -118,6 +119,8 @@ static void send_on(struct atl_req *req)
 		.body_length = req->body_length,
 		.stream = job->body.stream && job->path != ATL_MODEL_EMBEDDINGS,
 		.prompt_estimate = job->prompt_estimate,
+		.estimate = job->estimate,
+		.ceiling = job->ceiling,
 	};
 
 	job->in_pool = false;
@@ -166,10 +169,30 @@ static enum atl_err reserve(struct atl_req *req, struct atl_openai_job *job, str
 	atl_charge_init(&charge, ref, who->user_id, who->key_id, job->route->target.id);
 	charge.amounts[ATL_LEDGER_MESSAGES] = 1;
 	charge.amounts[ATL_LEDGER_INPUT_TOKENS] = charge.amounts[ATL_LEDGER_OUTPUT_TOKENS] = 0;
+	if (job->estimate >= 0)
+		charge.amounts[ATL_LEDGER_MONEY] = job->estimate;
 	err = atl_quota_reserve(atl_api_app(req), &charge, info);
 	if (!err)
 		atl_str_copy(job->charge_ref, sizeof(job->charge_ref), ref);
 	return err;
+}
+
+/* What it will cost: refused before it is sent where that is more than a ceiling. Embeddings have no reply. */
+static enum atl_err expect_cost(struct atl_req *req, struct atl_openai_job *job, struct atl_errinfo *info)
+{
+	const char *text = atl_req_header(req, ATL_COST_CEILING_HEADER);
+	const struct atl_model_target *target = &job->route->target;
+	struct atl_app *app = atl_api_app(req);
+	int64_t wanted = 0, reply = 0;
+
+	if (text && !atl_str_i64(text, 0, INT64_MAX, &wanted))
+		return atl_fail(info, ATL_ERR_INVALID, "%s is a whole number of millionths of a US dollar.", ATL_COST_CEILING_HEADER);
+	if (!atl_price_costs(&target->price))
+		return ATL_OK;
+	if (job->path != ATL_MODEL_EMBEDDINGS)
+		reply = atl_price_expected(app->prices, target->id, 0);
+	job->estimate = atl_price_cost(&target->price, job->prompt_estimate, 0, reply);
+	return atl_cost_ceiling(app, atl_api_identity(req), target->id, job->estimate, wanted, &job->ceiling, info);
 }
 
 static void work_in_pool(struct atl_req *req)
@@ -185,6 +208,8 @@ static void work_in_pool(struct atl_req *req)
 		err = atl_openai_character(req, job, &info);
 	else if (!err)
 		err = resolve(req, job, &info);
+	if (!err)
+		err = expect_cost(req, job, &info);
 	if (!err && atomic_load(&atl_api_app(req)->limited))
 		err = reserve(req, job, &info);
 	if (err)
@@ -206,6 +231,8 @@ static void begin(struct atl_req *req, enum atl_model_path path, enum atl_entry_
 	req->state = job;
 	job->path = path;
 	job->entry = entry;
+	job->estimate = -1;
+	job->ceiling = ATL_COST_CEILING_NONE;
 	if (req->body_length > ATL_OPENAI_LOOP_BODY_MAX) {
 		atl_req_to_pool(req, work_in_pool);
 		return;
@@ -219,6 +246,10 @@ static void begin(struct atl_req *req, enum atl_model_path path, enum atl_entry_
 	    (job->wanted || !atl_rights_limited(atl_api_identity(req))))
 		job->route = atl_model_route_cached(atl_api_app(req)->routes, job->wanted);
 	err = job->route ? atl_rights_model(atl_api_identity(req), job->route->target.id, &info) : ATL_OK;
+	if (!err && job->route && atl_price_costs(&job->route->target.price)) { /* ceilings are in the database */
+		atl_model_route_unref(job->route);
+		job->route = NULL;
+	}
 	if (err)
 		fail(req, job, err, &info);
 	else if (job->route)

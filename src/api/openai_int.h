@@ -27,6 +27,7 @@ struct atl_openai_job {
 	size_t edit_count;
 	int64_t prompt_estimate;
 	bool in_pool, read;
+	int64_t estimate, ceiling; /* micro-USD; -1 and ATL_COST_CEILING_NONE: the model has no price */
 	char charge_ref[ATL_ID_SIZE]; /* what was reserved in the ledger; "": nothing */
 };
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/cost_ceiling.h"
 #include "core/usage.h"
 #include "net/fetch.h"
 #include "provider/openai_chat.h"
@@ -29,8 +30,8 @@ struct relay {
 	char model[ATL_USAGE_MODEL_MAX + 1];
 	enum atl_entry_point entry;
 	char charge_ref[ATL_ID_SIZE];
-	int64_t prompt_estimate;
-	uint64_t started_us;
+	int64_t prompt_estimate, estimate, ceiling;
+	uint64_t started_us, first_us;
 	struct atl_breaker *breaker;
 	struct atl_fetch *fetch; /* NULL: ended */
 	struct atl_stream *stream;
@@ -158,12 +159,21 @@ static void on_head(void *arg, const struct atl_fetch_head *head)
 	relay->stream = atl_stream_begin(relay->req, 200, "text/event-stream", stream_closed, relay);
 }
 
+/* By the events so far, each about a token. */
+static bool too_dear(const struct relay *relay)
+{
+	return relay->ceiling != ATL_COST_CEILING_NONE && !relay->sse.done &&
+	       atl_price_cost(&relay->route->target.price, relay->prompt_estimate, 0, (int64_t)relay->sse.events) > relay->ceiling;
+}
+
 static void on_data(void *arg, const char *data, size_t length)
 {
 	struct relay *relay = arg;
 
 	if (relay->gone || relay->err)
 		return;
+	if (!relay->first_us)
+		relay->first_us = atl_monotonic_us();
 	if (!relay->sse_ready) {
 		if (relay->status == 200 || relay->body.length + length <= ERROR_BODY_MAX)
 			atl_buf_add(&relay->body, data, length);
@@ -175,6 +185,8 @@ static void on_data(void *arg, const char *data, size_t length)
 			relay->err = ATL_ERR_UPSTREAM_FORMAT;
 		else if (relay->sse.error.length)
 			relay->err = ATL_ERR_UPSTREAM;
+		else if (too_dear(relay))
+			relay->err = ATL_ERR_COST;
 	}
 	if (relay->err)
 		atl_fetch_cancel(relay->fetch);
@@ -225,6 +237,8 @@ static enum atl_err judge(struct relay *relay, enum atl_err err, const struct at
 		return atl_fail(info, ATL_ERR_CANCELLED, "The client hung up.");
 	if (relay->sse_ready && relay->sse.error.length)
 		return read_error_event(relay, info);
+	if (relay->err == ATL_ERR_COST)
+		return atl_fail(info, relay->err, "The reply was stopped: its cost reached the ceiling.");
 	if (relay->err)
 		return atl_fail(info, relay->err, "%s sent more than can be taken.", who);
 	if (err && relay->sse_ready && relay->sse.done)
@@ -248,7 +262,7 @@ static enum atl_err judge(struct relay *relay, enum atl_err err, const struct at
 static bool tells(enum atl_err err)
 {
 	return err != ATL_ERR_CANCELLED && err != ATL_ERR_INVALID && err != ATL_ERR_UNPROCESSABLE &&
-	       err != ATL_ERR_UNSUPPORTED;
+	       err != ATL_ERR_UNSUPPORTED && err != ATL_ERR_COST;
 }
 
 static void tell_breaker(struct relay *relay, enum atl_err err)
@@ -266,8 +280,14 @@ static void tell_breaker(struct relay *relay, enum atl_err err)
 /* Answered, or begun to be: that was used, also when the client left in the middle. */
 static void record(struct relay *relay, enum atl_err err)
 {
-	struct atl_openai_usage usage = { -1, -1 };
-	int64_t completion = 0, duration_ms;
+	struct atl_openai_usage usage = { -1, -1, -1 };
+	struct atl_usage_entry entry = { .who = &relay->identity, .entry = relay->entry, .model = relay->model,
+					 .estimate_micro_usd = relay->estimate, .ref = *relay->charge_ref ? relay->charge_ref : NULL };
+	int64_t completion = 0;
+
+	entry.duration_ms = (int64_t)((atl_monotonic_us() - relay->started_us) / 1000);
+	if (relay->first_us)
+		entry.first_ms = (int64_t)((relay->first_us - relay->started_us) / 1000);
 
 	if (relay->sse_ready) {
 		usage = relay->sse.usage;
@@ -275,20 +295,26 @@ static void record(struct relay *relay, enum atl_err err)
 	} else if (!err) {
 		(void)atl_openai_find_usage(relay->body.data, relay->body.length, &usage);
 	} else {
-		atl_usage_refund(relay->app->usage, relay->charge_ref);
+		if (err == ATL_ERR_CANCELLED) {
+			atl_usage_refund(relay->app->usage, relay->charge_ref);
+			return;
+		}
+		entry.error = atl_err_slug(err);
+		atl_usage_enter(relay->app->usage, &entry);
 		return;
 	}
 	if (usage.prompt_tokens < 0)
 		usage.prompt_tokens = relay->prompt_estimate;
 	if (usage.completion_tokens < 0)
 		usage.completion_tokens = completion;
-	duration_ms = (int64_t)((atl_monotonic_us() - relay->started_us) / 1000);
-	if (*relay->charge_ref)
-		atl_usage_record_reserved(relay->app->usage, &relay->identity, relay->entry, relay->model, usage.prompt_tokens,
-					  usage.completion_tokens, duration_ms, relay->charge_ref);
-	else
-		atl_usage_record(relay->app->usage, &relay->identity, relay->entry, relay->model, usage.prompt_tokens,
-				 usage.completion_tokens, duration_ms);
+	entry.prompt_tokens = usage.prompt_tokens;
+	entry.completion_tokens = usage.completion_tokens;
+	entry.cached_tokens = usage.cached_tokens;
+	entry.cost_micro_usd = atl_price_cost(&relay->route->target.price, usage.prompt_tokens, usage.cached_tokens,
+					      usage.completion_tokens);
+	if (!err && entry.cost_micro_usd)
+		atl_price_learned(relay->app->prices, relay->route->target.id, usage.completion_tokens);
+	atl_usage_enter(relay->app->usage, &entry);
 }
 
 static void answer_whole(struct relay *relay, enum atl_err err, const struct atl_errinfo *info)
@@ -388,6 +414,8 @@ void atl_openai_relay(struct atl_req *req, const struct atl_openai_call *call)
 	relay->entry = call->entry;
 	atl_str_copy(relay->charge_ref, sizeof(relay->charge_ref), call->charge_ref);
 	relay->prompt_estimate = call->prompt_estimate;
+	relay->estimate = call->estimate;
+	relay->ceiling = call->ceiling;
 	relay->started_us = atl_monotonic_us();
 	relay->wants_stream = call->stream;
 	relay->strip_usage = call->strip_usage;

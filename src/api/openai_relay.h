@@ -26,7 +26,8 @@ struct atl_openai_call {
 	size_t body_length;
 	bool stream;
 	bool strip_usage;	/* the usage chunk was asked for by us only */
-	int64_t prompt_estimate; /* tokens, where the service does not tell */
+	int64_t prompt_estimate;
+	int64_t estimate, ceiling; /* of the cost, in micro-USD; -1 and ATL_COST_CEILING_NONE */ /* tokens, where the service does not tell */
 };
 
 void atl_openai_relay(struct atl_req *req, const struct atl_openai_call *call);

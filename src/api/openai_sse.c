@@ -15,7 +15,7 @@ void atl_openai_sse_init(struct atl_openai_sse *sse, bool strip_usage,
 	sse->send = send;
 	sse->arg = arg;
 	sse->strip_usage = strip_usage;
-	sse->usage = (struct atl_openai_usage){ -1, -1 };
+	sse->usage = (struct atl_openai_usage){ -1, -1, -1 };
 	atl_buf_init(&sse->held, ATL_OPENAI_EVENT_MAX);
 	atl_buf_init(&sse->error, 1 << 16);
 }
@@ -87,6 +87,7 @@ static bool read_usage(const char *text, size_t length, struct atl_openai_usage 
 	if (ok) {
 		ret->prompt_tokens = atl_json_int(root, "prompt_tokens", -1);
 		ret->completion_tokens = atl_json_int(root, "completion_tokens", -1);
+		ret->cached_tokens = atl_json_int(atl_json_get(root, "prompt_tokens_details"), "cached_tokens", -1);
 		ok = ret->prompt_tokens >= 0 || ret->completion_tokens >= 0;
 	}
 	atl_arena_finish(&arena);

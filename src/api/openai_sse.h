@@ -15,7 +15,7 @@
 #define ATL_OPENAI_EVENT_MAX ((size_t)4 << 20)
 
 struct atl_openai_usage { /* -1: not told */
-	int64_t prompt_tokens, completion_tokens;
+	int64_t prompt_tokens, completion_tokens, cached_tokens;
 };
 
 struct atl_openai_sse {

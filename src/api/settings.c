@@ -2,6 +2,7 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
+#include "core/cost_ceiling.h"
 #include "core/model_route.h"
 #include "core/setting.h"
 
@@ -9,6 +10,7 @@ struct settings {
 	uint64_t present;
 	const char *default_model, *fallback_model, *default_picture_model;
 	bool mature_allowed;
+	int64_t max_cost_micro_usd;
 };
 static const struct atl_json_field out_fields[] = {
 	F_STR(struct settings, default_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300, "model of new conversations"),
@@ -16,6 +18,8 @@ static const struct atl_json_field out_fields[] = {
 	      "tried when the first one fails before it has said a word"),
 	F_STR(struct settings, default_picture_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300, "what Create begins with"),
 	F_BOOL(struct settings, mature_allowed, ATL_JF_REQUIRED, "mature text with fictional adults is allowed"),
+	F_INT(struct settings, max_cost_micro_usd, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0,
+	      "most that one reply or job may cost, in millionths of a US dollar; null: no ceiling"),
 };
 DESC(out_desc, struct settings, "Settings", out_fields);
 
@@ -24,6 +28,7 @@ static const struct atl_json_field in_fields[] = {
 	F_STR(struct settings, fallback_model, ATL_JF_NULLABLE, 1, 300, NULL),
 	F_STR(struct settings, default_picture_model, ATL_JF_NULLABLE, 1, 300, NULL),
 	F_BOOL(struct settings, mature_allowed, 0, NULL),
+	F_INT(struct settings, max_cost_micro_usd, ATL_JF_NULLABLE, 0, 1e12, NULL),
 };
 DESC_PATCH(in_desc, struct settings, "SettingsPatch", in_fields);
 
@@ -35,6 +40,7 @@ static void answer(struct atl_req *req)
 	out.default_model = atl_setting_text(app, ATL_SETTING_DEFAULT_MODEL, &req->arena);
 	out.fallback_model = atl_setting_text(app, ATL_SETTING_FALLBACK_MODEL, &req->arena);
 	out.default_picture_model = atl_setting_text(app, ATL_SETTING_DEFAULT_PICTURE_MODEL, &req->arena);
+	out.max_cost_micro_usd = atl_cost_server_max(app);
 	out.mature_allowed = atl_mature_allowed(app);
 	atl_res_json(req, 200, &out_desc, &out);
 }
@@ -70,6 +76,10 @@ static void handle_patch(struct atl_req *req)
 	if (!err && atl_json_has(&in_desc, &in, "mature_allowed"))
 		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_MATURE_ALLOWED,
 				      in.mature_allowed ? "true" : "false", &info);
+	if (!err && atl_json_has(&in_desc, &in, "max_cost_micro_usd"))
+		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_MAX_COST,
+				      in.max_cost_micro_usd ? atl_arena_printf(&req->arena, "%lld", (long long)in.max_cost_micro_usd) :
+							      "null", &info);
 	/* Also after an error: the first of two may be stored. */
 	if (atl_json_has(&in_desc, &in, "default_model") || atl_json_has(&in_desc, &in, "fallback_model"))
 		atl_model_routes_forget(atl_api_app(req)->routes);

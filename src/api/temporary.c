@@ -9,11 +9,15 @@
 
 #include "api/api.h"
 #include "api/fields.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/cost_ceiling.h"
+#include "core/generation.h"
 #include "core/message.h"
 #include "core/model.h"
 #include "core/prepare.h"
+#include "core/usage.h"
 
 #define TURNS_MAX 2000
 
@@ -44,7 +48,10 @@ DESC(in_desc, struct reply_in, "TemporaryReplyInput", in_fields);
 /* On the heap until the stream has closed and the run has ended. */
 struct live {
 	struct atl_app *app;
+	struct atl_identity who;
 	struct atl_prepared prepared;
+	uint64_t started_us;
+	int64_t pieces, ceiling; /* micro-USD */
 	struct atl_stream *stream; /* NULL: closed */
 	struct atl_chat_run *run;  /* NULL: ended */
 };
@@ -71,14 +78,29 @@ static void send_delta(struct live *live, const char *channel, const char *text,
 	atl_buf_finish(&out);
 }
 
+static bool too_dear(const struct live *live)
+{
+	const struct atl_prepared *p = &live->prepared;
+	return live->ceiling != ATL_COST_CEILING_NONE &&
+	       atl_price_cost(&p->target.price, p->prompt.total_tokens, 0, live->pieces) > live->ceiling;
+}
+
+static void take_piece(struct live *live, const char *channel, const char *text, size_t length)
+{
+	live->pieces++;
+	send_delta(live, channel, text, length);
+	if (too_dear(live))
+		atl_chat_cancel(live->run);
+}
+
 static void on_delta(void *arg, const char *text, size_t length)
 {
-	send_delta(arg, "content", text, length);
+	take_piece(arg, "content", text, length);
 }
 
 static void on_reasoning(void *arg, const char *text, size_t length)
 {
-	send_delta(arg, "reasoning", text, length);
+	take_piece(arg, "reasoning", text, length);
 }
 
 static void send_end(struct live *live, enum atl_err err, const struct atl_errinfo *info,
@@ -112,11 +134,41 @@ static void release(struct live *live)
 	free(live);
 }
 
+/* Nothing is stored of what was said; what it took is booked as everywhere. */
+static void enter_usage(const struct live *live, enum atl_err err, const struct atl_chat_result *result)
+{
+	const struct atl_chat_usage *usage = &result->usage;
+	const struct atl_prepared *p = &live->prepared;
+	bool told = !err && usage->prompt_tokens >= 0;
+	int64_t prompt = told ? usage->prompt_tokens : p->prompt.total_tokens;
+	int64_t reply = told && usage->completion_tokens >= 0 ? usage->completion_tokens : live->pieces;
+	bool failed = err && err != ATL_ERR_CANCELLED && !live->pieces;
+	if (err && !failed && !live->pieces)
+		return; /* nobody waited for its first word */
+	atl_usage_enter(live->app->usage,
+			&(struct atl_usage_entry){.who = &live->who,
+						  .entry = ATL_ENTRY_TEMPORARY,
+						  .model = p->target.id,
+						  .prompt_tokens = failed ? 0 : prompt,
+						  .completion_tokens = reply,
+						  .cached_tokens = told ? usage->cached_tokens : 0,
+						  .duration_ms = (int64_t)((atl_monotonic_us() - live->started_us) / 1000),
+						  .cost_micro_usd = failed ? 0 : atl_price_cost(&p->target.price, prompt, told ? usage->cached_tokens : 0, reply),
+						  .estimate_micro_usd = -1,
+						  .error = failed ? atl_err_slug(err) : NULL});
+}
+
 static void on_done(void *arg, enum atl_err err, const struct atl_errinfo *info, const struct atl_chat_result *result)
 {
 	struct live *live = arg;
 	live->run = NULL;
 	atl_model_outcome(live->app, &live->prepared.target, err, info);
+	enter_usage(live, err, result);
+	struct atl_errinfo dear = {0};
+	if (err == ATL_ERR_CANCELLED && too_dear(live)) {
+		err = atl_fail(&dear, ATL_ERR_COST, "The reply was stopped: its cost reached the ceiling.");
+		info = &dear;
+	}
 	if (!live->stream) {
 		release(live);
 		return;
@@ -141,6 +193,7 @@ static void run(struct atl_req *req)
 	struct live *live = req->state;
 	struct atl_errinfo info = {0};
 	struct atl_prepared *p = &live->prepared;
+	live->started_us = atl_monotonic_us();
 	p->target.endpoint.breaker = atl_model_breaker(live->app, &p->target, req->loop);
 	enum atl_err err =
 		atl_chat_start(req->loop, &p->target.endpoint, &p->request, &OPS, live, &live->run, &info);
@@ -174,12 +227,27 @@ static enum atl_err read_turns(struct atl_req *req, const struct reply_in *in, s
 	return atl_policy_check(atl_api_app(req), ATL_ENTRY_TEMPORARY, atl_api_identity(req), texts, count, info);
 }
 
+/* Before anything is sent; what it takes is booked at its end. */
+static enum atl_err look_at_cost(struct live *live, struct atl_errinfo *info)
+{
+	const struct atl_prepared *p = &live->prepared;
+	const struct atl_price *price = &p->target.price;
+	int64_t reply = atl_price_expected(live->app->prices, p->target.id, p->prompt.max_tokens);
+	live->ceiling = ATL_COST_CEILING_NONE;
+	if (!atl_price_costs(price))
+		return ATL_OK;
+	return atl_cost_ceiling(live->app, &live->who, p->target.id, atl_price_cost(price, p->prompt.total_tokens, 0, reply), 0,
+				&live->ceiling, info);
+}
+
 static void handle_reply(struct atl_req *req)
 {
 	struct atl_errinfo info = {0};
 	struct reply_in in;
 	struct atl_prompt_turn *turns = NULL;
 	enum atl_err err = atl_req_json(req, &in, &info);
+	if (!err)
+		err = atl_generation_room(atl_api_app(req), atl_api_user(req), &info);
 	if (!err)
 		err = read_turns(req, &in, &turns, &info);
 	struct live *live = err ? NULL : calloc(1, sizeof *live);
@@ -193,7 +261,11 @@ static void handle_reply(struct atl_req *req)
 						  .turns = turns,
 						  .turn_count = in.messages.count};
 		live->app = atl_api_app(req);
+		live->who = *atl_api_identity(req);
+		live->who.once_key = live->who.once_made = NULL; /* the request's */
 		err = atl_generation_prepare(live->app, &input, &live->prepared, &info);
+		if (!err)
+			err = look_at_cost(live, &info);
 	}
 	if (err) {
 		if (live)

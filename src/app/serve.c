@@ -50,6 +50,7 @@
 #include "core/throttle.h"
 #include "core/transfer.h"
 #include "core/upload.h"
+#include "core/price.h"
 #include "core/usage.h"
 #include "core/user.h"
 #include "core/webhook.h"
@@ -528,6 +529,16 @@ static void jobs_down(struct serve *s)
 	atl_webhooks_destroy(s->app.webhooks);
 }
 
+static enum atl_err prices_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_prices_create(&s->app, &s->app.prices, info);
+}
+
+static void prices_down(struct serve *s)
+{
+	atl_prices_destroy(s->app.prices);
+}
+
 /* Usage is written, and routes are held, by what still runs on the loops while they end. */
 static enum atl_err usage_up(struct serve *s, struct atl_errinfo *info)
 {
@@ -638,6 +649,7 @@ static const struct step {
 	{ "auth", auth_up, NULL, auth_down },
 	{ "throttle", throttle_up, NULL, throttle_down },
 	{ "rates", rates_up, NULL, rates_down },
+	{ "prices", prices_up, NULL, prices_down },
 	{ "usage records", usage_up, NULL, usage_down },
 	{ "loops", loops_up, NULL, loops_down },
 	{ "pool", pool_up, NULL, pool_down },

@@ -63,6 +63,7 @@
 	X(THROTTLED, 429, "throttled", "Too many attempts. Wait a moment.", true)                                    \
 	X(RATE_LIMITED, 429, "rate_limited", "Too many requests. Wait a moment.", true)                              \
 	X(QUOTA, 429, "quota_exceeded", "Your allowance is used up.", false)                                         \
+	X(COST, 402, "cost_ceiling", "This would cost more than was allowed for it.", false)                         \
 	X(HEADERS_TOO_LARGE, 431, "headers_too_large", "The request's headers are larger than allowed.", false)      \
 	X(CANCELLED, 499, "cancelled", "It was stopped.", false)                                                     \
 	X(UNSUPPORTED, 501, "unsupported", "This is not supported.", false)                                          \

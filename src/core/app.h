@@ -37,6 +37,7 @@ struct atl_engine;	/* core/engine: the managed llama-server */
 struct atl_generations; /* core/generation: running replies */
 struct atl_transfers;	/* core/transfer: model downloads */
 struct atl_model_routes; /* core/model_route.h: resolved models for the OpenAI routes */
+struct atl_prices;	/* core/price.h: what models' tokens cost */
 struct atl_usage;	/* core/usage.h: what was used, on its way to the database */
 struct atl_jobs;	/* core/job.h: the queue and its runners */
 struct atl_webhooks;	/* core/webhook.h: messages about ended jobs, on their way */
@@ -93,6 +94,7 @@ struct atl_app {
 	struct atl_generations *generations;
 	struct atl_transfers *transfers;
 	struct atl_model_routes *routes;
+	struct atl_prices *prices;
 	struct atl_usage *usage;
 	struct atl_jobs *jobs;
 	struct atl_webhooks *webhooks;

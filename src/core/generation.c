@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/cost_ceiling.h"
 #include "core/idempotency.h"
 #include "core/message_int.h"
 #include "core/publish.h"
@@ -244,6 +245,8 @@ static struct atl_reply *make_reply(struct atl_app *app, const struct begin *b, 
 	r->continues = b->mode == ATL_GENERATION_CONTINUE;
 	r->model_wanted = model ? strdup(model) : NULL;
 	r->result.usage = (struct atl_chat_usage){-1, -1, -1, -1};
+	r->estimate = -1;
+	r->ceiling = ATL_COST_CEILING_NONE;
 	atl_buf_init(&r->content, ATL_MESSAGE_BYTES_MAX);
 	atl_buf_init(&r->reasoning, ATL_MESSAGE_BYTES_MAX);
 	atl_buf_adds(&r->content, b->reply.content);
@@ -265,7 +268,7 @@ static const char *effective_model(struct atl_app *app, struct atl_arena *arena,
 }
 
 enum atl_err atl_generation_start(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
-				  const char *message_id, enum atl_generation_mode mode, const char *model,
+				  const char *message_id, enum atl_generation_mode mode, const char *model, int64_t max_cost,
 				  struct atl_message *ret, struct atl_errinfo *info)
 {
 	struct atl_generations *g = app->generations;
@@ -286,6 +289,7 @@ enum atl_err atl_generation_start(struct atl_app *app, const struct atl_identity
 	struct atl_reply *r = make_reply(app, &b, model);
 	bool registered = false;
 	if (r) {
+		r->max_cost = max_cost;
 		pthread_mutex_lock(&g->lock);
 		r->loop = app->loops[g->next_loop++ % app->loop_count];
 		registered = atl_map_put(&g->replies, r->id, r, NULL) == ATL_OK;

@@ -36,8 +36,9 @@ void atl_generations_destroy(struct atl_generations *generations); /* after drai
 enum atl_err atl_generation_room(struct atl_app *app, const char *user_id, struct atl_errinfo *info) ATL_MUST_USE;
 /* The row is there and durable when this returns; what fails later is told in the message itself.
  * Errors: NOT_FOUND, CONFLICT (it is being written), THROTTLED (too many at a time), SHUTDOWN. */
+/* `max_cost` in micro-USD, 0: no ceiling but those of core/cost_ceiling.h. */
 enum atl_err atl_generation_start(struct atl_app *app, const struct atl_identity *who, struct atl_arena *arena,
-				  const char *message_id, enum atl_generation_mode mode, const char *model,
+				  const char *message_id, enum atl_generation_mode mode, const char *model, int64_t max_cost,
 				  struct atl_message *ret, struct atl_errinfo *info) ATL_MUST_USE;
 /* Ends a running reply; what is there stays, as `stopped`. NOT_FOUND: nothing of this user's runs under this id. */
 enum atl_err atl_generation_stop(struct atl_app *app, const char *user_id, const char *message_id,

@@ -15,7 +15,7 @@ static const char *end_status(const struct atl_reply *r)
 {
 	if (r->interrupt)
 		return "interrupted";
-	if (r->stop)
+	if (r->stop || r->too_dear)
 		return "stopped";
 	if (r->err == ATL_OK || atl_str_eq(r->finish_reason, "length"))
 		return "complete";
@@ -23,7 +23,7 @@ static const char *end_status(const struct atl_reply *r)
 }
 
 /* What failed before its first word is given back. */
-static enum atl_err settle(struct atl_conn *conn, const struct atl_reply *r, const struct atl_message *m,
+static enum atl_err settle(struct atl_conn *conn, struct atl_reply *r, const struct atl_message *m,
 			   struct atl_errinfo *info)
 {
 	int64_t amounts[ATL_LEDGER_KIND_COUNT];
@@ -34,6 +34,10 @@ static enum atl_err settle(struct atl_conn *conn, const struct atl_reply *r, con
 	amounts[ATL_LEDGER_MESSAGES] = 1;
 	amounts[ATL_LEDGER_INPUT_TOKENS] = m->prompt_tokens;
 	amounts[ATL_LEDGER_OUTPUT_TOKENS] = m->completion_tokens;
+	r->cost = atl_price_cost(&r->target.price, m->prompt_tokens, r->err == ATL_OK ? r->result.usage.cached_tokens : 0,
+				 m->completion_tokens);
+	if (r->cost || r->money_reserved)
+		amounts[ATL_LEDGER_MONEY] = r->cost;
 	return atl_ledger_settle(conn, r->charge_ref, r->model_id, amounts, info);
 }
 
@@ -70,6 +74,28 @@ static enum atl_err end_fn(struct atl_conn *conn, void *arg, struct atl_errinfo 
 	return err == ATL_ERR_NOT_FOUND ? ATL_OK : err; /* deleted meanwhile */
 }
 
+static void enter_usage(const struct atl_reply *r)
+{
+	bool failed = atl_str_eq(r->status, "failed");
+	if (!failed && !r->pieces && r->err)
+		return; /* stopped before its first word: nothing was used */
+	if (!failed && !r->err)
+		atl_price_learned(r->app->prices, r->model_id, r->end.completion_tokens);
+	atl_usage_enter(r->app->usage,
+			&(struct atl_usage_entry){.who = &r->who,
+						  .entry = ATL_ENTRY_MESSAGE,
+						  .model = r->model_id,
+						  .prompt_tokens = r->end.prompt_tokens,
+						  .completion_tokens = r->end.completion_tokens,
+						  .cached_tokens = r->err ? 0 : r->result.usage.cached_tokens,
+						  .duration_ms = r->started_us ? (int64_t)((atl_monotonic_us() - r->started_us) / 1000) : 0,
+						  .first_ms = r->first_us > r->started_us ? (int64_t)((r->first_us - r->started_us) / 1000) : 0,
+						  .cost_micro_usd = r->cost,
+						  .estimate_micro_usd = r->estimate,
+						  .ref = "",
+						  .error = failed ? atl_err_slug(r->err) : NULL});
+}
+
 static void end_done(void *arg, enum atl_err err)
 {
 	struct atl_reply *r = arg;
@@ -84,8 +110,7 @@ static void end_done(void *arg, enum atl_err err)
 	pthread_mutex_unlock(&g->lock);
 	if (!err && r->end_loaded) {
 		atl_message_publish(r->app, "message.updated", &r->end);
-		atl_usage_record_reserved(r->app->usage, &r->who, ATL_ENTRY_MESSAGE, r->model_id ? r->model_id : "",
-					  r->end.prompt_tokens, r->end.completion_tokens, r->end.duration_ms, "");
+		enter_usage(r);
 	}
 	atl_reply_free(r);
 	pthread_mutex_lock(&g->lock);

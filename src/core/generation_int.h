@@ -33,15 +33,18 @@ struct atl_reply {
 	struct atl_model_target target; /* strings in target_arena */
 	struct atl_arena target_arena;
 	int64_t prompt_tokens, context_size;
+	int64_t max_cost, estimate, ceiling; /* micro-USD; estimate -1: no price */
+	bool money_reserved;
 	/* loop thread only */
 	struct atl_chat_run *run;
 	struct atl_timer *timer;
-	bool dirty, shown, ending;
+	bool dirty, shown, ending, too_dear;
 	uint64_t started_us, first_us, progress_ms, checkpoint_ms;
 	int64_t pieces;
 	/* the end: written on the loop thread, read by the database thread */
 	enum atl_err err;
 	const char *status;
+	int64_t cost; /* micro-USD, by the true tokens */
 	struct atl_errinfo info;
 	struct atl_chat_result result;
 	char finish_reason[32];

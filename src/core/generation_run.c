@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/cost_ceiling.h"
 #include "core/events.h"
+#include "core/quota.h"
 #include "os/pool.h"
 
 #define EVENT_MAX ((size_t)1 << 20)
@@ -138,6 +140,13 @@ static void append(struct atl_reply *r, struct atl_buf *to, const char *channel,
 		return;
 	}
 	publish_delta(r, channel, text, length, seq);
+	if (r->ceiling != ATL_COST_CEILING_NONE && !r->too_dear &&
+	    atl_price_cost(&r->target.price, r->prompt_tokens, 0, r->pieces) > r->ceiling) {
+		r->too_dear = true;
+		atl_str_copy(r->finish_reason, sizeof r->finish_reason, "cost");
+		atl_chat_cancel(r->run);
+		return;
+	}
 	uint64_t now_ms = atl_loop_now_ms(r->loop);
 	if (now_ms - r->progress_ms >= ATL_GENERATION_PROGRESS_MS) {
 		r->progress_ms = now_ms;
@@ -226,7 +235,7 @@ static void run_on_loop(void *arg)
 static enum atl_err keep_target(struct atl_reply *r, const struct atl_prepared *p)
 {
 	atl_arena_reset(&r->target_arena);
-	r->target = (struct atl_model_target){.local = p->target.local};
+	r->target = (struct atl_model_target){.local = p->target.local, .price = p->target.price};
 	r->target.id = atl_arena_strdup(&r->target_arena, p->target.id);
 	r->target.name = atl_arena_strdup(&r->target_arena, p->target.name);
 	r->target.provider_id = atl_arena_strdup(&r->target_arena, p->target.provider_id);
@@ -238,6 +247,27 @@ static enum atl_err keep_target(struct atl_reply *r, const struct atl_prepared *
 	r->prompt_tokens = p->prompt.total_tokens;
 	r->context_size = p->prompt.context_size;
 	return r->model_id && r->prompt_json && r->target.id ? ATL_OK : ATL_ERR_NOMEM;
+}
+
+/* What it will cost, by the model's price and how long its replies are: refused before anything is sent where that is
+ * more than a ceiling or an allowance leaves. */
+static enum atl_err expect_cost(struct atl_reply *r, const struct atl_prepared *p, struct atl_errinfo *info)
+{
+	const struct atl_price *price = &p->target.price;
+	struct atl_charge charge;
+	enum atl_err err;
+	if (!atl_price_costs(price))
+		return ATL_OK;
+	r->estimate = atl_price_cost(price, p->prompt.total_tokens, 0,
+				     atl_price_expected(r->app->prices, p->target.id, p->prompt.max_tokens));
+	err = atl_cost_ceiling(r->app, &r->who, p->target.id, r->estimate, r->max_cost, &r->ceiling, info);
+	if (err || r->money_reserved || !atomic_load(&r->app->limited))
+		return err;
+	atl_charge_init(&charge, r->charge_ref, r->who.user_id, r->who.key_id, p->target.id);
+	charge.amounts[ATL_LEDGER_MONEY] = r->estimate;
+	err = atl_quota_reserve(r->app, &charge, info);
+	r->money_reserved = err == ATL_OK;
+	return err;
 }
 
 static void end_on_loop(void *arg)
@@ -261,6 +291,8 @@ void atl_reply_prepare(void *arg)
 		err = atl_generation_prepare(r->app, &in, p, &info);
 		if (!err)
 			err = keep_target(r, p);
+		if (!err)
+			err = expect_cost(r, p, &info);
 	}
 	if (!err) {
 		r->prepared = p;

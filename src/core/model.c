@@ -23,12 +23,31 @@ static const struct atl_json_field FIELDS[] = {
 	{"local", ATL_JT_BOOL, OFF(local), ATL_JF_REQUIRED},
 	{"context_size", ATL_JT_INT, OFF(context_size), ATL_JF_REQUIRED | ATL_JF_NULLABLE, .doc = "tokens"},
 	{"ready", ATL_JT_BOOL, OFF(ready), ATL_JF_REQUIRED, .doc = "false: it is starting"},
+	{"price_source", ATL_JT_ENUM, OFF(price_source), ATL_JF_REQUIRED, .values = atl_price_sources, .doc = "whose price it is"},
+	{"input_micro_usd", ATL_JT_INT, OFF(input_micro_usd), ATL_JF_REQUIRED, .doc = "per million tokens"},
+	{"output_micro_usd", ATL_JT_INT, OFF(output_micro_usd), ATL_JF_REQUIRED},
+	{"cached_micro_usd", ATL_JT_INT, OFF(cached_micro_usd), ATL_JF_REQUIRED},
 };
 const struct atl_json_desc atl_model_desc = {
 	"Model", "A language model that can be chosen.", FIELDS, ATL_COUNT(FIELDS), sizeof(struct atl_model),
 	ATL_JSON_NO_PRESENT, false};
 
 /* ---- the list ---- */
+
+static struct atl_price listed_price(const struct atl_provider_model *m)
+{
+	if (!m->priced)
+		return (struct atl_price){.source = ATL_PRICE_UNKNOWN};
+	return (struct atl_price){ATL_PRICE_SERVICE, m->input_micro_usd, m->output_micro_usd, m->cached_micro_usd};
+}
+
+static void tell_price(struct atl_model *model, struct atl_price price)
+{
+	model->price_source = atl_price_sources[price.source];
+	model->input_micro_usd = price.input_micro_usd;
+	model->output_micro_usd = price.output_micro_usd;
+	model->cached_micro_usd = price.cached_micro_usd;
+}
 
 static enum atl_err list_local(struct atl_app *app, struct atl_arena *arena, struct atl_model *out, size_t *count,
 			       struct atl_errinfo *info)
@@ -44,6 +63,7 @@ static enum atl_err list_local(struct atl_app *app, struct atl_arena *arena, str
 				  .context_size = t.context_size};
 	if (!out->id)
 		return atl_fail(info, ATL_ERR_NOMEM, "list models");
+	tell_price(out, atl_price_find(app->prices, out->id, "", t.file, NULL));
 	(*count)++;
 	return ATL_OK;
 }
@@ -75,6 +95,8 @@ enum atl_err atl_models_list(struct atl_app *app, struct atl_arena *arena, const
 			items[count++] = (struct atl_model){.id = id, .name = models[k].name, .provider_id = p->id,
 							    .provider_name = p->name, .ready = true,
 							    .context_size = models[k].context_size};
+			const struct atl_price listed = listed_price(&models[k]);
+			tell_price(&items[count - 1], atl_price_find(app->prices, id, p->preset, models[k].id, &listed));
 		}
 	}
 	*ret = items;
@@ -99,6 +121,8 @@ static enum atl_err target_local(struct atl_app *app, struct atl_arena *arena, c
 	*ret = (struct atl_model_target){.id = atl_arena_printf(arena, ATL_MODEL_LOCAL "%s", t.file), .name = t.file,
 					 .provider_name = ATL_ENGINE_NAME, .local = true, .ready = t.healthy,
 					 .endpoint = t.endpoint, .context_size = t.context_size, .exact_tokens = true};
+	if (ret->id)
+		ret->price = atl_price_find(app->prices, ret->id, "", t.file, NULL);
 	return ret->id ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "choose model");
 }
 
@@ -107,6 +131,7 @@ static enum atl_err target_remote(struct atl_app *app, struct atl_arena *arena, 
 				  const char *name, struct atl_model_target *ret, struct atl_errinfo *info)
 {
 	struct atl_provider p;
+	struct atl_price listed = {.source = ATL_PRICE_UNKNOWN};
 	struct atl_model_target t = {.provider_id = provider_id, .name = name, .ready = true};
 	enum atl_err err = app->providers ? atl_provider_get(app, arena, provider_id, &p, info)
 					  : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such provider.");
@@ -119,13 +144,16 @@ static enum atl_err target_remote(struct atl_app *app, struct atl_arena *arena, 
 		return err;
 	const struct atl_provider_model *models = p.models.items;
 	for (size_t i = 0; i < p.models.count; i++)
-		if (atl_str_eq(models[i].id, name))
+		if (atl_str_eq(models[i].id, name)) {
 			t.context_size = models[i].context_size;
+			listed = listed_price(&models[i]);
+		}
 	t.provider_name = p.name;
 	t.exact_tokens = t.endpoint.preset->llama_native;
 	t.id = atl_arena_printf(arena, "%s/%s", provider_id, name);
 	if (!t.id)
 		return atl_fail(info, ATL_ERR_NOMEM, "choose model");
+	t.price = atl_price_find(app->prices, t.id, p.preset, name, &listed);
 	*ret = t;
 	return ATL_OK;
 }

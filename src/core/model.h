@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "core/app.h"
+#include "core/price.h"
 #include "provider/chat.h"
 
 #define ATL_MODEL_ID_MAX 300
@@ -29,6 +30,7 @@ struct atl_model_target {
 	bool ready;		   /* false: the engine is still starting; calls will fail for a moment */
 	struct atl_chat_endpoint endpoint; /* breaker is NULL: set atl_model_breaker() of the loop it runs on */
 	int64_t context_size;	   /* of one conversation, in tokens; 0: not told */
+	struct atl_price price;
 	bool exact_tokens;	   /* atl_models_count_tokens() asks the model's own tokenizer */
 };
 
@@ -69,6 +71,8 @@ struct atl_model {
 	const char *id, *name, *provider_id, *provider_name; /* provider_id NULL: local */
 	bool local, ready;
 	int64_t context_size; /* 0: not told */
+	const char *price_source; /* atl_price_sources[] */
+	int64_t input_micro_usd, output_micro_usd, cached_micro_usd; /* per million tokens; of an unknown price 0 */
 };
 extern const struct atl_json_desc atl_model_desc;
 enum atl_err atl_models_list(struct atl_app *app, struct atl_arena *arena, const char *user_id,

@@ -19,6 +19,7 @@
 #include "core/picture_suggest.h"
 #include "core/picture_texts.h"
 #include "core/picture_times.h"
+#include "core/price.h"
 #include "core/provider.h"
 #include "core/setting.h"
 #include "db/db.h"
@@ -125,7 +126,10 @@ static void add(struct list *list, const struct atl_picture_model *model)
 		list->items = more;
 		list->capacity = capacity;
 	}
-	list->items[list->count++] = *model;
+	list->items[list->count] = *model;
+	(void)atl_price_unit_find(list->app->prices, model->id, &list->items[list->count].price_unit,
+				  &list->items[list->count].price_micro_usd);
+	list->count++;
 }
 
 static const char *path_of(struct list *list, const struct atl_picture_model *model, const char *part)

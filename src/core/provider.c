@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "core/audit.h"
 #include "core/model_route.h"
+#include "core/price.h"
 #include "core/publish.h"
 #include "db/db.h"
 
@@ -57,6 +58,10 @@ static const struct atl_json_field MODEL_FIELDS[] = {
 	{"kind", ATL_JT_STR, MOFF(kind), ATL_JF_NULLABLE | ATL_JF_OMIT, 0, 20, .doc = "picture; without it: chat"},
 	{"tasks", ATL_JT_STR, MOFF(tasks), ATL_JF_NULLABLE | ATL_JF_OMIT, 0, 200, .doc = "of a picture model"},
 	{"context_size", ATL_JT_INT, MOFF(context_size), ATL_JF_NULLABLE, 0, 100000000, .doc = "tokens; null: not known"},
+	{"priced", ATL_JT_BOOL, MOFF(priced), ATL_JF_OMIT, .doc = "the service told the prices below"},
+	{"input_micro_usd", ATL_JT_INT, MOFF(input_micro_usd), ATL_JF_OMIT, 0, ATL_PRICE_MICRO_USD_MAX, .doc = "per million tokens"},
+	{"output_micro_usd", ATL_JT_INT, MOFF(output_micro_usd), ATL_JF_OMIT, 0, ATL_PRICE_MICRO_USD_MAX},
+	{"cached_micro_usd", ATL_JT_INT, MOFF(cached_micro_usd), ATL_JF_OMIT, 0, ATL_PRICE_MICRO_USD_MAX},
 };
 const struct atl_json_desc atl_provider_model_desc = {
 	"ProviderModel", "A model of a provider.", MODEL_FIELDS, ATL_COUNT(MODEL_FIELDS), sizeof(struct atl_provider_model),
@@ -273,7 +278,11 @@ static enum atl_err copy_out(const struct entry *e, struct atl_arena *arena, str
 						    .name = atl_arena_strdup(arena, from[i].name ? from[i].name : from[i].id),
 						    .kind = atl_arena_strdup(arena, from[i].kind),
 						    .tasks = atl_arena_strdup(arena, from[i].tasks),
-						    .context_size = from[i].context_size};
+						    .context_size = from[i].context_size,
+						    .priced = from[i].priced,
+						    .input_micro_usd = from[i].input_micro_usd,
+						    .output_micro_usd = from[i].output_micro_usd,
+						    .cached_micro_usd = from[i].cached_micro_usd};
 		full = full || !to[i].id || !to[i].name;
 	}
 	p.models.items = to;
@@ -679,6 +688,17 @@ enum atl_err atl_provider_test(struct atl_app *app, const char *id, enum atl_err
 	return err;
 }
 
+static void take_price(struct atl_provider_model *to, const struct atl_chat_model *from)
+{
+	if (from->input_micro_usd < 0 || from->output_micro_usd < 0 || from->input_micro_usd > ATL_PRICE_MICRO_USD_MAX ||
+	    from->output_micro_usd > ATL_PRICE_MICRO_USD_MAX || from->cached_micro_usd > ATL_PRICE_MICRO_USD_MAX)
+		return;
+	to->priced = true;
+	to->input_micro_usd = from->input_micro_usd;
+	to->output_micro_usd = from->output_micro_usd;
+	to->cached_micro_usd = from->cached_micro_usd < 0 ? from->input_micro_usd : from->cached_micro_usd;
+}
+
 enum atl_err atl_provider_refresh(struct atl_app *app, struct atl_arena *arena, const char *id,
 				  struct atl_provider *ret, struct atl_errinfo *info)
 {
@@ -705,6 +725,7 @@ enum atl_err atl_provider_refresh(struct atl_app *app, struct atl_arena *arena, 
 		kept[items.count++] = (struct atl_provider_model){
 			.id = models[i].id, .name = name_ok ? models[i].name : models[i].id,
 			.context_size = models[i].context_length > 100000000 ? 0 : models[i].context_length};
+		take_price(&kept[items.count - 1], &models[i]);
 	}
 	if (endpoint.preset->picture_kind) {
 		struct atl_errinfo why = {0};

@@ -30,6 +30,8 @@ struct atl_provider_model {
 	const char *kind;     /* "picture"; NULL: chat */
 	const char *tasks;    /* of a picture model, words; NULL: see the model registry */
 	int64_t context_size; /* 0: not told */
+	bool priced;	      /* the service told: */
+	int64_t input_micro_usd, output_micro_usd, cached_micro_usd; /* per million tokens */
 };
 extern const struct atl_json_desc atl_provider_model_desc;
 

@@ -99,6 +99,19 @@ const char *atl_setting_text(struct atl_app *app, enum atl_setting setting, stru
 	return tree && tree->kind == ATL_JSON_STRING ? tree->string : NULL;
 }
 
+int64_t atl_setting_int(struct atl_app *app, enum atl_setting setting, int64_t fallback)
+{
+	const struct atl_json *tree;
+	struct atl_arena arena;
+
+	atl_arena_init(&arena, 0);
+	tree = get_tree(app, setting, &arena);
+	if (tree && tree->kind == ATL_JSON_NUMBER && tree->is_integer)
+		fallback = tree->integer;
+	atl_arena_finish(&arena);
+	return fallback;
+}
+
 bool atl_setting_bool(struct atl_app *app, enum atl_setting setting, bool fallback)
 {
 	const struct atl_json *tree;

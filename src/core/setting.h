@@ -22,6 +22,7 @@
 	X(ANNOUNCEMENT, "announcement", "null")         \
 	X(MAINTENANCE, "maintenance", "false")          \
 	X(BACKUP, "backup", "null")                 \
+	X(MAX_COST, "max_cost_micro_usd", "null")   \
 	X(SIGN_UP, "sign_up", "{\"mode\":\"invitation\"}")
 
 enum atl_setting {
@@ -39,6 +40,7 @@ enum atl_err atl_setting_set(struct atl_app *app, const struct atl_identity *who
 			     struct atl_errinfo *info) ATL_MUST_USE;
 /* For text and switches: NULL / the fallback when it is null or cannot be read. */
 const char *atl_setting_text(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena);
+int64_t atl_setting_int(struct atl_app *app, enum atl_setting setting, int64_t fallback);
 bool atl_setting_bool(struct atl_app *app, enum atl_setting setting, bool fallback);
 /* May mature content be shown? The owner's choice, else the configuration. */
 bool atl_mature_allowed(struct atl_app *app);

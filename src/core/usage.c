@@ -14,6 +14,7 @@
 
 #define MODULE "usage"
 #define TRIES_MAX 3
+#define ERROR_SIZE 40 /* a slug */
 
 struct row {
 	char id[ATL_ID_SIZE], user_id[ATL_ID_SIZE], key_id[ATL_ID_SIZE];
@@ -21,7 +22,9 @@ struct row {
 	char ref[ATL_ID_SIZE]; /* SETTLE, REFUND */
 	enum book { CHARGE, SETTLE, REFUND, BOOKED } book; /* what the ledger is told; BOOKED: nothing */
 	enum atl_entry_point entry;
-	int64_t prompt_tokens, completion_tokens, duration_ms, created_at;
+	int64_t prompt_tokens, completion_tokens, cached_tokens, duration_ms, first_ms, created_at;
+	int64_t cost_micro_usd, estimate_micro_usd;
+	char error[ERROR_SIZE];
 };
 
 struct rows {
@@ -82,33 +85,43 @@ static void take(struct atl_usage *usage, const struct row *new)
 }
 
 /* The id is made by the writing thread, in this order. */
-static void record(struct atl_usage *usage, const struct atl_identity *who, enum atl_entry_point entry, const char *model,
-		   int64_t prompt_tokens, int64_t completion_tokens, int64_t duration_ms, enum book book, const char *ref)
+void atl_usage_enter(struct atl_usage *usage, const struct atl_usage_entry *e)
 {
-	struct row row = { .entry = entry, .duration_ms = duration_ms, .created_at = atl_now_ms(), .book = book };
+	struct row row = { .entry = e->entry, .duration_ms = e->duration_ms, .first_ms = e->first_ms,
+			   .cost_micro_usd = e->cost_micro_usd > 0 ? e->cost_micro_usd : 0,
+			   .estimate_micro_usd = e->estimate_micro_usd, .created_at = atl_now_ms() };
 
-	if (!atl_identity_signed_in(who))
+	if (!atl_identity_signed_in(e->who))
 		return;
-	memcpy(row.user_id, who->user_id, sizeof(row.user_id));
-	memcpy(row.key_id, who->key_id, sizeof(row.key_id));
-	atl_str_copy(row.model, sizeof(row.model), model ? model : "");
-	atl_str_copy(row.ref, sizeof(row.ref), ref);
-	row.prompt_tokens = prompt_tokens > 0 ? prompt_tokens : 0;
-	row.completion_tokens = completion_tokens > 0 ? completion_tokens : 0;
+	row.book = !e->ref ? CHARGE : *e->ref ? SETTLE : BOOKED;
+	if (e->error)
+		row.book = row.book == SETTLE ? REFUND : BOOKED;
+	memcpy(row.user_id, e->who->user_id, sizeof(row.user_id));
+	memcpy(row.key_id, e->who->key_id, sizeof(row.key_id));
+	atl_str_copy(row.model, sizeof(row.model), e->model ? e->model : "");
+	atl_str_copy(row.ref, sizeof(row.ref), e->ref ? e->ref : "");
+	atl_str_copy(row.error, sizeof(row.error), e->error ? e->error : "");
+	row.prompt_tokens = e->prompt_tokens > 0 ? e->prompt_tokens : 0;
+	row.completion_tokens = e->completion_tokens > 0 ? e->completion_tokens : 0;
+	row.cached_tokens = e->cached_tokens > 0 ? e->cached_tokens : 0;
 	take(usage, &row);
 }
 
 void atl_usage_record(struct atl_usage *usage, const struct atl_identity *who, enum atl_entry_point entry,
 		      const char *model, int64_t prompt_tokens, int64_t completion_tokens, int64_t duration_ms)
 {
-	record(usage, who, entry, model, prompt_tokens, completion_tokens, duration_ms, CHARGE, "");
+	atl_usage_enter(usage, &(struct atl_usage_entry){ .who = who, .entry = entry, .model = model,
+							  .prompt_tokens = prompt_tokens, .completion_tokens = completion_tokens,
+							  .duration_ms = duration_ms, .estimate_micro_usd = -1 });
 }
 
 void atl_usage_record_reserved(struct atl_usage *usage, const struct atl_identity *who, enum atl_entry_point entry,
 			       const char *model, int64_t prompt_tokens, int64_t completion_tokens, int64_t duration_ms,
 			       const char *ref)
 {
-	record(usage, who, entry, model, prompt_tokens, completion_tokens, duration_ms, *ref ? SETTLE : BOOKED, ref);
+	atl_usage_enter(usage, &(struct atl_usage_entry){ .who = who, .entry = entry, .model = model,
+							  .prompt_tokens = prompt_tokens, .completion_tokens = completion_tokens,
+							  .duration_ms = duration_ms, .estimate_micro_usd = -1, .ref = ref });
 }
 
 void atl_usage_refund(struct atl_usage *usage, const char *ref)
@@ -133,6 +146,8 @@ static void add_amounts(int64_t amounts[ATL_LEDGER_KIND_COUNT], const struct row
 	amounts[ATL_LEDGER_MESSAGES]++;
 	amounts[ATL_LEDGER_INPUT_TOKENS] += row->prompt_tokens;
 	amounts[ATL_LEDGER_OUTPUT_TOKENS] += row->completion_tokens;
+	if (row->cost_micro_usd)
+		amounts[ATL_LEDGER_MONEY] = row->cost_micro_usd + (amounts[ATL_LEDGER_MONEY] == ATL_LEDGER_NONE ? 0 : amounts[ATL_LEDGER_MONEY]);
 }
 
 /* Row `first` and those after it of the same person, key and model are one charge. */
@@ -189,15 +204,16 @@ static enum atl_err insert_rows(struct atl_conn *conn, void *arg, struct atl_err
 	for (size_t i = 0; i < batch->count && !err; i++) {
 		const struct row *row = &batch->rows[i];
 
-		if (row->book == REFUND)
+		if (row->book == REFUND && !row->error[0])
 			continue;
 		err = atl_exec(conn, info,
 			       "INSERT INTO usage_records (id, user_id, api_key_id, entry_point, model, prompt_tokens, "
-			       "completion_tokens, duration_ms, created_at) "
-			       "SELECT ?, id, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ?",
-			       "ssssiiiis", row->id, *row->key_id ? row->key_id : NULL, atl_entry_name(row->entry),
+			       "completion_tokens, duration_ms, created_at, cached_tokens, cost_micro_usd, estimate_micro_usd, "
+			       "first_ms, error) SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ?",
+			       "ssssiiiiiiiiss", row->id, *row->key_id ? row->key_id : NULL, atl_entry_name(row->entry),
 			       row->model, row->prompt_tokens, row->completion_tokens, row->duration_ms,
-			       row->created_at, row->user_id);
+			       row->created_at, row->cached_tokens, row->cost_micro_usd, row->estimate_micro_usd,
+			       row->first_ms, row->error, row->user_id);
 	}
 	return err ? err : book_rows(conn, batch, info);
 }
@@ -359,7 +375,7 @@ static enum atl_err read_rows(struct atl_conn *conn, void *arg, struct atl_errin
 	struct atl_rows *rows;
 	enum atl_err err = atl_query(conn, &rows, info,
 				     "SELECT id, entry_point, model, api_key_id, prompt_tokens, completion_tokens, "
-				     "duration_ms, created_at FROM usage_records WHERE user_id = ? AND id < ? "
+				     "duration_ms, created_at FROM usage_records WHERE user_id = ? AND id < ? AND error = '' "
 				     "ORDER BY id DESC LIMIT ?",
 				     "ssi", query->user_id, query->before_id ? query->before_id : "usg_ZZZZZZZZZZZZZZZZZZZZZZZZZZ", query->limit);
 
@@ -405,7 +421,7 @@ static enum atl_err read_sum(struct atl_conn *conn, void *arg, struct atl_errinf
 	enum atl_err err = atl_query(conn, &rows, info,
 				     "SELECT count(*), CAST(coalesce(sum(prompt_tokens), 0) AS BIGINT), "
 				     "CAST(coalesce(sum(completion_tokens), 0) AS BIGINT) FROM usage_records "
-				     "WHERE user_id = ? AND created_at >= ? AND created_at < ?",
+				     "WHERE user_id = ? AND created_at >= ? AND created_at < ? AND error = ''",
 				     "sii", query->user_id, query->from_ms, query->to_ms);
 
 	if (err)

@@ -1,4 +1,4 @@
-/* usage.h - what was used: one row per answered request, for numbers now and quotas later.
+/* usage.h - what was used: one row per request, answered or failed, for the numbers of pages and reports.
  *
  * Recording never blocks and never fails the request it speaks of: rows wait in memory and are written together in one
  * transaction, at most ATL_USAGE_FLUSH_MS after the first of them. An orderly stop writes all of them; a crash loses
@@ -33,6 +33,18 @@ void atl_usage_record(struct atl_usage *usage, const struct atl_identity *who, e
 void atl_usage_record_reserved(struct atl_usage *usage, const struct atl_identity *who, enum atl_entry_point entry,
 			       const char *model, int64_t prompt_tokens, int64_t completion_tokens, int64_t duration_ms,
 			       const char *ref);
+/* The whole row. */
+struct atl_usage_entry {
+	const struct atl_identity *who;
+	enum atl_entry_point entry;
+	const char *model;
+	int64_t prompt_tokens, completion_tokens, cached_tokens;
+	int64_t duration_ms, first_ms;		   /* first_ms 0: not known */
+	int64_t cost_micro_usd, estimate_micro_usd; /* estimate -1: none was made */
+	const char *ref;   /* NULL: charge the ledger; "": it is booked already; else: settle this reservation */
+	const char *error; /* slug: it failed, and nothing is booked but a refund of `ref`; NULL: it was answered */
+};
+void atl_usage_enter(struct atl_usage *usage, const struct atl_usage_entry *entry);
 void atl_usage_refund(struct atl_usage *usage, const char *ref); /* "": nothing was reserved */
 /* Write what waits now and return when it is durable. */
 enum atl_err atl_usage_flush(struct atl_usage *usage, struct atl_errinfo *info) ATL_MUST_USE;

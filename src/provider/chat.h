@@ -103,6 +103,7 @@ void atl_chat_cancel(struct atl_chat_run *run); /* on_done(CANCELLED) follows */
 struct atl_chat_model {
 	const char *id, *name;
 	int64_t context_length; /* 0: not told */
+	int64_t input_micro_usd, output_micro_usd, cached_micro_usd; /* per million tokens; -1: not told */
 };
 enum atl_err atl_chat_models(struct atl_loop *loop, const struct atl_chat_endpoint *endpoint, struct atl_arena *arena,
 			     struct atl_chat_model **ret, size_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;

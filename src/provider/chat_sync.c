@@ -54,6 +54,36 @@ static int64_t context_of(const struct atl_json *item)
 	return 0;
 }
 
+/* Dollars as a number or as text; -1: not told. */
+static double dollars(const struct atl_json *item, const char *path)
+{
+	const struct atl_json *value = atl_json_path(item, path);
+	double usd;
+
+	if (value && value->kind == ATL_JSON_NUMBER)
+		return value->number;
+	return value && value->kind == ATL_JSON_STRING && atl_str_double(value->string, &usd) ? usd : -1;
+}
+
+static int64_t micro(double usd, double times)
+{
+	return usd >= 0 && usd * times <= 1e6 ? (int64_t)(usd * times * 1e6 + 0.5) : -1;
+}
+
+/* OpenRouter tells dollars a token as text, Venice dollars a million tokens as numbers. */
+static void read_price(const struct atl_json *item, struct atl_chat_model *model)
+{
+	if (atl_json_path(item, "model_spec.pricing")) {
+		model->input_micro_usd = micro(dollars(item, "model_spec.pricing.input.usd"), 1);
+		model->output_micro_usd = micro(dollars(item, "model_spec.pricing.output.usd"), 1);
+		model->cached_micro_usd = micro(dollars(item, "model_spec.pricing.cache_input.usd"), 1);
+		return;
+	}
+	model->input_micro_usd = micro(dollars(item, "pricing.prompt"), 1e6);
+	model->output_micro_usd = micro(dollars(item, "pricing.completion"), 1e6);
+	model->cached_micro_usd = micro(dollars(item, "pricing.input_cache_read"), 1e6);
+}
+
 enum atl_err atl_chat_models(struct atl_loop *loop, const struct atl_chat_endpoint *endpoint, struct atl_arena *arena,
 			     struct atl_chat_model **ret, size_t *ret_count, struct atl_errinfo *info)
 {
@@ -83,6 +113,7 @@ enum atl_err atl_chat_models(struct atl_loop *loop, const struct atl_chat_endpoi
 			continue;
 		models[count].id = id;
 		models[count].name = atl_json_str(atl_json_get(item, "model_spec"), "name", atl_json_str(item, "name", id));
+		read_price(item, &models[count]);
 		models[count++].context_length = context_of(item);
 	}
 	*ret = models;

@@ -17,6 +17,7 @@
 #include "core/generation.h"
 #include "core/idempotency.h"
 #include "core/picture.h"
+#include "core/price.h"
 #include "core/provider.h"
 #include "core/message.h"
 #include "core/metrics.h"
@@ -86,6 +87,7 @@ static void parts_up(struct site *site)
 	assert_ok(atl_idempotency_recover(app, &info), &info);
 	assert_ok(atl_generations_create(app, &app->generations), &info);
 	app->stop_message = stop_message;
+	assert_ok(atl_prices_create(app, &app->prices, &info), &info);
 	assert_ok(atl_providers_create(app, &app->providers, &info), &info);
 	assert_ok(atl_picture_models_create(app, &app->picture_models, &info), &info);
 	assert_int_equal(atl_fal_hooks_create(&app->fal_hooks), ATL_OK);
@@ -124,6 +126,8 @@ static void parts_down(struct site *site)
 	atl_fal_hooks_destroy(app->fal_hooks);
 	atl_picture_models_destroy(app->picture_models);
 	atl_providers_destroy(app->providers);
+	atl_prices_destroy(app->prices);
+	app->prices = NULL;
 	app->picture_models = NULL;
 	app->providers = NULL;
 	atl_pictures_destroy(app->pictures);

@@ -25,6 +25,7 @@ static void fill(const struct atl_chat_script *script, const char *id, struct at
 	*ret = (struct atl_model_target){ .id = id, .name = "scripted", .provider_name = "Scripted", .ready = true,
 					  .context_size = serving->model.context_size };
 	ret->endpoint.preset = atl_chat_preset_find("fake");
+	ret->price = atl_price_find(serving->app.prices, id, "", "scripted", NULL);
 	ret->endpoint.guard = &serving->guard;
 	ret->endpoint.script = script;
 }

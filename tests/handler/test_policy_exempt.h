@@ -43,6 +43,7 @@ static const struct exempt {
 	{ "PUT /api/v1/groups/{id}", OPERATING },
 	{ "POST /api/v1/login-providers", OPERATING },
 	{ "PATCH /api/v1/login-providers/{id}", OPERATING },
+	{ "PUT /api/v1/prices", OPERATING },
 	{ "PUT /api/v1/quotas", OPERATING },
 	{ "POST /api/v1/quota-requests/{id}/decision", OPERATING },
 	{ "PATCH /api/v1/server", OPERATING },

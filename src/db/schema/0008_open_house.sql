@@ -130,3 +130,32 @@ CREATE TABLE signing_keys (
 	chain TEXT NOT NULL,
 	created_at BIGINT NOT NULL
 );
+-- prices and usage: what models cost, in micro-USD per million tokens (-1: none); pictures by unit ('': none)
+-- both
+CREATE TABLE model_prices (
+	model TEXT PRIMARY KEY,
+	input_micro_usd BIGINT NOT NULL,
+	output_micro_usd BIGINT NOT NULL,
+	cached_micro_usd BIGINT NOT NULL,
+	unit TEXT NOT NULL,
+	unit_micro_usd BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL
+);
+-- what a request cost, what was expected of it (-1: nothing was), and why it failed ('': it did not)
+ALTER TABLE usage_records ADD COLUMN cached_tokens BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_records ADD COLUMN cost_micro_usd BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_records ADD COLUMN estimate_micro_usd BIGINT NOT NULL DEFAULT -1;
+ALTER TABLE usage_records ADD COLUMN first_ms BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_records ADD COLUMN error TEXT NOT NULL DEFAULT '';
+CREATE INDEX usage_records_time ON usage_records (created_at);
+-- every change of a setting, so that it can be looked at and taken back; NULL: it was not set
+CREATE TABLE setting_changes (
+	id TEXT PRIMARY KEY,
+	name TEXT NOT NULL,
+	was TEXT,
+	became TEXT,
+	user_id TEXT,
+	user_name TEXT NOT NULL,
+	at BIGINT NOT NULL
+);
+CREATE INDEX setting_changes_name ON setting_changes (name, id);
