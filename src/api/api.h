@@ -60,6 +60,7 @@
 	X(prices)         \
 	X(quotas)         \
 	X(reports)        \
+	X(blocked_pictures) \
 	X(hooks)          \
 	X(uploads)        \
 	X(temporary)      \

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "blob/blob.h"
 #include "core/asset_int.h"
+#include "core/blocked_picture.h"
 #include "core/rights.h"
 #include "media/metadata.h"
 #include "media/picture.h"
@@ -90,6 +91,8 @@ static enum atl_err store_bytes(struct atl_app *app, struct atl_arena *arena, co
 		err = atl_blob_hash_file(bytes->path, name, info);
 	else if (!err)
 		atl_sha256_hex(bytes->data, bytes->length, name);
+	if (!err) /* as it was sent it was asked about in look() */
+		err = atl_blocked_check(app, asset->user_id, &(struct atl_picture_print){.sha256 = name}, info);
 	if (!err)
 		err = put_all(app, name, bytes, picture, info);
 	if (err)
@@ -106,6 +109,16 @@ static enum atl_err store_bytes(struct atl_app *app, struct atl_arena *arena, co
 	return ATL_OK;
 }
 
+/* The gate of blocked pictures: by what was sent, and by its looks. */
+static enum atl_err ask_blocked(struct atl_app *app, const char *user_id, const void *data, size_t length,
+				const struct atl_picture *picture, struct atl_errinfo *info)
+{
+	char sha256[ATL_SHA256_SIZE * 2 + 1];
+	const struct atl_picture_print print = {.sha256 = sha256, .has_phash = true, .phash = picture->phash};
+	atl_sha256_hex(data, length, sha256);
+	return atl_blocked_check(app, user_id, &print, info);
+}
+
 static enum atl_err look(struct atl_app *app, struct atl_arena *arena, const char *user_id, const void *data,
 			 size_t length, enum atl_picture_form keep, struct atl_picture *ret, struct atl_errinfo *info)
 {
@@ -115,7 +128,8 @@ static enum atl_err look(struct atl_app *app, struct atl_arena *arena, const cha
 				      .width_count = ATL_COUNT(WIDTHS),
 				      .blurhash = true,
 				      .phash = true};
-	return atl_picture_open(app->pictures, arena, data, length, &ask, ret, info);
+	enum atl_err err = atl_picture_open(app->pictures, arena, data, length, &ask, ret, info);
+	return err ? err : ask_blocked(app, user_id, data, length, ret, info);
 }
 
 enum atl_err atl_asset_store_file(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
@@ -243,13 +257,14 @@ enum atl_err atl_asset_store_picture(struct atl_app *app, struct atl_arena *aren
 	struct atl_picture picture;
 	enum atl_err err =
 		atl_picture_decode(app->pictures, arena, data, length, WIDTHS, ATL_COUNT(WIDTHS), &picture, info);
+	if (!err)
+		err = ask_blocked(app, user_id, data, length, &picture, info);
 	if (err)
 		return err;
 	struct bytes bytes = {.data = picture.outs[0].data, .length = picture.outs[0].length};
 	err = store_bytes(app, arena, &bytes, &picture, &asset, info);
 	asset.width = picture.outs[0].width;
 	asset.height = picture.outs[0].height;
-	asset.has_phash = false; /* small pictures were not hashed */
 	return err ? err : insert_now(app, arena, &asset, 0, ret, info);
 }
 

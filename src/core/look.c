@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/asset.h"
+#include "core/blocked_picture.h"
 
 #define OFF(member) offsetof(struct atl_look, member)
 #define LOOK_JSON_MAX ((size_t)64 << 10)
@@ -105,6 +106,8 @@ enum atl_err atl_look_set(struct atl_app *app, struct atl_arena *arena, const ch
 		if (err == ATL_ERR_NOT_FOUND)
 			err = atl_fail_field(info, ATL_ERR_NOT_FOUND, "reference_assets", "There is no picture %s.",
 					     look->reference_assets.items[i]);
+		if (!err)
+			err = atl_blocked_check_asset(app, user_id, look->reference_assets.items[i], info);
 	}
 	if (err)
 		return err;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "core/blocked_picture.h"
 #include "media/encode.h"
 #include "media/picture.h"
 
@@ -24,6 +25,8 @@ static enum atl_err read_asset(struct inputs *in, const char *id, struct atl_ass
 
 	if (err == ATL_ERR_NOT_FOUND)
 		return atl_fail(in->info, ATL_ERR_GONE, "The input picture %s has been deleted meanwhile.", id);
+	if (!err) /* it may have been blocked since the job was sent */
+		err = atl_blocked_check_asset(in->app, in->user_id, id, in->info);
 	return err ? err : atl_asset_read(in->app, in->arena, asset, data, length, in->info);
 }
 

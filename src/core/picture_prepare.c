@@ -11,6 +11,7 @@
 
 #include "base/crypto.h"
 #include "base/str.h"
+#include "core/blocked_picture.h"
 #include "core/dynamic_prompt.h"
 #include "core/look.h"
 #include "core/picture_entry.h"
@@ -240,7 +241,7 @@ static enum atl_err find_input(struct prepare *p, const char *field, const char 
 
 	if (err == ATL_ERR_NOT_FOUND)
 		return atl_fail_field(p->info, ATL_ERR_NOT_FOUND, field, "There is no picture %s.", id);
-	return err;
+	return err ? err : atl_blocked_check_asset(p->app, p->who->user_id, id, p->info);
 }
 
 static enum atl_err check_number(struct prepare *p, const char *name, double *value);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/audit.h"
+#include "core/blocked_picture.h"
 #include "core/notice.h"
 #include "core/report_int.h"
 #include "core/user_admin.h"
@@ -94,6 +95,10 @@ static enum atl_err decide_fn(struct atl_conn *conn, void *arg, struct atl_errin
 	if (!err)
 		err = atl_hold_set_in(conn, d->report.target_kind, d->report.target_id, hold_after(decision), d->now_ms, &changed,
 				      info);
+	if (!err && atl_str_eq(d->report.target_kind, "picture"))
+		err = hold_after(decision) == ATL_HOLD_REMOVED
+			      ? atl_blocked_add_report_in(conn, d->id, d->report.target_id, d->in->reason, d->now_ms, info)
+			      : atl_blocked_end_report_in(conn, d->id, info);
 	if (!err)
 		err = atl_exec(conn, info,
 			       "UPDATE reports SET state = 'decided', decision = ?, reason = ?, answer = ?, decided_by = ?, "
@@ -197,6 +202,8 @@ static enum atl_err appeal_decide_fn(struct atl_conn *conn, void *arg, struct at
 
 	if (!err && over)
 		err = atl_hold_set_in(conn, d->report.target_kind, d->report.target_id, ATL_HOLD_NONE, d->now_ms, &changed, info);
+	if (!err && over)
+		err = atl_blocked_end_report_in(conn, d->id, info);
 	if (!err)
 		err = atl_exec(conn, info,
 			       "UPDATE reports SET state = 'closed', appeal_outcome = ?, appeal_answer = ?, appeal_by = ?, "

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "core/address_limit.h"
 #include "core/audit.h"
+#include "core/blocked_picture.h"
 #include "core/character.h"
 #include "core/conversation.h"
 #include "core/notice.h"
@@ -175,6 +176,8 @@ static enum atl_err quarantine(struct atl_conn *conn, struct file *f, struct atl
 	int64_t changed = 0;
 	enum atl_err err = atl_hold_set_in(conn, f->target_kind, f->target_id, ATL_HOLD_QUARANTINED, f->now_ms, &changed, info);
 
+	if (!err && atl_str_eq(f->target_kind, "picture"))
+		err = atl_blocked_add_report_in(conn, f->report_id, f->target_id, f->in->kind, f->now_ms, info);
 	if (!err)
 		err = atl_exec(conn, info, "UPDATE reports SET quarantined_at = ? WHERE id = ?", "is", f->now_ms, f->report_id);
 	if (!err)

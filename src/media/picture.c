@@ -278,6 +278,7 @@ enum atl_err atl_picture_decode(struct atl_pictures *pictures, struct atl_arena 
 				      .keep_side = ATL_PICTURE_KEEP_SIDE,
 				      .quality = 88,
 				      .widths = widths,
-				      .width_count = width_count};
+				      .width_count = width_count,
+				      .phash = true};
 	return atl_picture_open(pictures, arena, data, length, &ask, ret, info);
 }

@@ -5,7 +5,10 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/blocked_picture.h"
 #include "core/report.h"
+#include "media/encode.h"
+#include "media/phash.h"
 #include "support.h"
 
 static struct person moderator, second, member;
@@ -33,6 +36,16 @@ static const char *open_report(struct site *site, const char *target_id)
 			return fmt("%s", text_at(req, fmt("items.%zu.id", i)));
 	fail_msg("no open report about %s", target_id);
 	return NULL;
+}
+
+static struct atl_req *upload(struct site *site, const struct person *who, const char *file)
+{
+	static const char *const type[] = { "Content-Type: application/octet-stream", NULL };
+	struct atl_buf data = load_picture(file);
+	struct atl_req *req = ask_data(site, who, type, "POST /api/v1/assets", data.data, data.length);
+
+	atl_buf_finish(&data);
+	return req;
 }
 
 static struct atl_req *decide(struct site *site, const struct person *who, const char *id, const char *decision,
@@ -134,6 +147,8 @@ static void test_decisions_and_appeal(void **state)
 	assert_non_null(strstr(req->out.data, "\"may_appeal\":true"));
 	expect(ask(site, &member, fmt("POST /api/v1/notices/%s/read", text_at(req, "items.0.id")), NULL), 204);
 
+	/* nor does it come back, by whomever */
+	expect_problem(upload(site, &owner, "good.jpg"), 403, "refused_by_policy", NULL);
 	expect(ask(site, &second, fmt("POST /api/v1/reports/%s/appeal", id), "{\"note\":\"x\"}"), 404);
 	expect(ask(site, &member, fmt("POST /api/v1/reports/%s/appeal", id), "{\"note\":\"It is mine\"}"), 204);
 	expect(ask(site, &member, fmt("POST /api/v1/reports/%s/appeal", id), "{\"note\":\"again\"}"), 409);
@@ -148,6 +163,52 @@ static void test_decisions_and_appeal(void **state)
 	req = expect(ask(site, &member, "GET /api/v1/notices", NULL), 200);
 	assert_string_equal(text_at(req, "items.0.decision"), "overturned");
 	assert_string_equal(text_at(req, "items.0.answer"), "sorry");
+	expect(upload(site, &owner, "good.jpg"), 201);
+}
+
+/* By hand: the bytes, and the same picture in another size and format. */
+static void test_blocked_by_hand(void **state)
+{
+	static unsigned char rgb[96 * 96 * 3];
+	static const char *const type[] = { "Content-Type: image/png", NULL };
+	struct site *site = *state;
+	struct atl_buf png;
+	struct atl_req *req;
+	const char *id;
+
+	for (unsigned i = 0; i < sizeof(rgb); i++) /* rings around a corner, and a bar */
+		rgb[i] = (unsigned char)(((i / 3 % 96) * (i / 3 % 96) + (i / 288) * (i / 288)) / 40 % 256 / (i / 3 % 96 > 60 ? 2 : 1));
+	atl_buf_init(&png, 1 << 20);
+	assert_int_equal(atl_png_encode(rgb, 96, 96, 3, &png, NULL), ATL_OK);
+	expect(ask_data(site, &member, type, "POST /api/v1/blocked-pictures?reason=x", png.data, png.length), 403);
+	req = expect(ask_data(site, &moderator, type, "POST /api/v1/blocked-pictures?reason=known", png.data, png.length), 201);
+	assert_non_null(strstr(req->out.data, "\"looks\":true"));
+	id = fmt("%s", text_at(req, "id"));
+	expect(ask_data(site, &moderator, type, "POST /api/v1/blocked-pictures?reason=known", png.data, png.length), 409);
+	expect_problem(ask_data(site, &member, type, "POST /api/v1/assets", png.data, png.length), 403, "refused_by_policy", NULL);
+	for (unsigned i = 0; i < sizeof(rgb); i++) /* a little darker: other bytes */
+		rgb[i] = (unsigned char)(rgb[i] * 9 / 10);
+	png.length = 0;
+	assert_int_equal(atl_png_encode(rgb, 96, 96, 3, &png, NULL), ATL_OK);
+	expect_problem(ask_data(site, &member, type, "POST /api/v1/assets", png.data, png.length), 403, "refused_by_policy", NULL);
+	req = expect(ask(site, &moderator, "GET /api/v1/blocked-pictures", NULL), 200);
+	assert_string_equal(text_at(req, "items.0.reason"), "known");
+	expect(ask(site, &moderator, fmt("DELETE /api/v1/blocked-pictures/%s", id), NULL), 204);
+	expect(ask_data(site, &member, type, "POST /api/v1/assets", png.data, png.length), 201);
+	atl_buf_finish(&png);
+}
+
+/* The canary is what its header says, in every size; nearly empty pictures are like nothing. */
+static void test_canary(void **state)
+{
+	static unsigned char rgb[ATL_PHASH_SIDE * ATL_PHASH_SIDE * 3];
+
+	atl_canary_picture(rgb, ATL_PHASH_SIDE);
+	assert_true(atl_phash(rgb) == ATL_CANARY_PHASH);
+	assert_true(atl_blocked_alike(ATL_CANARY_PHASH, ATL_CANARY_PHASH ^ 0xf));
+	assert_false(atl_blocked_alike(ATL_CANARY_PHASH, ATL_CANARY_PHASH ^ 0x1f));
+	memset(rgb, 255, sizeof(rgb));
+	assert_false(atl_blocked_alike(atl_phash(rgb), atl_phash(rgb)));
 }
 
 /* Characters and conversations go from sight as well, and come back as they were. */
@@ -293,6 +354,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quarantine),
 		cmocka_unit_test(test_decisions_and_appeal),
+		cmocka_unit_test(test_blocked_by_hand),
+		cmocka_unit_test(test_canary),
 		cmocka_unit_test(test_other_things),
 		cmocka_unit_test(test_accounts),
 		cmocka_unit_test(test_clocks),
