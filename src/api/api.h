@@ -43,6 +43,7 @@
 	X(people)         \
 	X(invitations)    \
 	X(groups)         \
+	X(picture_review) \
 	X(personas)       \
 	X(looks)          \
 	X(conversations)  \

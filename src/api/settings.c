@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "core/cost_ceiling.h"
 #include "core/model_route.h"
+#include "core/picture_check.h"
 #include "core/setting.h"
 
 struct settings {
@@ -11,6 +12,9 @@ struct settings {
 	const char *default_model, *fallback_model, *default_picture_model;
 	bool mature_allowed;
 	int64_t max_cost_micro_usd;
+	const char *picture_check;
+	int64_t picture_check_threshold;
+	bool picture_classifier;
 };
 static const struct atl_json_field out_fields[] = {
 	F_STR(struct settings, default_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300, "model of new conversations"),
@@ -20,6 +24,11 @@ static const struct atl_json_field out_fields[] = {
 	F_BOOL(struct settings, mature_allowed, ATL_JF_REQUIRED, "mature text with fictional adults is allowed"),
 	F_INT(struct settings, max_cost_micro_usd, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0,
 	      "most that one reply or job may cost, in millionths of a US dollar; null: no ceiling"),
+	F_ENUM(struct settings, picture_check, ATL_JF_REQUIRED, atl_picture_check_modes,
+	       "what is done with pictures that seem to show somebody undressed"),
+	F_INT(struct settings, picture_check_threshold, ATL_JF_REQUIRED, ATL_CHECK_THRESHOLD_MIN, ATL_CHECK_THRESHOLD_MAX,
+	      "from this score on, in percent"),
+	F_BOOL(struct settings, picture_classifier, ATL_JF_REQUIRED, "there is a classifier that judges them"),
 };
 DESC(out_desc, struct settings, "Settings", out_fields);
 
@@ -29,6 +38,9 @@ static const struct atl_json_field in_fields[] = {
 	F_STR(struct settings, default_picture_model, ATL_JF_NULLABLE, 1, 300, NULL),
 	F_BOOL(struct settings, mature_allowed, 0, NULL),
 	F_INT(struct settings, max_cost_micro_usd, ATL_JF_NULLABLE, 0, 1e12, NULL),
+	F_ENUM(struct settings, picture_check, ATL_JF_NULLABLE, atl_picture_check_modes,
+	       "null: blur where there is a classifier, else off"),
+	F_INT(struct settings, picture_check_threshold, 0, ATL_CHECK_THRESHOLD_MIN, ATL_CHECK_THRESHOLD_MAX, NULL),
 };
 DESC_PATCH(in_desc, struct settings, "SettingsPatch", in_fields);
 
@@ -42,6 +54,9 @@ static void answer(struct atl_req *req)
 	out.default_picture_model = atl_setting_text(app, ATL_SETTING_DEFAULT_PICTURE_MODEL, &req->arena);
 	out.max_cost_micro_usd = atl_cost_server_max(app);
 	out.mature_allowed = atl_mature_allowed(app);
+	out.picture_check = atl_picture_check_modes[atl_picture_check_mode(app)];
+	out.picture_check_threshold = atl_setting_int(app, ATL_SETTING_PICTURE_CHECK_THRESHOLD, 60);
+	out.picture_classifier = app->classifier != NULL;
 	atl_res_json(req, 200, &out_desc, &out);
 }
 
@@ -80,6 +95,11 @@ static void handle_patch(struct atl_req *req)
 		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_MAX_COST,
 				      in.max_cost_micro_usd ? atl_arena_printf(&req->arena, "%lld", (long long)in.max_cost_micro_usd) :
 							      "null", &info);
+	if (!err && atl_json_has(&in_desc, &in, "picture_check"))
+		err = set_text(req, ATL_SETTING_PICTURE_CHECK, in.picture_check, &info);
+	if (!err && atl_json_has(&in_desc, &in, "picture_check_threshold"))
+		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_PICTURE_CHECK_THRESHOLD,
+				      atl_arena_printf(&req->arena, "%lld", (long long)in.picture_check_threshold), &info);
 	/* Also after an error: the first of two may be stored. */
 	if (atl_json_has(&in_desc, &in, "default_model") || atl_json_has(&in_desc, &in, "fallback_model"))
 		atl_model_routes_forget(atl_api_app(req)->routes);

@@ -57,6 +57,9 @@ enum atl_config_type {
 	X(credentials_library, PATH, "", 0, 0, NULL, false, "libc2pa_c.so, which signs pictures; beside atelier-decode unless told") \
 	X(credentials_key, PATH, "", 0, 0, NULL, false, "Own key that signs pictures, PEM; one is made unless told")  \
 	X(credentials_certificate, PATH, "", 0, 0, NULL, false, "Its certificate and those of its authorities, PEM")  \
+	X(classifier_program, PATH, "", 0, 0, NULL, false, "atelier-classify; beside atelier unless told")             \
+	X(classifier_dir, PATH, "", 0, 0, NULL, false,                                                               \
+	  "Folder of libonnxruntime.so and open-nsfw.onnx, which judge pictures; classifier in the data folder unless told") \
 	X(mature_allowed, BOOL, "false", 0, 0, NULL, false, "Mature text with fictional adults, until chosen in the interface") \
 	X(session_days, INT, "30", 1, 400, NULL, false, "Days a sign-in lasts")                                      \
 	X(loops, INT, "0", 0, 64, NULL, false, "Network threads; 0: one per core, at most 8")                        \

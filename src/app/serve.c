@@ -55,6 +55,7 @@
 #include "core/user.h"
 #include "core/webhook.h"
 #include "db/db.h"
+#include "media/classifier.h"
 #include "media/picture.h"
 #include "net/guard.h"
 #include "net/static.h"
@@ -84,6 +85,7 @@ struct serve {
 	unsigned housekeeping_turn;
 	char upload_dir[PATH_SIZE], models_dir[PATH_SIZE], decode_program[PATH_SIZE], picture_program[PATH_SIZE],
 		credentials_library[PATH_SIZE];
+	char classifier_program[PATH_SIZE], classifier_dir[PATH_SIZE];
 };
 
 static struct serve *the_serve; /* the server's callbacks get requests, not us; set before it listens */
@@ -136,6 +138,11 @@ static enum atl_err settings_up(struct serve *s, struct atl_errinfo *info)
 		snprintf(s->models_dir, PATH_SIZE, "%s/models", app->data_dir);
 	atl_beside(s->decode_program, decode, "atelier-decode");
 	atl_beside(s->picture_program, atl_config_text(config, CFG_picture_program), "atelier-image");
+	atl_beside(s->classifier_program, atl_config_text(config, CFG_classifier_program), "atelier-classify");
+	if (atl_config_text(config, CFG_classifier_dir))
+		snprintf(s->classifier_dir, PATH_SIZE, "%s", atl_config_text(config, CFG_classifier_dir));
+	else
+		snprintf(s->classifier_dir, PATH_SIZE, "%s/classifier", app->data_dir);
 	err = atl_dir_make(s->upload_dir, 0700, info);
 	if (!err)
 		err = atl_dir_make(s->models_dir, 0700, info);
@@ -280,11 +287,17 @@ static void blobs_down(struct serve *s)
 
 static enum atl_err pictures_up(struct serve *s, struct atl_errinfo *info)
 {
-	return atl_pictures_create(s->loops[0], s->app.decode_program, &s->app.pictures, info);
+	enum atl_err err = atl_pictures_create(s->loops[0], s->app.decode_program, &s->app.pictures, info);
+
+	/* A folder that was named must work: without it pictures would pass that were to be judged. */
+	if (!err && (atl_config_text(&s->config, CFG_classifier_dir) || access(s->classifier_dir, R_OK) == 0))
+		err = atl_classifier_create(s->loops[0], s->classifier_program, s->classifier_dir, &s->app.classifier, info);
+	return err;
 }
 
 static void pictures_down(struct serve *s)
 {
+	atl_classifier_destroy(s->app.classifier);
 	atl_pictures_destroy(s->app.pictures);
 }
 

@@ -30,6 +30,7 @@ struct atl_events;
 struct atl_metrics;
 struct atl_pictures; /* media/picture.h */
 struct atl_provenance; /* core/provenance.h: the key and the children that sign */
+struct atl_classifier; /* media/classifier.h */
 
 /* Parts of colleagues' modules. */
 struct atl_providers;	/* core/providers: configured providers, their models, circuit breakers */
@@ -82,6 +83,7 @@ struct atl_app {
 	struct atl_blobs *blobs;
 	struct atl_pictures *pictures;
 	struct atl_provenance *provenance; /* NULL: nothing is signed */
+	struct atl_classifier *classifier; /* NULL: not installed */
 
 	/* domain */
 	struct atl_auth_cache *auth;

@@ -36,6 +36,7 @@ static const struct atl_json_field FIELDS[] = {
 	{"starred", ATL_JT_BOOL, OFF(starred), R},
 	{"rating", ATL_JT_INT, OFF(rating), R, .doc = "0: none, to 5"},
 	{"blur_hash", ATL_JT_STR, OFF(blur_hash), N},
+	{"check", ATL_JT_STR, OFF(check), N, .doc = "clear; blur: shown after a click; held: nobody sees it before a review; null: not judged"},
 	{"version", ATL_JT_INT, OFF(version), R},
 	{"created_at", ATL_JT_TIME, OFF(created_at), R},
 	{"updated_at", ATL_JT_TIME, OFF(updated_at), R},
@@ -91,7 +92,8 @@ void atl_asset_row_at(struct atl_rows *rows, int at, struct atl_arena *arena, st
 				  .updated_at = atl_col_int(rows, at + 25),
 				  .deleted_at = atl_col_int(rows, at + 26),
 				  .message_id = atl_col_text(rows, at + 27, arena),
-				  .held = atl_col_int(rows, at + 28)};
+				  .held = atl_col_int(rows, at + 28),
+				  .check = atl_col_text(rows, at + 29, arena)};
 	if (out->updated_at == 0) /* rows from before there was a library */
 		out->updated_at = out->created_at;
 }
@@ -202,6 +204,8 @@ enum atl_err atl_asset_path(struct atl_app *app, struct atl_arena *arena, const 
 			    const char **ret_path, struct atl_errinfo *info)
 {
 	const char *variant = width ? atl_asset_variant(width) : NULL;
+	if (atl_str_eq(asset->check, "held") || atl_str_eq(asset->check, "removed"))
+		return atl_fail(info, ATL_ERR_POLICY, "This picture waits until somebody who moderates has looked at it.");
 	if (width && !variant)
 		return atl_fail_field(info, ATL_ERR_INVALID, "width", "must be one of: 64, 128, 256, 512");
 	return atl_blob_path(app->blobs, arena, asset->sha256, variant, ret_path, info);

@@ -36,6 +36,7 @@ struct atl_asset { /* the API's Asset */
 	bool starred;
 	int64_t rating; /* 0..5 */
 	const char *blur_hash; /* NULL */
+	const char *check; /* core/picture_check.h: NULL, "clear", "blur", "held", "removed" */
 	int64_t version, created_at, updated_at, deleted_at;
 	int64_t held; /* enum atl_hold of core/hold.h; not told */
 };
@@ -59,11 +60,15 @@ struct atl_asset_new {
 	size_t parent_count;
 	const char *const *loras; /* names, for the filter */
 	size_t lora_count;
+	bool mature;	   /* of a result: the person may see mature content (core/picture_check.h) */
+	const char *check; /* set where it is stored */
+	int64_t check_score;
 };
 
 /* ---- storing ---- */
-/* Bytes that were made here: the file is stored (durably) with thumbnails, blur hash and perceptual hash from the decode
- * child; sets sha256, size, width, height, blur_hash, phash in `asset`. No row of `assets` yet: atl_asset_insert(). */
+/* Bytes that were made here: the file is judged (core/picture_check.h; what it refuses is not stored) and stored (durably)
+ * with thumbnails, blur hash and perceptual hash from the decode child; sets sha256, size, width, height, blur_hash, phash,
+ * check in `asset`. No row of `assets` yet: atl_asset_insert(). */
 enum atl_err atl_asset_store_file(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
 				  struct atl_asset_new *asset, struct atl_errinfo *info) ATL_MUST_USE;
 /* Inside a transaction: the row, its parents, tags and board, and one reference more on its blob. Fills *ret. */
@@ -92,7 +97,8 @@ enum atl_err atl_asset_upload_file(struct atl_app *app, const struct atl_identit
 /* ---- reading ---- */
 enum atl_err atl_asset_get(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 			   struct atl_asset *ret, struct atl_errinfo *info) ATL_MUST_USE;
-/* The file of an asset, or of its thumbnail `width` (0: the picture itself; INVALID: not one of the widths). */
+/* POLICY: it is held for review (atl_asset_read() the same).
+ * The file of an asset, or of its thumbnail `width` (0: the picture itself; INVALID: not one of the widths). */
 enum atl_err atl_asset_path(struct atl_app *app, struct atl_arena *arena, const struct atl_asset *asset, int64_t width,
 			    const char **ret_path, struct atl_errinfo *info) ATL_MUST_USE;
 /* The whole file's bytes, in the arena. */

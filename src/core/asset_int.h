@@ -13,8 +13,8 @@
 	"a.id, a.user_id, a.sha256, a.media_type, a.kind, a.origin, a.size_bytes, a.width, a.height, a.duration_ms, "  \
 	"a.library, a.job_id, a.task, a.model, a.job_index, a.title, a.prompt, a.seed, a.character_id, "              \
 	"a.conversation_id, a.starred, a.rating, a.blur_hash, a.version, a.created_at, a.updated_at, a.deleted_at, " \
-	"a.message_id, a.held"
-#define ATL_ASSET_COLUMN_COUNT 29
+	"a.message_id, a.held, (SELECT k.state FROM picture_checks k WHERE k.asset_id = a.id)"
+#define ATL_ASSET_COLUMN_COUNT 30
 
 const char *atl_asset_variant(int64_t width); /* "w64"; NULL: not one of the widths */
 void atl_asset_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_asset *out);

@@ -10,6 +10,8 @@
 #include "core/asset_int.h"
 #include "core/blocked_picture.h"
 #include "core/rights.h"
+#include "core/picture_check.h"
+#include "media/classifier.h"
 #include "media/metadata.h"
 #include "media/picture.h"
 #include "media/video_scrub.h"
@@ -119,6 +121,30 @@ static enum atl_err ask_blocked(struct atl_app *app, const char *user_id, const 
 	return atl_blocked_check(app, user_id, &print, info);
 }
 
+/* Decides what becomes of it by what it shows. `picture` NULL: nothing could be seen. */
+static enum atl_err check(struct atl_app *app, enum atl_policy_seen_as as, const struct atl_picture *picture,
+			  struct atl_asset_new *asset, struct atl_errinfo *info)
+{
+	struct atl_picture_seen seen = {.as = as, .mature = asset->mature, .supplied = asset->parent_count > 0,
+					.rows = picture ? picture->raw : NULL};
+	struct atl_picture_verdict verdict;
+	enum atl_err err = atl_picture_check(app, &seen, &verdict, info);
+	asset->check = verdict.state;
+	asset->check_score = verdict.score;
+	return err;
+}
+
+static enum atl_err check_film(struct atl_app *app, struct atl_arena *arena, enum atl_policy_seen_as as, const void *data,
+			       size_t length, struct atl_asset_new *asset, struct atl_errinfo *info)
+{
+	struct atl_picture_seen seen = {.as = as, .mature = asset->mature, .supplied = asset->parent_count > 0};
+	struct atl_picture_verdict verdict;
+	enum atl_err err = atl_picture_check_film(app, arena, &seen, data, length, &verdict, info);
+	asset->check = verdict.state;
+	asset->check_score = verdict.score;
+	return err;
+}
+
 static enum atl_err look(struct atl_app *app, struct atl_arena *arena, const char *user_id, const void *data,
 			 size_t length, enum atl_picture_form keep, struct atl_picture *ret, struct atl_errinfo *info)
 {
@@ -127,7 +153,8 @@ static enum atl_err look(struct atl_app *app, struct atl_arena *arena, const cha
 				      .widths = WIDTHS,
 				      .width_count = ATL_COUNT(WIDTHS),
 				      .blurhash = true,
-				      .phash = true};
+				      .phash = true,
+				      .raw = app->classifier ? atl_classifier_rows() : (struct atl_picture_raw_ask){0}};
 	enum atl_err err = atl_picture_open(app->pictures, arena, data, length, &ask, ret, info);
 	return err ? err : ask_blocked(app, user_id, data, length, ret, info);
 }
@@ -145,7 +172,10 @@ enum atl_err atl_asset_store_file(struct atl_app *app, struct atl_arena *arena, 
 	bool seen = err == ATL_OK;
 	if (err && !(video && (err == ATL_ERR_PICTURE || err == ATL_ERR_TOO_LARGE)))
 		return err;
-	err = store_bytes(app, arena, &bytes, seen ? &picture : NULL, asset, info);
+	err = video ? check_film(app, arena, ATL_SEEN_RESULT, data, length, asset, info)
+		    : check(app, ATL_SEEN_RESULT, &picture, asset, info);
+	if (!err)
+		err = store_bytes(app, arena, &bytes, seen ? &picture : NULL, asset, info);
 	if (err)
 		return err;
 	if (seen) {
@@ -219,6 +249,8 @@ enum atl_err atl_asset_insert(struct atl_conn *conn, struct atl_arena *arena, st
 	enum atl_err err = insert_row(conn, asset, atl_now_ms(), info);
 	if (!err)
 		err = insert_links(conn, asset, info);
+	if (!err)
+		err = atl_picture_check_insert(conn, asset->id, &(struct atl_picture_verdict){asset->check, asset->check_score}, info);
 	return err ? err : atl_asset_get_in(conn, arena, asset->user_id, asset->id, ret, info);
 }
 
@@ -248,6 +280,18 @@ static enum atl_err insert_now(struct atl_app *app, struct atl_arena *arena, str
 
 /* ---- untrusted pictures ---- */
 
+static enum atl_err check_avatar(struct atl_app *app, struct atl_arena *arena, const struct atl_picture *picture,
+				 struct atl_asset_new *asset, struct atl_errinfo *info)
+{
+	struct atl_picture_options ask = {.owner = asset->user_id, .raw = atl_classifier_rows()};
+	struct atl_picture rows = {0};
+	if (!atl_picture_check_wanted(app, ATL_SEEN_AVATAR))
+		return ATL_OK;
+	enum atl_err err =
+		atl_picture_open(app->pictures, arena, picture->outs[0].data, picture->outs[0].length, &ask, &rows, info);
+	return err ? err : check(app, ATL_SEEN_AVATAR, &rows, asset, info);
+}
+
 enum atl_err atl_asset_store_picture(struct atl_app *app, struct atl_arena *arena, const char *user_id,
 				     const void *data, size_t length, const char *origin, struct atl_asset *ret,
 				     struct atl_errinfo *info)
@@ -259,6 +303,8 @@ enum atl_err atl_asset_store_picture(struct atl_app *app, struct atl_arena *aren
 		atl_picture_decode(app->pictures, arena, data, length, WIDTHS, ATL_COUNT(WIDTHS), &picture, info);
 	if (!err)
 		err = ask_blocked(app, user_id, data, length, &picture, info);
+	if (!err && !atl_str_eq(origin, "starter"))
+		err = check_avatar(app, arena, &picture, &asset, info);
 	if (err)
 		return err;
 	struct bytes bytes = {.data = picture.outs[0].data, .length = picture.outs[0].length};
@@ -297,6 +343,8 @@ static enum atl_err upload_picture(struct atl_app *app, struct atl_arena *arena,
 	/* a mask or another input stays what it is, pixel for pixel */
 	enum atl_picture_form form = asset->library ? ATL_PICTURE_AS_AUTO : ATL_PICTURE_AS_PNG;
 	enum atl_err err = look(app, arena, asset->user_id, data, length, form, &picture, info);
+	if (!err)
+		err = check(app, asset->library ? ATL_SEEN_UPLOAD : ATL_SEEN_INPUT, &picture, asset, info);
 	if (err)
 		return err;
 	const struct atl_picture_out *kept = &picture.outs[0];
@@ -354,6 +402,9 @@ static enum atl_err upload_video(struct atl_app *app, struct atl_arena *arena, c
 	bool seen = size <= ATL_PICTURE_LIBRARY_BYTES_MAX;
 	enum atl_err err = seen ? look(app, arena, asset->user_id, data->data, data->length, ATL_PICTURE_NONE, &picture, info)
 				: ATL_OK;
+	if (!err) /* what nobody can look into counts as the worst */
+		err = seen ? check_film(app, arena, ATL_SEEN_UPLOAD, data->data, data->length, asset, info)
+			   : check(app, ATL_SEEN_UPLOAD, NULL, asset, info);
 	if (!err)
 		err = atl_video_scrub(path, info);
 	struct bytes bytes = {.path = path, .length = (size_t)size};

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "core/blocked_picture.h"
+#include "core/picture_check.h"
 #include "media/encode.h"
 #include "media/picture.h"
 
@@ -27,6 +28,8 @@ static enum atl_err read_asset(struct inputs *in, const char *id, struct atl_ass
 		return atl_fail(in->info, ATL_ERR_GONE, "The input picture %s has been deleted meanwhile.", id);
 	if (!err) /* it may have been blocked since the job was sent */
 		err = atl_blocked_check_asset(in->app, in->user_id, id, in->info);
+	if (!err)
+		err = atl_picture_check_input(in->app, in->arena, in->user_id, id, in->info);
 	return err ? err : atl_asset_read(in->app, in->arena, asset, data, length, in->info);
 }
 

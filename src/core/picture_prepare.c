@@ -14,6 +14,7 @@
 #include "core/blocked_picture.h"
 #include "core/dynamic_prompt.h"
 #include "core/look.h"
+#include "core/picture_check.h"
 #include "core/picture_entry.h"
 #include "core/picture_request.h"
 #include "core/prompt_history.h"
@@ -678,6 +679,21 @@ static enum atl_err ask_policy(struct prepare *p, enum atl_entry_point entry)
 	return err;
 }
 
+/* Nobody undressed is edited or referred to; a job's result that comes first is looked at when it is there. */
+static enum atl_err check_seen(struct prepare *p)
+{
+	const struct atl_picture_ask *ask = p->ask;
+	const char *const one[] = { ask->init_asset, ask->mask_asset, ask->control_asset };
+	enum atl_err err = ATL_OK;
+
+	for (size_t i = 0; i < ATL_COUNT(one) && !err; i++)
+		if (one[i])
+			err = atl_picture_check_input(p->app, p->arena, p->who->user_id, one[i], p->info);
+	for (size_t i = 0; i < ask->reference_assets.count && !err; i++)
+		err = atl_picture_check_input(p->app, p->arena, p->who->user_id, ask->reference_assets.items[i], p->info);
+	return err;
+}
+
 static enum atl_err choose_model(struct prepare *p, struct atl_style *style, struct atl_look *look)
 {
 	const char *wanted = p->ask->model;
@@ -723,6 +739,8 @@ static enum atl_err decide(struct prepare *p, enum atl_entry_point entry, const 
 		err = check_local_loras(p);
 	if (!err)
 		err = ask_policy(p, entry);
+	if (!err)
+		err = check_seen(p);
 	p->ask->model = p->model.id;
 	p->request.model_name = p->model.name;
 	return err;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/picture_check.h"
 #include "core/picture_entry.h"
 #include "core/picture_inputs.h"
 #include "core/picture_times.h"
@@ -21,7 +22,7 @@ struct running {
 	size_t parent_count;
 	const char **lora_names;
 	const struct atl_image_request *image;
-	int64_t results;
+	int64_t results, withheld;
 };
 
 /* ---- events ---- */
@@ -33,11 +34,30 @@ static void on_progress(void *arg, const struct atl_image_progress *progress)
 	atl_job_progress(r->run, progress);
 }
 
+/* An unfinished picture may show already what the finished one will be held for. */
+static bool preview_allowed(struct running *r, const void *data, size_t length)
+{
+	struct atl_errinfo ignored = { 0 };
+	struct atl_picture_verdict verdict;
+	bool allowed;
+	struct atl_arena arena;
+
+	if (!atl_picture_check_wanted(r->run->app, ATL_SEEN_RESULT))
+		return true;
+	atl_arena_init(&arena, ATL_IMAGE_RESULT_MAX);
+	allowed = atl_picture_check_encoded(r->run->app, &arena, r->run->job->user_id, data, length, &verdict, &ignored) ==
+			  ATL_OK &&
+		  atl_str_eq(verdict.state, "clear");
+	atl_arena_finish(&arena);
+	return allowed;
+}
+
 static void on_preview(void *arg, int64_t index, const void *data, size_t length, const char *media_type)
 {
 	struct running *r = arg;
 
-	atl_job_preview(r->run, index, data, length, media_type);
+	if (preview_allowed(r, data, length))
+		atl_job_preview(r->run, index, data, length, media_type);
 }
 
 static void on_note(void *arg, const char *text)
@@ -149,7 +169,7 @@ static enum atl_err store(struct running *r, struct atl_arena *arena, const stru
 		.params = json, .seed = seed, .character_id = ask->character_id, .conversation_id = r->run->job->conversation_id,
 		.message_id = r->run->job->message_id,
 		.board_id = r->run->job->board_id, .parents = r->parents, .parent_count = r->parent_count,
-		.loras = r->lora_names, .lora_count = ask->loras.count };
+		.loras = r->lora_names, .lora_count = ask->loras.count, .mature = !r->request.safe_mode };
 	struct atl_asset stored;
 	enum atl_err err;
 
@@ -172,6 +192,13 @@ static enum atl_err store(struct running *r, struct atl_arena *arena, const stru
 	if (err == ATL_ERR_PICTURE)
 		return atl_fail_context(info, ATL_ERR_UPSTREAM_FORMAT, "%s sent a picture that cannot be read",
 					r->model.provider_name);
+	if (err == ATL_ERR_POLICY) { /* this one is not kept; the others are judged by themselves */
+		r->withheld++;
+		if (r->withheld < r->request.ask.count) {
+			atl_job_note(r->run, info ? info->detail : "A picture was withheld.");
+			return ATL_OK;
+		}
+	}
 	return err ? err : atl_job_result(r->run, result->index, &asset, &stored, info);
 }
 

@@ -174,3 +174,24 @@ enum atl_err atl_policy_check_text(struct atl_app *app, enum atl_entry_point ent
 
 	return atl_policy_check(app, entry, identity, &one, 1, info);
 }
+
+enum atl_err atl_policy_decide_seen(const struct atl_policy_seen *seen, enum atl_policy_treatment *ret, struct atl_errinfo *info)
+{
+	*ret = ATL_TREAT_CLEAR;
+	if (!seen->judged)
+		return atl_fail(info, ATL_ERR_UNAVAILABLE, "The picture could not be checked, so it was not taken. Try again later.");
+	if (seen->score < seen->threshold)
+		return ATL_OK;
+	if (seen->as == ATL_SEEN_INPUT)
+		return atl_fail(info, ATL_ERR_MODE_NOT_OFFERED,
+				"This picture seems to show somebody undressed. Such pictures are not edited or used as a reference.");
+	if (seen->as == ATL_SEEN_AVATAR)
+		return atl_fail(info, ATL_ERR_POLICY, "This picture seems to show somebody undressed. Choose another one.");
+	if (seen->as == ATL_SEEN_RESULT && seen->supplied)
+		return atl_fail(info, ATL_ERR_POLICY, "Nothing undressed is made of supplied pictures: the result was thrown away.");
+	if (seen->mode == ATL_CHECK_REFUSE)
+		return atl_fail(info, ATL_ERR_POLICY, "The picture seems to show somebody undressed. This server does not keep such "
+						      "pictures.");
+	*ret = seen->mode == ATL_CHECK_HOLD || (seen->as == ATL_SEEN_RESULT && !seen->mature) ? ATL_TREAT_HOLD : ATL_TREAT_BLUR;
+	return ATL_OK;
+}

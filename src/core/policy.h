@@ -74,6 +74,26 @@ enum atl_err atl_policy_check_text(struct atl_app *app, enum atl_entry_point ent
 				   const struct atl_identity *identity, const char *text,
 				   struct atl_errinfo *info) ATL_MUST_USE;
 
+/* What a picture shows, by the classifier's score, where it is about to be kept or used. */
+enum atl_policy_seen_as {
+	ATL_SEEN_UPLOAD, /* into one's own library */
+	ATL_SEEN_AVATAR, /* shown everywhere without a click */
+	ATL_SEEN_INPUT,	 /* edited, or a reference, mask or control picture */
+	ATL_SEEN_RESULT	 /* generated */
+};
+enum atl_policy_check_mode { ATL_CHECK_OFF, ATL_CHECK_BLUR, ATL_CHECK_HOLD, ATL_CHECK_REFUSE };
+enum atl_policy_treatment { ATL_TREAT_CLEAR, ATL_TREAT_BLUR, ATL_TREAT_HOLD };
+struct atl_policy_seen {
+	enum atl_policy_seen_as as;
+	enum atl_policy_check_mode mode;
+	bool judged;	       /* false: the classifier could not say: refused, whatever else */
+	bool mature, supplied; /* this person may see mature content; a supplied picture went into the result */
+	uint32_t score, threshold;
+};
+/* Pure. ATL_OK: it may be kept, as *ret says. POLICY, MODE_NOT_OFFERED, UNAVAILABLE (not judged): refuse. */
+enum atl_err atl_policy_decide_seen(const struct atl_policy_seen *seen, enum atl_policy_treatment *ret,
+				    struct atl_errinfo *info) ATL_MUST_USE;
+
 const char *atl_entry_name(enum atl_entry_point entry);
 
 struct atl_policy_stats {

@@ -21,6 +21,8 @@
 	X(STARTERS, "starters", "null")                 \
 	X(ANNOUNCEMENT, "announcement", "null")         \
 	X(MAINTENANCE, "maintenance", "false")          \
+	X(PICTURE_CHECK, "picture_check", "null")       \
+	X(PICTURE_CHECK_THRESHOLD, "picture_check_threshold", "60") \
 	X(BACKUP, "backup", "null")                 \
 	X(MAX_COST, "max_cost_micro_usd", "null")   \
 	X(SIGN_UP, "sign_up", "{\"mode\":\"invitation\"}")

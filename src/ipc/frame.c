@@ -68,11 +68,12 @@ void atl_decode_ask_encode(const struct atl_decode_ask *ask, unsigned char out[A
 {
 	memset(out, 0, ATL_DECODE_ASK_SIZE);
 	const uint32_t words[] = {ask->max_pixels, ask->max_side, ask->kind,	     ask->flags,     ask->keep,
-				  ask->quality,	   ask->raw_channels, ask->raw_width, ask->raw_height, ask->width_count};
+				  ask->quality,	   ask->raw_channels, ask->raw_width, ask->raw_height, ask->width_count,
+				  ask->at_percent};
 	for (size_t i = 0; i < ATL_COUNT(words); i++)
 		put32(out + 4 * i, words[i]);
 	for (size_t i = 0; i < ATL_DECODE_WIDTHS_MAX; i++)
-		put16(out + 40 + 2 * i, ask->widths[i]);
+		put16(out + 44 + 2 * i, ask->widths[i]);
 }
 
 static bool ask_in_range(const struct atl_decode_ask *ask)
@@ -80,7 +81,7 @@ static bool ask_in_range(const struct atl_decode_ask *ask)
 	bool raw = ask->raw_channels == 0 ||
 		   ((ask->raw_channels == 1 || ask->raw_channels == 3) && ask->raw_width - 1 < ATL_DECODE_SIDE_MAX &&
 		    ask->raw_height - 1 < ATL_DECODE_SIDE_MAX);
-	return raw && ask->width_count <= ATL_DECODE_WIDTHS_MAX && ask->max_side - 1 < ATL_DECODE_SIDE_MAX &&
+	return raw && ask->at_percent <= 100 && ask->width_count <= ATL_DECODE_WIDTHS_MAX && ask->max_side - 1 < ATL_DECODE_SIDE_MAX &&
 	       ask->max_pixels != 0 && ask->keep <= ATL_DECODE_AUTO && (ask->flags & ~(uint32_t)ATL_DECODE_FLAGS) == 0 &&
 	       (ask->keep == ATL_DECODE_NONE || ask->quality - 1 < 100);
 }
@@ -99,11 +100,12 @@ enum atl_err atl_decode_ask_decode(const unsigned char *data, size_t length, str
 				     .raw_channels = get32(data + 24),
 				     .raw_width = get32(data + 28),
 				     .raw_height = get32(data + 32),
-				     .width_count = get32(data + 36)};
+				     .width_count = get32(data + 36),
+				     .at_percent = get32(data + 40)};
 	if (!ask_in_range(&ask))
 		return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "the request frame has values out of range");
 	for (size_t i = 0; i < ask.width_count; i++) {
-		ask.widths[i] = get16(data + 40 + 2 * i);
+		ask.widths[i] = get16(data + 44 + 2 * i);
 		if (ask.widths[i] == 0)
 			return atl_fail(info, ATL_ERR_UPSTREAM_FORMAT, "a thumbnail of width 0 was asked for");
 	}

@@ -73,7 +73,7 @@ enum atl_err atl_frame_decode(const unsigned char header[ATL_FRAME_HEADER_SIZE],
 /* ---- payloads ---- */
 #define ATL_DECODE_WIDTHS_MAX 8
 #define ATL_DECODE_SIDE_MAX 16384
-#define ATL_DECODE_ASK_SIZE 60
+#define ATL_DECODE_ASK_SIZE 64
 enum atl_decode_form { ATL_DECODE_NONE, ATL_DECODE_WEBP, ATL_DECODE_PNG, ATL_DECODE_AUTO };
 enum atl_decode_flag {
 	ATL_DECODE_BLURHASH = 1,
@@ -93,6 +93,7 @@ struct atl_decode_ask {
 	uint32_t raw_channels; /* 0: no raw rows; 1 grey, 3 RGB */
 	uint32_t raw_width, raw_height;
 	uint32_t width_count;
+	uint32_t at_percent; /* of a video's length, the frame there; 0: the poster */
 	uint16_t widths[ATL_DECODE_WIDTHS_MAX]; /* thumbnails to make as well, WebP */
 };
 #define ATL_DECODE_ITEM_SIZE 16

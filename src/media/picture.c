@@ -208,7 +208,7 @@ static enum atl_err check_ask(const struct atl_picture_options *ask, struct atl_
 {
 	const struct atl_picture_raw_ask *raw = &ask->raw;
 	bool ok = ask->width_count <= ATL_DECODE_WIDTHS_MAX && ask->quality <= 100 &&
-		  ask->keep <= ATL_PICTURE_AS_AUTO && ask->keep_side <= ATL_PICTURE_LIBRARY_SIDE;
+		  ask->keep <= ATL_PICTURE_AS_AUTO && ask->at_percent <= 100 && ask->keep_side <= ATL_PICTURE_LIBRARY_SIDE;
 	for (size_t i = 0; i < ask->width_count && ok; i++)
 		ok = ask->widths[i] > 0 && ask->widths[i] <= ATL_PICTURE_LIBRARY_SIDE;
 	if (raw->channels)
@@ -234,7 +234,8 @@ static struct atl_decode_ask ask_of(const struct atl_picture_options *ask, enum 
 				     .raw_channels = ask->raw.channels,
 				     .raw_width = ask->raw.width,
 				     .raw_height = ask->raw.height,
-				     .width_count = (uint32_t)ask->width_count};
+				     .width_count = (uint32_t)ask->width_count,
+				     .at_percent = ask->at_percent};
 	for (size_t i = 0; i < ask->width_count; i++)
 		out.widths[i] = (uint16_t)ask->widths[i];
 	return out;

@@ -53,6 +53,7 @@ struct atl_picture_options {
 	bool blurhash, phash;
 	bool stealth; /* look for text hidden in the lowest bits (media/stealth.h) */
 	struct atl_picture_raw_ask raw;
+	unsigned at_percent; /* the frame there of a video's length, to 100; 0: the poster frame */
 };
 
 struct atl_picture_out {

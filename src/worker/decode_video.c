@@ -17,6 +17,7 @@
 #define READ_SIZE 65536
 #define PROBE_BYTES (4 << 20)
 #define PACKETS_MAX 2000     /* read while looking for the first frame */
+#define FORWARD_MAX 300     /* frames decoded on the way from a key frame to the one asked for */
 #define POSTER_SHARE 10	     /* the poster is the key frame at or before this part of the length... */
 #define POSTER_MAX_US 3000000 /* ...or here: first frames are often black */
 
@@ -153,6 +154,21 @@ static bool find_poster(struct video *v)
 	return avformat_seek_file(v->format, -1, INT64_MIN, 0, INT64_MAX, 0) >= 0 && next_frame(v);
 }
 
+/* The frame at this share of the length: from the key frame before it on, as far as FORWARD_MAX frames reach. */
+static bool find_frame(struct video *v, uint32_t percent)
+{
+	int64_t at = v->format->duration > 0 ? v->format->duration / 100 * percent : 0;
+	if (v->format->start_time != AV_NOPTS_VALUE)
+		at += v->format->start_time;
+	if (v->format->duration <= 0 || avformat_seek_file(v->format, -1, INT64_MIN, at, at, 0) < 0 || !next_frame(v))
+		return find_poster(v);
+	int64_t want = av_rescale_q(at, AV_TIME_BASE_Q, v->stream->time_base);
+	for (unsigned n = 0; n < FORWARD_MAX && v->frame->best_effort_timestamp < want; n++)
+		if (!next_frame(v))
+			break; /* the last one stays, where there is one */
+	return v->frame->width > 0 || (avcodec_flush_buffers(v->codec), find_poster(v));
+}
+
 static VipsAngle turn_of(const AVStream *stream)
 {
 	size_t size = 0;
@@ -225,7 +241,7 @@ static bool read_video(struct video *v, const struct atl_decode_ask *ask, struct
 	}
 	if (!decode_size_allowed(ask, (uint64_t)codec->width, (uint64_t)codec->height, why))
 		return false;
-	if (!open_codec(v, ask) || !find_poster(v) || v->frame->width <= 0 || v->frame->height <= 0) {
+	if (!open_codec(v, ask) || !(ask->at_percent ? find_frame(v, ask->at_percent) : find_poster(v)) || v->frame->width <= 0 || v->frame->height <= 0) {
 		snprintf(why, DECODE_WHY_SIZE, "No picture of the video can be read: it is damaged, or of an unusual kind.");
 		return false;
 	}

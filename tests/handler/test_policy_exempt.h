@@ -50,6 +50,7 @@ static const struct exempt {
 	{ "PATCH /api/v1/server", OPERATING },
 	{ "POST /api/v1/server/backups", OPERATING },
 	{ "PATCH /api/v1/settings", OPERATING },
+	{ "POST /api/v1/moderation/pictures/{id}", OPERATING },
 	{ "PATCH /api/v1/engine", OPERATING },
 	{ "POST /api/v1/engine/start", OPERATING },
 	{ "POST /api/v1/engine/stop", OPERATING },

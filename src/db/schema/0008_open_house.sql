@@ -159,3 +159,14 @@ CREATE TABLE setting_changes (
 	at BIGINT NOT NULL
 );
 CREATE INDEX setting_changes_name ON setting_changes (name, id);
+-- picture check: what the classifier said (millionths) and what was done: 'clear', 'blur', 'held', 'removed'
+-- both
+CREATE TABLE picture_checks (
+	asset_id TEXT PRIMARY KEY REFERENCES assets (id) ON DELETE CASCADE,
+	score BIGINT NOT NULL,
+	state TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	decided_by TEXT,
+	decided_at BIGINT
+);
+CREATE INDEX picture_checks_state ON picture_checks (state, created_at);

@@ -1,4 +1,4 @@
-/* A classifier that misbehaves in the way the first byte of the rows says. See test_classifier.c. */
+/* A classifier that misbehaves in the way the third byte of the rows (the first blue) says. */
 #include <signal.h>
 #include <unistd.h>
 
@@ -47,7 +47,7 @@ int main(void)
 		if (atl_channel_receive(3, atl_monotonic_ms() + 5000, &frame, &in, NULL) != ATL_OK)
 			rc = 3;
 		else
-			rc = serve((unsigned char)in.data[0]);
+			rc = serve((unsigned char)in.data[2]);
 	}
 	atl_buf_finish(&in);
 	return rc;

@@ -75,7 +75,7 @@ static void expect(struct atl_classifier *classifier, unsigned char first, enum 
 	uint32_t score = 77;
 	unsigned char *rgb = calloc(1, ATL_CLASSIFY_SIZE);
 	assert_non_null(rgb);
-	rgb[0] = first;
+	rgb[2] = first;
 	assert_int_equal(atl_classifier_score(classifier, rgb, &score, &info), want);
 	assert_int_equal(score, want_score);
 	free(rgb);

@@ -121,6 +121,32 @@ static void test_mislabelled(void **state)
 	atl_arena_finish(&arena);
 }
 
+/* The frame at a share of the length, also far from any key frame: the light there is what the clip says. */
+static void test_frame_at(void **state)
+{
+	static const char *const names[] = {"ramp.mp4", "ramp.webm"};
+	static const unsigned points[] = {2, 35, 65, 95};
+	for (size_t i = 0; i < ATL_COUNT(names); i++) {
+		struct file file;
+		read_file(names[i], &file);
+		for (size_t k = 0; k < ATL_COUNT(points); k++) {
+			struct atl_picture_options ask = {.owner = "usr_a", .raw = {.channels = 3, .width = 8, .height = 8},
+							  .at_percent = points[k]};
+			struct atl_arena arena;
+			struct atl_picture p;
+			struct atl_errinfo info = {0};
+			atl_arena_init(&arena, 0);
+			if (atl_picture_open(decoder, &arena, file.data, file.length, &ask, &p, &info) != ATL_OK)
+				fail_msg("%s at %u: %s", names[i], points[k], info.detail);
+			/* 40 frames, 5 of 219 steps of light each */
+			int want = (int)(points[k] * 40 / 100 * 5 * 255 / 219);
+			if (abs(p.raw[0] - want) > 14)
+				fail_msg("%s at %u: %u instead of %d", names[i], points[k], p.raw[0], want);
+			atl_arena_finish(&arena);
+		}
+	}
+}
+
 static int setup(void **state)
 {
 	struct atl_errinfo info = {0};
@@ -140,6 +166,6 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_posters), cmocka_unit_test(test_cut_short),
-					   cmocka_unit_test(test_mislabelled)};
+					   cmocka_unit_test(test_mislabelled), cmocka_unit_test(test_frame_at)};
 	return cmocka_run_group_tests_name("video", tests, setup, teardown);
 }
