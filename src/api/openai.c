@@ -157,7 +157,8 @@ static enum atl_err resolve(struct atl_req *req, struct atl_openai_job *job, str
 
 /* ---- what it takes ---- */
 
-/* A message, and whether any tokens are left; only where there are quotas at all, since it waits for the database. */
+/* A message, and whether any tokens are left; only where there are quotas at all, since it waits for the database. What
+ * costs nothing is taken from a block that serves many requests. */
 static enum atl_err reserve(struct atl_req *req, struct atl_openai_job *job, struct atl_errinfo *info)
 {
 	const struct atl_identity *who = atl_api_identity(req);
@@ -165,12 +166,13 @@ static enum atl_err reserve(struct atl_req *req, struct atl_openai_job *job, str
 	char ref[ATL_ID_SIZE];
 	enum atl_err err;
 
+	if (job->estimate < 0)
+		return atl_usage_allow(atl_api_app(req)->usage, who, job->route->target.id, job->charge_ref, info);
 	atl_id_new("usg", ref);
 	atl_charge_init(&charge, ref, who->user_id, who->key_id, job->route->target.id);
 	charge.amounts[ATL_LEDGER_MESSAGES] = 1;
 	charge.amounts[ATL_LEDGER_INPUT_TOKENS] = charge.amounts[ATL_LEDGER_OUTPUT_TOKENS] = 0;
-	if (job->estimate >= 0)
-		charge.amounts[ATL_LEDGER_MONEY] = job->estimate;
+	charge.amounts[ATL_LEDGER_MONEY] = job->estimate;
 	err = atl_quota_reserve(atl_api_app(req), &charge, info);
 	if (!err)
 		atl_str_copy(job->charge_ref, sizeof(job->charge_ref), ref);
@@ -218,6 +220,17 @@ static void work_in_pool(struct atl_req *req)
 		atl_res_continue(req, send_on);
 }
 
+/* May it go on at once, without the database? Ceilings are there, and allowances that are not at hand. */
+static bool may_send_on(struct atl_req *req, struct atl_openai_job *job)
+{
+	struct atl_app *app = atl_api_app(req);
+
+	if (atl_price_costs(&job->route->target.price))
+		return false;
+	return !atomic_load(&app->limited) ||
+	       atl_usage_allowed(app->usage, atl_api_identity(req), job->route->target.id, job->charge_ref);
+}
+
 static void begin(struct atl_req *req, enum atl_model_path path, enum atl_entry_point entry)
 {
 	struct atl_openai_job *job = ATL_ARENA_NEW(&req->arena, struct atl_openai_job);
@@ -242,11 +255,10 @@ static void begin(struct atl_req *req, enum atl_model_path path, enum atl_entry_
 		fail(req, job, err, &info);
 		return;
 	}
-	if (!wants_character(job) && !atomic_load(&atl_api_app(req)->limited) &&
-	    (job->wanted || !atl_rights_limited(atl_api_identity(req))))
+	if (!wants_character(job) && (job->wanted || !atl_rights_limited(atl_api_identity(req))))
 		job->route = atl_model_route_cached(atl_api_app(req)->routes, job->wanted);
 	err = job->route ? atl_rights_model(atl_api_identity(req), job->route->target.id, &info) : ATL_OK;
-	if (!err && job->route && atl_price_costs(&job->route->target.price)) { /* ceilings are in the database */
+	if (!err && job->route && !may_send_on(req, job)) {
 		atl_model_route_unref(job->route);
 		job->route = NULL;
 	}

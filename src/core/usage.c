@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/allowance.h"
 #include "core/quota.h"
 #include "db/db.h"
 
@@ -34,6 +35,7 @@ struct rows {
 
 struct atl_usage {
 	struct atl_app *app; /* set at create */
+	struct atl_allowance *allowance;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -42,6 +44,7 @@ struct atl_usage {
 	uint64_t taken, written; /* rows ever accepted, and ever dealt with */
 	uint64_t dropped;
 	unsigned hurry; /* callers of flush */
+	bool opened;	/* an allowance, since the last look */
 	bool stop;
 };
 
@@ -134,6 +137,26 @@ void atl_usage_refund(struct atl_usage *usage, const char *ref)
 	take(usage, &row);
 }
 
+bool atl_usage_allowed(struct atl_usage *usage, const struct atl_identity *who, const char *model, char ret_ref[ATL_ID_SIZE])
+{
+	return usage && atl_allowance_take(usage->allowance, who, model, ret_ref);
+}
+
+enum atl_err atl_usage_allow(struct atl_usage *usage, const struct atl_identity *who, const char *model,
+			     char ret_ref[ATL_ID_SIZE], struct atl_errinfo *info)
+{
+	enum atl_err err = usage ? atl_allowance_open(usage->allowance, who, model, ret_ref, info) :
+				   atl_fail(info, ATL_ERR_SHUTDOWN, "What is used is not recorded at the moment.");
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&usage->lock);
+	usage->opened = true;
+	pthread_cond_broadcast(&usage->changed);
+	pthread_mutex_unlock(&usage->lock);
+	return ATL_OK;
+}
+
 /* ---- writing ---- */
 
 struct batch {
@@ -181,6 +204,8 @@ static enum atl_err book_rows(struct atl_conn *conn, const struct batch *batch, 
 		const struct row *row = &batch->rows[i];
 		struct atl_charge charge;
 
+		if (atl_allowance_is_ref(row->ref))
+			continue;
 		if (row->book == CHARGE && !charged[i])
 			err = charge_group(conn, batch, i, charged, info);
 		else if (row->book == REFUND)
@@ -218,6 +243,32 @@ static enum atl_err insert_rows(struct atl_conn *conn, void *arg, struct atl_err
 	return err ? err : book_rows(conn, batch, info);
 }
 
+/* Not in a transaction, which may be tried again. */
+static void end_allowances(struct atl_usage *usage, const struct rows *rows)
+{
+	for (size_t i = 0; i < rows->count; i++) {
+		const struct row *row = &rows->items[i];
+		struct atl_charge charge;
+
+		if (!atl_allowance_is_ref(row->ref))
+			continue;
+		atl_charge_init(&charge, row->ref, NULL, NULL, NULL);
+		charge.amounts[ATL_LEDGER_MESSAGES] = 0;
+		charge.amounts[ATL_LEDGER_INPUT_TOKENS] = charge.amounts[ATL_LEDGER_OUTPUT_TOKENS] = 0;
+		add_amounts(charge.amounts, row);
+		atl_allowance_end(usage->allowance, row->ref, row->book == SETTLE ? charge.amounts : NULL);
+	}
+}
+
+static void flush_allowance(struct atl_usage *usage)
+{
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_allowance_flush(usage->allowance, &info);
+
+	if (err)
+		atl_error(MODULE, "what requests took is booked later: %s %s", atl_err_name(err), info.detail);
+}
+
 static void write_rows(struct atl_usage *usage, struct rows *rows)
 {
 	uint64_t lost = 0;
@@ -238,6 +289,8 @@ static void write_rows(struct atl_usage *usage, struct rows *rows)
 			lost += batch.count;
 		}
 	}
+	end_allowances(usage, rows);
+	flush_allowance(usage);
 	if (atl_quota_look(usage->app, NULL) != ATL_OK)
 		atl_warn(MODULE, "whether there are quotas could not be read; it stays as it was");
 	pthread_mutex_lock(&usage->lock);
@@ -253,7 +306,7 @@ static void wait_for_more(struct atl_usage *usage)
 {
 	struct timespec until;
 
-	while (!usage->stop && usage->waiting.count == 0)
+	while (!usage->stop && usage->waiting.count == 0 && !usage->opened)
 		pthread_cond_wait(&usage->changed, &usage->lock);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += (long)ATL_USAGE_FLUSH_MS * 1000000;
@@ -278,9 +331,12 @@ static void *run(void *arg)
 		stop = usage->stop;
 		rows = usage->waiting;
 		usage->waiting = empty;
+		usage->opened = false;
 		pthread_mutex_unlock(&usage->lock);
 		if (rows.count)
 			write_rows(usage, &rows);
+		else
+			flush_allowance(usage);
 	} while (!stop);
 	free(rows.items);
 	return NULL;
@@ -328,6 +384,11 @@ enum atl_err atl_usage_create(struct atl_app *app, struct atl_usage **ret, struc
 	if (!usage)
 		return atl_fail(info, ATL_ERR_NOMEM, "There is no memory for the usage records.");
 	usage->app = app;
+	err = atl_allowance_create(app, &usage->allowance, info);
+	if (err) {
+		free(usage);
+		return err;
+	}
 	pthread_mutex_init(&usage->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -336,6 +397,7 @@ enum atl_err atl_usage_create(struct atl_app *app, struct atl_usage **ret, struc
 	if (pthread_create(&usage->thread, NULL, run, usage) != 0) {
 		pthread_cond_destroy(&usage->changed);
 		pthread_mutex_destroy(&usage->lock);
+		atl_allowance_destroy(usage->allowance);
 		free(usage);
 		return atl_fail(info, ATL_ERR_NOMEM, "The thread of the usage records does not start.");
 	}
@@ -355,6 +417,7 @@ void atl_usage_destroy(struct atl_usage *usage)
 	free(usage->waiting.items);
 	pthread_cond_destroy(&usage->changed);
 	pthread_mutex_destroy(&usage->lock);
+	atl_allowance_destroy(usage->allowance);
 	free(usage);
 }
 

@@ -45,6 +45,11 @@ struct atl_usage_entry {
 	const char *error; /* slug: it failed, and nothing is booked but a refund of `ref`; NULL: it was answered */
 };
 void atl_usage_enter(struct atl_usage *usage, const struct atl_usage_entry *entry);
+/* One message of this person's allowance, at hand or (in the pool) from the ledger; it ends as `ref` by one of the above.
+ * core/allowance.h. False: it is not at hand. */
+bool atl_usage_allowed(struct atl_usage *usage, const struct atl_identity *who, const char *model, char ret_ref[ATL_ID_SIZE]);
+enum atl_err atl_usage_allow(struct atl_usage *usage, const struct atl_identity *who, const char *model,
+			     char ret_ref[ATL_ID_SIZE], struct atl_errinfo *info) ATL_MUST_USE;
 void atl_usage_refund(struct atl_usage *usage, const char *ref); /* "": nothing was reserved */
 /* Write what waits now and return when it is durable. */
 enum atl_err atl_usage_flush(struct atl_usage *usage, struct atl_errinfo *info) ATL_MUST_USE;
