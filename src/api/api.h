@@ -41,6 +41,7 @@
 	X(second_factor)  \
 	X(characters)     \
 	X(people)         \
+	X(privacy)        \
 	X(invitations)    \
 	X(groups)         \
 	X(picture_review) \

@@ -17,7 +17,7 @@ static const struct atl_json_field row_fields[] = {
 	F_INT(struct atl_audit_row, seq, ATL_JF_REQUIRED, 0, 0, "its place in the chain, from 1 on without a gap"),
 	F_TIME(struct atl_audit_row, at, ATL_JF_REQUIRED, NULL),
 	F_STR(struct atl_audit_row, user_id, ATL_JF_REQUIRED, 0, 0, "empty: nobody signed in, or the command line"),
-	F_STR(struct atl_audit_row, user_name, ATL_JF_REQUIRED, 0, 0, "as it was then"),
+	F_STR(struct atl_audit_row, user_name, ATL_JF_REQUIRED, 0, 0, "of an account that is still there, or of a row from before 0.2"),
 	F_STR(struct atl_audit_row, channel, ATL_JF_REQUIRED, 0, 0, "page, key, server or none"),
 	F_STR(struct atl_audit_row, remote, ATL_JF_REQUIRED, 0, 0, "address"),
 	F_STR(struct atl_audit_row, action, ATL_JF_REQUIRED, 0, 0, "\"provider.delete\""),

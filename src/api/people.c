@@ -26,6 +26,14 @@ static const struct atl_json_field suspend_fields[] = {
 };
 DESC(suspend_desc, struct suspend_in, "Suspension", suspend_fields);
 
+struct hold_in {
+	const char *why;
+};
+static const struct atl_json_field hold_fields[] = {
+	F_STR(struct hold_in, why, ATL_JF_REQUIRED, 1, ATL_USER_WHY_MAX, "kept in the audit log"),
+};
+DESC(hold_desc, struct hold_in, "Hold", hold_fields);
+
 static const struct atl_query_param list_params[] = {
 	ATL_API_PAGE_PARAMS,
 	{ "q", ATL_JT_STR, 0, 200, NULL, "part of the name or the address" },
@@ -119,6 +127,28 @@ static void handle_approve(struct atl_req *req)
 	struct atl_errinfo info = { 0 };
 
 	answer(req, atl_user_admin_approve(atl_api_app(req), atl_api_identity(req), atl_req_param(req, "id"), &info), &info);
+}
+
+static void handle_hold(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	struct hold_in in;
+	enum atl_err err = atl_req_json(req, &in, &info);
+
+	if (!err)
+		err = atl_user_admin_hold(atl_api_app(req), atl_api_identity(req), atl_req_param(req, "id"), in.why, &info);
+	answer(req, err, &info);
+}
+
+static void handle_unhold(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_user_admin_hold(atl_api_app(req), atl_api_identity(req), atl_req_param(req, "id"), NULL, &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_empty(req, 204);
 }
 
 static void handle_delete(struct atl_req *req)
@@ -285,6 +315,10 @@ const struct atl_route atl_people_routes[] = {
 	  .summary = "Let somebody who signed up in", .out = &atl_user_entry_desc },
 	{ .method = ATL_DELETE, .path = "/api/v1/users/{id}", MANAGE, .handler = handle_delete,
 	  .summary = "Delete an account with everything that is the person's", .status = 204 },
+	{ .method = ATL_POST, .path = "/api/v1/users/{id}/hold", MANAGE, .handler = handle_hold,
+	  .summary = "Legal hold: nothing of the account is erased until it is lifted", .in = &hold_desc, .out = &atl_user_entry_desc },
+	{ .method = ATL_DELETE, .path = "/api/v1/users/{id}/hold", MANAGE, .handler = handle_unhold,
+	  .summary = "Lift a hold; an account that was deleted meanwhile is erased now", .status = 204 },
 	{ .method = ATL_GET, .path = "/api/v1/permissions", MANAGE, .handler = handle_permissions,
 	  .summary = "What a role can be given", .out = &permission_desc, .out_list = true },
 	{ .method = ATL_GET, .path = "/api/v1/features", MANAGE, .handler = handle_features,

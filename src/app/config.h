@@ -61,6 +61,8 @@ enum atl_config_type {
 	X(classifier_dir, PATH, "", 0, 0, NULL, false,                                                               \
 	  "Folder of libonnxruntime.so and open-nsfw.onnx, which judge pictures; classifier in the data folder unless told") \
 	X(mature_allowed, BOOL, "false", 0, 0, NULL, false, "Mature text with fictional adults, until chosen in the interface") \
+	X(undo_minutes, INT, "60", 0, 43200, NULL, false,                                                            \
+	  "Minutes for which a deleted conversation, message or character can be brought back; then it is erased")   \
 	X(session_days, INT, "30", 1, 400, NULL, false, "Days a sign-in lasts")                                      \
 	X(loops, INT, "0", 0, 64, NULL, false, "Network threads; 0: one per core, at most 8")                        \
 	X(pool_threads, INT, "0", 0, 256, NULL, false, "Threads that handle requests; 0: 16 per core, from 32 to 64") \

@@ -32,6 +32,7 @@
 #include "core/auth.h"
 #include "core/backup_store.h"
 #include "core/engine.h"
+#include "core/erase.h"
 #include "core/events.h"
 #include "core/generation.h"
 #include "core/idempotency.h"
@@ -164,6 +165,7 @@ static enum atl_err settings_up(struct serve *s, struct atl_errinfo *info)
 	app->engine_gpu_layers = (int)atl_config_int(config, CFG_engine_gpu_layers);
 	app->engine_enabled = atl_config_bool(config, CFG_engine_enabled);
 	app->mature_default = atl_config_bool(config, CFG_mature_allowed);
+	app->undo_ms = atl_config_int(config, CFG_undo_minutes) * 60 * 1000;
 	app->session_ttl_ms = atl_config_int(config, CFG_session_days) * 24 * 3600 * 1000;
 	s->hosts = atl_config_words(config, CFG_hosts);
 	s->trusted_proxies = atl_config_words(config, CFG_trusted_proxies);
@@ -596,6 +598,8 @@ static void on_done(const struct atl_req *req, int status, uint64_t duration_us)
 	const struct atl_app *app = req->app;
 
 	atl_metrics_request(app->metrics, status, duration_us);
+	if (req->method == ATL_DELETE && status < 300)
+		atl_erase_later(req->app);
 	atl_debug("access", "%s %s %d %llu us %s", atl_method_name(req->method), req->path ? req->path : "-", status,
 		  (unsigned long long)duration_us, req->id);
 }
@@ -779,6 +783,7 @@ static void housekeeping(struct serve *s)
 		{ "remove old idempotency keys", atl_idempotency_purge, 1 },
 		{ "make the daily backup", atl_backup_tick, 1 },
 		{ "empty the trash", atl_assets_purge, 1 },
+		{ "erase what was deleted", atl_erase_tick, 1 },
 		{ "remove unfinished uploads", atl_uploads_purge, 1 },
 		{ "end what moderators removed", atl_reports_purge, 1 },
 		{ "remove pictures that nothing names", collect, 60 }, /* looks at each of them */

@@ -109,6 +109,9 @@ struct atl_app {
 	/* Appends metric families of parts that api/ops.c does not know (engine, generations); NULL: none. Pool thread. */
 	void (*metrics_more)(struct atl_app *app, struct atl_buf *out);
 
+	int64_t undo_ms;	 /* what was deleted can be brought back for so long (core/erase.h) */
+	atomic_int erase_wanted; /* bits 1 << enum atl_db_scrub (core/erase.h) */
+	atomic_bool erasing;
 	atomic_bool limited; /* there are quotas (core/quota.h) */
 	int64_t started_ms;
 	atomic_bool maintenance; /* only those who manage the server sign in and begin anything (core/announcement.h) */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/asset_int.h"
+#include "core/erase.h"
 #include "core/publish.h"
 
 #define MODULE "assets"
@@ -249,6 +250,8 @@ enum atl_err atl_asset_bulk(struct atl_app *app, struct atl_arena *arena, const 
 			atl_warn(MODULE, "removing a file: %s %s", atl_err_name(swept), failed.detail);
 	}
 	publish_changes(app, &b);
+	if (action == ATL_ASSET_FOREVER && b.changed_count)
+		atl_erase_soon(app, ATL_DB_SCRUB_TEXTS);
 	*ret_changed = b.changed_count;
 	return ATL_OK;
 }

@@ -8,6 +8,7 @@
  */
 #include "base/log.h"
 #include "core/asset_int.h"
+#include "core/erase.h"
 
 #define MODULE "assets"
 #define BATCH 500
@@ -133,6 +134,8 @@ enum atl_err atl_assets_collect(struct atl_app *app, int64_t now_ms, int64_t *re
 	} while (!err && p->count == BATCH);
 	for (size_t i = 0; i < ATL_COUNT(arenas); i++)
 		atl_arena_finish(&arenas[i]);
+	if (p->collected)
+		atl_erase_later(app);
 	if (!err && p->collected)
 		atl_info(MODULE, "%lld pictures outside the library that nothing names were removed", (long long)p->collected);
 	if (!err && ret_collected)

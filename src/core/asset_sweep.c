@@ -2,6 +2,7 @@
  *
  * A blob's row is first condemned (refs -1: no asset can take it), then its files go, then the row: a kill in between
  * leaves a condemned row, which the next start finds. A put of the same bytes waits for the lock and revives the row.
+ * The grace after a put is for bytes whose asset is not there yet: what an asset gave up (created_at 0) has none.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,7 +14,9 @@
 
 enum atl_err atl_asset_release_in(struct atl_conn *conn, const char *sha256, struct atl_errinfo *info)
 {
-	return atl_exec(conn, info, "UPDATE blobs SET refs = refs - 1 WHERE sha256 = ? AND refs > 0", "s", sha256);
+	return atl_exec(conn, info,
+			"UPDATE blobs SET created_at = CASE WHEN refs = 1 THEN 0 ELSE created_at END, refs = refs - 1 "
+			"WHERE sha256 = ? AND refs > 0", "s", sha256);
 }
 
 struct forget {

@@ -85,7 +85,7 @@ enum atl_err atl_audit(struct atl_conn *conn, const struct atl_audit *in, struct
 	struct atl_audit_row row = {
 		.at = atl_now_ms(),
 		.user_id = in->who ? in->who->user_id : "",
-		.user_name = in->who ? in->who->user_name : "",
+		.user_name = "", /* rows outlive people, and name them by their id */
 		.channel = channel_name(in->who),
 		.remote = in->remote ? in->remote : in->who ? in->who->remote : "",
 		.action = in->action,

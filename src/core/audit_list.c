@@ -26,13 +26,15 @@ static enum atl_err list_read(struct atl_conn *conn, void *arg, struct atl_errin
 	struct atl_rows *rows;
 	enum atl_err err = atl_query(
 		conn, &rows, info,
-		"SELECT seq, at, user_id, user_name, channel, remote, action, target_kind, target_id, note, hash FROM audit "
+		"SELECT seq, at, user_id, CASE WHEN user_name <> '' THEN user_name ELSE coalesce((SELECT u.name FROM users u "
+		"WHERE u.id = audit.user_id), '') END, channel, remote, action, target_kind, target_id, note, hash FROM audit "
 		"WHERE seq < ? AND at >= ? AND at < ? "
-		"AND (CAST(? AS TEXT) IS NULL OR user_id = ? OR lower(user_name) = lower(?)) "
+		"AND (CAST(? AS TEXT) IS NULL OR user_id = ? OR lower(user_name) = lower(?) OR "
+		"EXISTS (SELECT 1 FROM users u WHERE u.id = audit.user_id AND u.name_folded = lower(?))) "
 		"AND (CAST(? AS TEXT) IS NULL OR substr(action, 1, CAST(? AS INTEGER)) = ?) "
 		"AND (CAST(? AS TEXT) IS NULL OR target_id = ?) ORDER BY seq DESC LIMIT ?",
-		"iiissssisssi", f->before ? f->before : INT64_MAX, f->from, f->to ? f->to : INT64_MAX, f->who, f->who,
-		f->who, f->action, prefix, f->action, f->target, f->target, list->limit);
+		"iiisssssisssi", f->before ? f->before : INT64_MAX, f->from, f->to ? f->to : INT64_MAX, f->who, f->who,
+		f->who, f->who, f->action, prefix, f->action, f->target, f->target, list->limit);
 
 	list->count = 0;
 	if (err)

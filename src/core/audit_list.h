@@ -12,7 +12,7 @@
 #define ATL_AUDIT_PAGE_MAX 500
 
 struct atl_audit_filter { /* NULL and 0: all */
-	const char *who;    /* a user's id, or the name they had, in any case */
+	const char *who;    /* a user's id, or the account's name, in any case */
 	const char *action; /* how the action begins: "provider." */
 	const char *target; /* id */
 	int64_t from, to;   /* milliseconds; `to` is not in it */

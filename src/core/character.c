@@ -9,6 +9,7 @@
 #include "core/app.h"
 #include "core/asset.h"
 #include "core/card.h"
+#include "core/erase.h"
 #include "core/hold.h"
 #include "core/policy.h"
 #include "core/publish.h"
@@ -355,6 +356,8 @@ enum atl_err atl_character_delete(struct atl_app *app, const struct atl_identity
 	enum atl_err err = atl_db_tx(app->db, delete_fn, &w, info);
 	if (!err)
 		atl_publish_id(app, who->user_id, "character.deleted", id, NULL, NULL);
+	if (!err)
+		atl_erase_undone(app);
 	return err;
 }
 

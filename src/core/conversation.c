@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "core/card.h"
+#include "core/erase.h"
 #include "core/generation.h"
 #include "core/hold.h"
 #include "core/macros.h"
@@ -396,6 +397,7 @@ enum atl_err atl_conversation_delete(struct atl_app *app, const struct atl_ident
 	if (!err) {
 		atl_generation_stop_deleted(app, who->user_id, id);
 		atl_publish_id(app, who->user_id, "conversation.deleted", id, NULL, NULL);
+		atl_erase_undone(app);
 	}
 	return err;
 }

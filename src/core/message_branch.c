@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
+#include "core/erase.h"
 #include "core/generation.h"
 #include "core/message.h"
 #include "core/message_int.h"
@@ -180,6 +181,7 @@ enum atl_err atl_message_delete(struct atl_app *app, const struct atl_identity *
 		atl_generation_stop_deleted(app, who->user_id, w.message.conversation_id);
 		atl_publish_id(app, who->user_id, "message.deleted", id, "conversation_id", w.message.conversation_id);
 		atl_conversation_publish(app, "conversation.updated", who->user_id, w.message.conversation_id);
+		atl_erase_undone(app);
 	}
 	atl_arena_finish(&arena);
 	return err;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
+#include "core/erase.h"
 #include "core/policy.h"
 #include "core/publish.h"
 
@@ -204,6 +205,8 @@ enum atl_err atl_persona_delete(struct atl_app *app, const struct atl_identity *
 	enum atl_err err = atl_db_tx(app->db, delete_fn, &w, info);
 	if (!err)
 		atl_publish_id(app, who->user_id, "persona.changed", id, NULL, NULL);
+	if (!err)
+		atl_erase_undone(app);
 	return err;
 }
 

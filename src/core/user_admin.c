@@ -6,14 +6,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/asset_int.h"
 #include "core/audit.h"
 #include "core/auth.h"
 #include "core/events.h"
 #include "core/generation.h"
 #include "core/job.h"
-#include "core/report.h"
 #include "core/role.h"
+#include "core/user_int.h"
 #include "db/db.h"
 
 #define OFF(member) offsetof(struct atl_user_entry, member)
@@ -30,6 +29,9 @@ static const struct atl_json_field FIELDS[] = {
 	{ "suspended_why", ATL_JT_STR, OFF(suspended_why), OPTIONAL },
 	{ "created_at", ATL_JT_TIME, OFF(created_at), ATL_JF_REQUIRED },
 	{ "last_seen_at", ATL_JT_TIME, OFF(last_seen_at), OPTIONAL, .doc = "of the sessions there are" },
+	{ "held_since", ATL_JT_TIME, OFF(held_since), OPTIONAL, .doc = "a legal hold: nothing of the account is erased" },
+	{ "held_why", ATL_JT_STR, OFF(held_why), OPTIONAL },
+	{ "erase_since", ATL_JT_TIME, OFF(erase_since), OPTIONAL, .doc = "deleted, and erased when the hold is lifted" },
 	{ "groups", ATL_JT_STRS, OFF(groups), ATL_JF_OMIT, .doc = "ids; not in lists, and not there when it is in none" },
 	{ "own", ATL_JT_BOOL, OFF(own), ATL_JF_REQUIRED, .doc = "the account of whoever asks" },
 };
@@ -43,7 +45,8 @@ const struct atl_json_desc atl_user_entry_desc = { "Person", "An account as thos
 	"(u.disabled_until IS NULL OR u.disabled_until > ?) THEN 'suspended' ELSE 'active' END"
 #define COLUMNS                                                                                            \
 	"u.id, u.name, u.email, u.role, coalesce(r.name, u.role), " STATE ", u.disabled_until, "           \
-	"u.disabled_why, u.created_at, (SELECT max(s.last_seen_at) FROM sessions s WHERE s.user_id = u.id) " \
+	"u.disabled_why, u.created_at, (SELECT max(s.last_seen_at) FROM sessions s WHERE s.user_id = u.id), " \
+	"u.held_since, u.held_why, u.erase_since " \
 	"FROM users u LEFT JOIN roles r ON r.id = u.role "
 
 struct look {
@@ -62,7 +65,9 @@ static void read_entry(struct atl_rows *rows, const struct look *look, struct at
 		.email = atl_col_text(rows, 2, look->arena), .role = atl_col_text(rows, 3, look->arena),
 		.role_name = atl_col_text(rows, 4, look->arena), .state = atl_col_text(rows, 5, look->arena),
 		.suspended_until = atl_col_int(rows, 6), .suspended_why = atl_col_text(rows, 7, look->arena),
-		.created_at = atl_col_int(rows, 8), .last_seen_at = atl_col_int(rows, 9) };
+		.created_at = atl_col_int(rows, 8), .last_seen_at = atl_col_int(rows, 9),
+		.held_since = atl_col_int(rows, 10), .held_why = atl_col_text(rows, 11, look->arena),
+		.erase_since = atl_col_int(rows, 12) };
 	out->own = atl_str_eq(out->id, look->who->user_id);
 	if (!atl_str_eq(out->state, "suspended")) {
 		out->suspended_until = 0;
@@ -235,7 +240,7 @@ static enum atl_err check_target(struct atl_conn *conn, const struct change *cha
 }
 
 /* Somebody else must be left who is owner and can sign in. */
-static enum atl_err keep_an_owner(struct atl_conn *conn, const char *id, struct atl_errinfo *info)
+enum atl_err atl_user_keep_an_owner(struct atl_conn *conn, const char *id, struct atl_errinfo *info)
 {
 	struct atl_rows *rows;
 	enum atl_err err = atl_query(conn, &rows, info,
@@ -257,13 +262,21 @@ static enum atl_err check(struct atl_conn *conn, const struct change *change, bo
 	enum atl_err err = check_target(conn, change, &role, info);
 
 	if (!err && takes_owner && role == ATL_ROLE_OWNER)
-		err = keep_an_owner(conn, change->id, info);
+		err = atl_user_keep_an_owner(conn, change->id, info);
 	return err;
+}
+
+enum atl_err atl_user_may_touch(struct atl_conn *conn, const struct atl_identity *who, const char *id, bool takes_owner,
+				struct atl_errinfo *info)
+{
+	const struct change change = { .who = who, .id = id };
+
+	return check(conn, &change, takes_owner, info);
 }
 
 /* ---- what a change reaches ---- */
 
-static void reach(struct atl_app *app, const char *id)
+void atl_user_reach(struct atl_app *app, const char *id)
 {
 	if (app->auth)
 		atl_auth_forget_user(app->auth, id);
@@ -295,7 +308,7 @@ static enum atl_err streaming_read(struct atl_conn *conn, void *arg, struct atl_
 }
 
 /* Replies being written and jobs that wait or run. What fails is logged: the account is closed all the same. */
-static void stop_work(struct atl_app *app, const char *id)
+void atl_user_stop_work(struct atl_app *app, const char *id)
 {
 	struct atl_errinfo info = { 0 };
 	struct atl_arena arena;
@@ -342,7 +355,7 @@ enum atl_err atl_user_admin_role(struct atl_app *app, const struct atl_identity 
 	enum atl_err err = run(app, role_tx, &change, "user.role", role, info);
 
 	if (!err)
-		reach(app, id);
+		atl_user_reach(app, id);
 	return err;
 }
 
@@ -404,8 +417,8 @@ enum atl_err atl_user_admin_suspend(struct atl_app *app, const struct atl_identi
 	err = run(app, suspend_tx, &change, "user.suspend", why, info);
 	if (err)
 		return err;
-	reach(app, id);
-	stop_work(app, id);
+	atl_user_reach(app, id);
+	atl_user_stop_work(app, id);
 	return ATL_OK;
 }
 
@@ -418,7 +431,7 @@ static enum atl_err resume_tx(struct atl_conn *conn, void *arg, struct atl_errin
 	if (!err)
 		err = atl_exec_count(conn, &changed, info,
 				     "UPDATE users SET disabled_at = NULL, disabled_until = NULL, disabled_why = NULL, "
-				     "updated_at = ? WHERE id = ? AND disabled_at IS NOT NULL",
+				     "updated_at = ? WHERE id = ? AND disabled_at IS NOT NULL AND erase_since IS NULL",
 				     "is", atl_now_ms(), change->id);
 	if (!err && changed == 0)
 		err = atl_fail(info, ATL_ERR_CONFLICT, "This account is not suspended.");
@@ -432,7 +445,7 @@ enum atl_err atl_user_admin_resume(struct atl_app *app, const struct atl_identit
 	enum atl_err err = run(app, resume_tx, &change, "user.resume", NULL, info);
 
 	if (!err)
-		reach(app, id);
+		atl_user_reach(app, id);
 	return err;
 }
 
@@ -458,49 +471,6 @@ enum atl_err atl_user_admin_approve(struct atl_app *app, const struct atl_identi
 	enum atl_err err = run(app, approve_tx, &change, "user.approve", NULL, info);
 
 	if (!err)
-		reach(app, id);
+		atl_user_reach(app, id);
 	return err;
-}
-
-static enum atl_err delete_check(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
-{
-	return check(conn, arg, true, info);
-}
-
-static enum atl_err delete_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
-{
-	const struct change *change = arg;
-	enum atl_err err = check(conn, change, true, info);
-
-	if (!err) /* the server's, not the person's */
-		err = atl_exec(conn, info, "UPDATE providers SET user_id = ? WHERE user_id = ?", "ss", change->who->user_id,
-			       change->id);
-	if (!err)
-		err = atl_report_forget_in(conn, change->id, info);
-	if (!err) /* rows go by themselves with the user; what they count on does not */
-		err = atl_exec(conn, info,
-			       "UPDATE blobs SET refs = refs - (SELECT count(*) FROM assets a WHERE a.user_id = ? AND "
-			       "a.sha256 = blobs.sha256) WHERE refs > 0 AND sha256 IN (SELECT sha256 FROM assets WHERE user_id = ?)",
-			       "ss", change->id, change->id);
-	return err ? err : atl_exec(conn, info, "DELETE FROM users WHERE id = ?", "s", change->id);
-}
-
-enum atl_err atl_user_admin_delete(struct atl_app *app, const struct atl_identity *who, const char *id,
-				   struct atl_errinfo *info)
-{
-	struct change change = { .who = who, .id = id };
-	struct atl_errinfo swept = { 0 };
-	enum atl_err err = atl_db_read(app->db, delete_check, &change, info);
-
-	if (err)
-		return err;
-	stop_work(app, id);
-	err = run(app, delete_tx, &change, "user.delete", NULL, info);
-	if (err)
-		return err;
-	reach(app, id);
-	stop_work(app, id); /* what began in between has no row any more, but may run */
-	if (app->blobs && atl_asset_sweep_unused(app, atl_now_ms() - ATL_ASSET_PUT_GRACE_MS, &swept) != ATL_OK)
-		atl_warn("people", "removing the files of %s: %s", id, swept.detail);
-	return ATL_OK;
 }

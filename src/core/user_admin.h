@@ -24,6 +24,8 @@ struct atl_user_entry {
 	const char *state; /* "active", "waiting", "suspended" */
 	const char *suspended_why;
 	int64_t created_at, last_seen_at, suspended_until;
+	int64_t held_since, erase_since; /* a legal hold; deleted, but held */
+	const char *held_why;
 	bool own; /* whoever asks */
 	struct atl_strs groups; /* ids; only of atl_user_admin_get() */
 };
@@ -58,9 +60,16 @@ enum atl_err atl_user_admin_resume(struct atl_app *app, const struct atl_identit
 				   struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_user_admin_approve(struct atl_app *app, const struct atl_identity *who, const char *id,
 				    struct atl_errinfo *info) ATL_MUST_USE;
-/* With everything that is the person's. Providers the person set up belong to the server and stay. */
+/* With everything that is the person's (core/erase.h). Providers the person set up belong to the server and stay.
+ * An account that is held is closed, and erased when the hold is lifted. */
 enum atl_err atl_user_admin_delete(struct atl_app *app, const struct atl_identity *who, const char *id,
 				   struct atl_errinfo *info) ATL_MUST_USE;
+
+/* One's own. CONFLICT: the last owner. */
+enum atl_err atl_user_delete_own(struct atl_app *app, const struct atl_identity *who, struct atl_errinfo *info) ATL_MUST_USE;
+/* A legal hold; why NULL lifts it. CONFLICT: it is held already, or not held. */
+enum atl_err atl_user_admin_hold(struct atl_app *app, const struct atl_identity *who, const char *id, const char *why,
+				 struct atl_errinfo *info) ATL_MUST_USE;
 
 /* In a transaction: may `who` give this role? NOT_FOUND (field "role"), FORBIDDEN. */
 enum atl_err atl_role_may_give(struct atl_conn *conn, const struct atl_identity *who, const char *role,

@@ -174,16 +174,13 @@ enum atl_err atl_db_run(struct atl_db *db, enum atl_conn_role role, atl_db_fn fn
 	}
 }
 
-enum atl_err atl_db_tx(struct atl_db *db, atl_db_fn fn, void *arg, struct atl_errinfo *info)
+/* Group commit: by the writer thread. */
+static enum atl_err queue_and_wait(struct atl_db *db, atl_db_fn fn, void *arg, bool outside, struct atl_errinfo *info)
 {
-	struct atl_db_task task = { .fn = fn, .arg = arg, .info = info };
+	struct atl_db_task task = { .fn = fn, .arg = arg, .info = info, .outside = outside };
 	sem_t finished;
-	enum atl_err err = refuse_nested(info);
+	enum atl_err err;
 
-	if (err)
-		return err;
-	if (!db->driver->group_commit)
-		return atl_db_run(db, ATL_CONN_WRITER, fn, arg, info);
 	sem_init(&finished, 0, 0);
 	task.finished = &finished;
 	err = atl_queue_add(db, &task, info);
@@ -194,6 +191,17 @@ enum atl_err atl_db_tx(struct atl_db *db, atl_db_fn fn, void *arg, struct atl_er
 	}
 	sem_destroy(&finished);
 	return err;
+}
+
+enum atl_err atl_db_tx(struct atl_db *db, atl_db_fn fn, void *arg, struct atl_errinfo *info)
+{
+	enum atl_err err = refuse_nested(info);
+
+	if (err)
+		return err;
+	if (!db->driver->group_commit)
+		return atl_db_run(db, ATL_CONN_WRITER, fn, arg, info);
+	return queue_and_wait(db, fn, arg, false, info);
 }
 
 enum atl_err atl_db_read(struct atl_db *db, atl_db_fn fn, void *arg, struct atl_errinfo *info)
@@ -230,6 +238,48 @@ enum atl_err atl_db_copy(struct atl_db *db, const char *path, struct atl_errinfo
 	if (!db->driver->copy)
 		return atl_fail(info, ATL_ERR_UNSUPPORTED, "This database is not a file.");
 	return db->driver->copy(db->url, path, info);
+}
+
+struct scrub {
+	enum atl_db_scrub depth;
+	bool again;
+	int turn;
+};
+
+static enum atl_err scrub_step(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct scrub *scrub = arg;
+
+	return conn->driver->scrub(conn, scrub->depth, scrub->turn, &scrub->again, info);
+}
+
+/* The one writer does it between its groups; else a connection of the pool, which runs no transaction meanwhile. */
+static enum atl_err scrub_once(struct atl_db *db, struct scrub *scrub, struct atl_errinfo *info)
+{
+	struct atl_conn *conn;
+	enum atl_err err;
+
+	if (db->driver->group_commit)
+		return queue_and_wait(db, scrub_step, scrub, true, info);
+	err = atl_pool_take(db, ATL_CONN_WRITER, &conn, info);
+	if (err)
+		return err;
+	err = scrub_step(conn, scrub, info);
+	atl_pool_give(db, conn);
+	return err;
+}
+
+enum atl_err atl_db_scrub(struct atl_db *db, enum atl_db_scrub depth, struct atl_errinfo *info)
+{
+	struct scrub scrub = { .depth = depth, .again = true };
+	enum atl_err err = refuse_nested(info);
+
+	while (!err && scrub.again) {
+		scrub.again = false;
+		err = scrub_once(db, &scrub, info);
+		scrub.turn++;
+	}
+	return err;
 }
 
 static enum atl_err ping(struct atl_conn *conn, void *arg, struct atl_errinfo *info)

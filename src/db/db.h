@@ -39,6 +39,16 @@ const char *atl_db_kind(const struct atl_db *db); /* "sqlite" or "postgres" */
 /* One state of the whole database as a new file, while it is in use. UNSUPPORTED where a database is no file. */
 enum atl_err atl_db_copy(struct atl_db *db, const char *path, struct atl_errinfo *info) ATL_MUST_USE;
 
+/* What was deleted leaves the database's files, too; each depth does what those before it do.
+ * Long: writers go on between its steps, but wait while something is written anew. */
+enum atl_db_scrub {
+	ATL_DB_SCRUB_ROWS,  /* the write-ahead log is emptied (SQLite), dead rows are removed (PostgreSQL) */
+	ATL_DB_SCRUB_TEXTS, /* and the search index forgets words */
+	ATL_DB_SCRUB_WHOLE, /* and what is at most ATL_DB_REWRITE_MAX bytes (SQLite: the file, PostgreSQL: a table) is written anew */
+};
+#define ATL_DB_REWRITE_MAX ((int64_t)256 << 20)
+enum atl_err atl_db_scrub(struct atl_db *db, enum atl_db_scrub depth, struct atl_errinfo *info) ATL_MUST_USE;
+
 typedef enum atl_err (*atl_db_fn)(struct atl_conn *conn, void *arg, struct atl_errinfo *info);
 
 /* fn's error rolls its own changes back and is returned. */

@@ -56,6 +56,7 @@ struct atl_conn {
 	enum atl_err failed;   /* a statement failed: this transaction can only be rolled back */
 	bool retry;	       /* the failure goes away by running the transaction again */
 	bool broken;	       /* the connection is of no more use */
+	bool rewritten;	       /* SQLite, while scrubbing: what is to be written anew was */
 	struct atl_rows rows[ATL_DB_OPEN_ROWS_MAX];
 };
 
@@ -108,6 +109,10 @@ struct atl_driver {
 
 	/* One state of the whole database as a file of its own, while it is in use; NULL: it has no such files. */
 	enum atl_err (*copy)(const char *url, const char *path, struct atl_errinfo *info);
+
+	/* Outside of a transaction, on the one writer's connection where there is one: what was deleted leaves the files.
+	 * Called with turn 0, 1, .. while *ret_again; others write in between. */
+	enum atl_err (*scrub)(struct atl_conn *conn, enum atl_db_scrub depth, int turn, bool *ret_again, struct atl_errinfo *info);
 
 	/* Messages between servers, outside of a transaction; all NULL where there is only one. listen(): those to `channel`
 	 * come from now on. socket(): readable when one may be there. hear(): the next that is there; false: none, or the

@@ -27,6 +27,7 @@ struct atl_db_task {
 	void *arg;
 	struct atl_errinfo *info;
 	enum atl_err err;
+	bool outside; /* fn runs after the group's commit, in no transaction; group commit only */
 	void (*done)(void *arg, enum atl_err err); /* asynchronous: the task is on the heap */
 	sem_t *finished;			   /* synchronous: the task is on the caller's stack */
 };

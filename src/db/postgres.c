@@ -532,6 +532,33 @@ static bool pg_hear(struct atl_conn *conn, char *message, size_t size)
 	return true;
 }
 
+/* ---- what was deleted leaves the files ---- */
+
+/* Dead rows and their index entries, and what statistics quote. A table that is written anew has no old pages at all. */
+static enum atl_err pg_scrub(struct atl_conn *conn, enum atl_db_scrub depth, int turn, bool *ret_again,
+			     struct atl_errinfo *info)
+{
+	static const char small[] = "SELECT format('VACUUM (FULL, ANALYZE) %I.%I', n.nspname, c.relname) FROM pg_class c "
+				    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND "
+				    "n.nspname = current_schema() AND pg_total_relation_size(c.oid) <= 268435456";
+	struct pg_conn *self = of(conn);
+	PGresult *tables;
+	enum atl_err err = simple(self, depth == ATL_DB_SCRUB_ROWS ? "VACUUM" : "VACUUM (ANALYZE)", info);
+
+	_Static_assert(ATL_DB_REWRITE_MAX == 268435456, "the number in the statement");
+	if (err || depth != ATL_DB_SCRUB_WHOLE)
+		return err;
+	tables = PQexec(self->pg, small);
+	if (PQresultStatus(tables) != PGRES_TUPLES_OK)
+		return fail(self, tables, small, info);
+	for (int i = 0; !err && i < PQntuples(tables); i++)
+		err = simple(self, PQgetvalue(tables, i, 0), info);
+	PQclear(tables);
+	if (!err) /* files that were given up are removed then; who may not ask for it waits for the next one */
+		PQclear(PQexec(self->pg, "CHECKPOINT"));
+	return err;
+}
+
 const struct atl_driver atl_driver_postgres = {
 	.kind = "postgres",
 	.url_prefix = "postgres://",
@@ -551,6 +578,7 @@ const struct atl_driver atl_driver_postgres = {
 	.bytes = pg_bytes,
 	.script = pg_script,
 	.lock_schema = pg_lock_schema,
+	.scrub = pg_scrub,
 	.listen = pg_listen,
 	.socket = pg_socket,
 	.hear = pg_hear,

@@ -129,14 +129,42 @@ static void run_group(struct atl_db *db, struct atl_db_task *group)
 	}
 }
 
+/* Takes those that want no transaction out of the group. */
+static struct atl_db_task *take_outside(struct atl_db_task **group)
+{
+	struct atl_db_task *first = NULL, **last = &first;
+
+	while (*group) {
+		struct atl_db_task *task = *group;
+
+		if (!task->outside) {
+			group = &task->next;
+			continue;
+		}
+		*group = task->next;
+		task->next = NULL;
+		*last = task;
+		last = &task->next;
+	}
+	return first;
+}
+
 static void *writer_main(void *arg)
 {
 	struct atl_db *db = arg;
-	struct atl_db_task *group;
+	struct atl_db_task *group, *outside, *next;
 
 	on_queue_thread = true;
-	while ((group = take_waiting(db, ATL_DB_GROUP_MAX)))
-		run_group(db, group);
+	while ((group = take_waiting(db, ATL_DB_GROUP_MAX))) {
+		outside = take_outside(&group);
+		if (group)
+			run_group(db, group);
+		for (; outside; outside = next) {
+			next = outside->next;
+			outside->err = outside->fn(db->writer, outside->arg, outside->info);
+			finish(outside);
+		}
+	}
 	return NULL;
 }
 

@@ -1,7 +1,8 @@
 /* sqlite.c - the SQLite driver: one connection of a WAL database in one file.
  *
  * Durability: synchronous=FULL, so a commit is on the disk before it is acknowledged. Each connection keeps its own
- * prepared statements. Readers are opened query_only: a write in atl_db_read() fails instead of waiting for a lock.
+ * prepared statements. What is deleted is overwritten with zeroes (secure_delete), and atl_db_scrub() takes it out
+ * of the search indexes and the log. Readers are opened query_only: a write in atl_db_read() fails instead of waiting for a lock.
  *
  * trusted_schema stays on: SQLite 3.40 counts FTS5 among the virtual tables that triggers may not write without it, and
  * the search index is kept by triggers. The defensive mode is on.
@@ -81,6 +82,7 @@ static enum atl_err configure(struct sqlite_conn *self, struct atl_errinfo *info
 {
 	static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
 				      "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;"
+				      "PRAGMA secure_delete = ON;"
 				      "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 67108864;";
 	bool writer = self->base.role == ATL_CONN_WRITER;
 	enum atl_err err;
@@ -433,6 +435,112 @@ static enum atl_err sqlite_copy(const char *url, const char *path, struct atl_er
 	return err;
 }
 
+/* ---- what was deleted leaves the files ---- */
+
+#define MERGE_PAGES 400		/* of a search index in one turn */
+#define TRUNCATE_BUSY_MS 500	/* wait for readers of the log, while writers wait for us */
+#define TRUNCATE_TURNS_MAX 120
+
+static enum atl_err number_of(struct sqlite_conn *self, const char *sql, int64_t *ret, struct atl_errinfo *info)
+{
+	sqlite3_stmt *stmt;
+	enum atl_err err = ATL_OK;
+
+	if (sqlite3_prepare_v2(self->db, sql, -1, &stmt, NULL) != SQLITE_OK)
+		return fail(self, sql, info);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		*ret = sqlite3_column_int64(stmt, 0);
+	else
+		err = fail(self, sql, info);
+	sqlite3_finalize(stmt);
+	return err;
+}
+
+/* Deleted words stay in an index's older parts until they are merged with those that say so. */
+static enum atl_err merge_index(struct sqlite_conn *self, const char *table, int turn, bool *ret_more, struct atl_errinfo *info)
+{
+	char *sql = sqlite3_mprintf("INSERT INTO \"%w\" (\"%w\", rank) VALUES ('merge', %d)", table, table,
+				    turn ? MERGE_PAGES : -MERGE_PAGES);
+	int64_t before = sqlite3_total_changes64(self->db);
+	enum atl_err err = ATL_OK;
+
+	if (!sql)
+		return atl_fail(info, ATL_ERR_NOMEM, "merge a search index");
+	if (sqlite3_exec(self->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		err = fail(self, sql, info);
+	if (sqlite3_total_changes64(self->db) - before >= 2) /* less: there was nothing to do */
+		*ret_more = true;
+	sqlite3_free(sql);
+	return err;
+}
+
+static enum atl_err merge_indexes(struct sqlite_conn *self, int turn, bool *ret_more, struct atl_errinfo *info)
+{
+	static const char sql[] = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%fts5%'";
+	sqlite3_stmt *stmt;
+	enum atl_err err = ATL_OK;
+	char *names[16];
+	int count = 0;
+
+	if (sqlite3_prepare_v2(self->db, sql, -1, &stmt, NULL) != SQLITE_OK)
+		return fail(self, sql, info);
+	while (count < (int)ATL_COUNT(names) && sqlite3_step(stmt) == SQLITE_ROW)
+		names[count++] = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
+	sqlite3_finalize(stmt);
+	for (int i = 0; i < count; i++) {
+		if (!err)
+			err = names[i] ? merge_index(self, names[i], turn, ret_more, info)
+				       : atl_fail(info, ATL_ERR_NOMEM, "merge a search index");
+		sqlite3_free(names[i]);
+	}
+	return err;
+}
+
+/* VACUUM keeps its copy in memory (temp_store): not for large files. */
+static enum atl_err rewrite(struct sqlite_conn *self, struct atl_errinfo *info)
+{
+	int64_t pages = 0, size = 0;
+	enum atl_err err = number_of(self, "PRAGMA page_count", &pages, info);
+
+	if (!err)
+		err = number_of(self, "PRAGMA page_size", &size, info);
+	if (err || pages * size > ATL_DB_REWRITE_MAX)
+		return err;
+	return sqlite3_exec(self->db, "VACUUM", NULL, NULL, NULL) == SQLITE_OK ? ATL_OK : fail(self, "VACUUM", info);
+}
+
+static enum atl_err sqlite_scrub(struct atl_conn *conn, enum atl_db_scrub depth, int turn, bool *ret_again,
+				 struct atl_errinfo *info)
+{
+	struct sqlite_conn *self = of(conn);
+	bool more = false;
+	int64_t busy = 0;
+	bool whole = depth == ATL_DB_SCRUB_WHOLE;
+	enum atl_err err = ATL_OK;
+
+	if (turn == 0)
+		conn->rewritten = false;
+	if (depth >= ATL_DB_SCRUB_TEXTS)
+		err = merge_indexes(self, turn, &more, info);
+
+	if (!err && !more && whole && !conn->rewritten)
+		err = rewrite(self, info);
+	if (err || more) {
+		*ret_again = more;
+		return err;
+	}
+	conn->rewritten = whole;
+	sqlite3_busy_timeout(self->db, TRUNCATE_BUSY_MS);
+	err = number_of(self, "PRAGMA wal_checkpoint(TRUNCATE)", &busy, info);
+	sqlite3_busy_timeout(self->db, ATL_SQLITE_BUSY_MS);
+	*ret_again = !err && busy && turn < TRUNCATE_TURNS_MAX;
+	if (!*ret_again)
+		conn->rewritten = false;
+	if (!err && busy && !*ret_again)
+		err = atl_fail(info, ATL_ERR_DB_BUSY, "Somebody reads the database all the time: its log cannot be emptied.");
+	return err;
+}
+
 const struct atl_driver atl_driver_sqlite = {
 	.kind = "sqlite",
 	.url_prefix = "sqlite:",
@@ -456,4 +564,5 @@ const struct atl_driver atl_driver_sqlite = {
 	.script = sqlite_script,
 	.lock_schema = sqlite_lock_schema,
 	.copy = sqlite_copy,
+	.scrub = sqlite_scrub,
 };

@@ -176,6 +176,7 @@ struct site *site_create(void)
 	app->address = "127.0.0.1";
 	app->master_key = site->master_key;
 	app->setup_token = site->setup_token;
+	app->undo_ms = 3600 * 1000LL;
 	app->session_ttl_ms = 24 * 3600 * 1000LL;
 	app->started_ms = atl_now_ms();
 	site->model.context_size = 4096;

@@ -170,3 +170,15 @@ CREATE TABLE picture_checks (
 	decided_at BIGINT
 );
 CREATE INDEX picture_checks_state ON picture_checks (state, created_at);
+
+
+
+
+-- both
+-- erasure: a legal hold (who may lift it is asked for why), and since when an account that is held waits to be erased
+ALTER TABLE users ADD COLUMN held_since BIGINT;
+ALTER TABLE users ADD COLUMN held_why TEXT;
+ALTER TABLE users ADD COLUMN erase_since BIGINT;
+CREATE INDEX users_erase ON users (erase_since) WHERE erase_since IS NOT NULL;
+CREATE INDEX conversations_deleted ON conversations (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX messages_deleted ON messages (deleted_at) WHERE deleted_at IS NOT NULL;
