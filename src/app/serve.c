@@ -600,7 +600,7 @@ static void on_done(const struct atl_req *req, int status, uint64_t duration_us)
 	atl_metrics_request(app->metrics, status, duration_us);
 	if (req->method == ATL_DELETE && status < 300)
 		atl_erase_later(req->app);
-	atl_debug("access", "%s %s %d %llu us %s", atl_method_name(req->method), req->path ? req->path : "-", status,
+	atl_debug("access", "%s %s %d %llu us %s", atl_method_name(req->method), req->route && req->path ? req->path : "-", status, /* what fits no route may be anything */
 		  (unsigned long long)duration_us, req->id);
 }
 

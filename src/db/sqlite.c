@@ -506,7 +506,11 @@ static enum atl_err rewrite(struct sqlite_conn *self, struct atl_errinfo *info)
 		err = number_of(self, "PRAGMA page_size", &size, info);
 	if (err || pages * size > ATL_DB_REWRITE_MAX)
 		return err;
-	return sqlite3_exec(self->db, "VACUUM", NULL, NULL, NULL) == SQLITE_OK ? ATL_OK : fail(self, "VACUUM", info);
+	sqlite3_limit(self->db, SQLITE_LIMIT_ATTACHED, 1); /* its copy */
+	if (sqlite3_exec(self->db, "VACUUM", NULL, NULL, NULL) != SQLITE_OK)
+		err = fail(self, "VACUUM", info);
+	sqlite3_limit(self->db, SQLITE_LIMIT_ATTACHED, 0);
+	return err;
 }
 
 static enum atl_err sqlite_scrub(struct atl_conn *conn, enum atl_db_scrub depth, int turn, bool *ret_again,

@@ -306,6 +306,49 @@ static int setup(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, site_teardown)
+/* ---- the end of an account ---- */
+
+static void test_deleting_oneself(void **state)
+{
+	struct site *site = *state;
+	struct person leaver;
+
+	person_create(site, "Leaver", ATL_ROLE_MEMBER, &leaver);
+	expect(ask(site, &leaver, "POST /api/v1/conversations", "{\"title\":\"mine\"}"), 201);
+	expect_problem(ask(site, &leaver, "POST /api/v1/me/delete", "{\"password\":\"not it\"}"), 401, "bad_credentials", "password");
+	expect(ask(site, &leaver, "POST /api/v1/me/delete", "{\"password\":\"correct horse\"}"), 204);
+	assert_int_equal(number_of(site->app.db, fmt("SELECT count(*) FROM users WHERE id = '%s'", leaver.id)), 0);
+	assert_int_equal(number_of(site->app.db, fmt("SELECT count(*) FROM conversations WHERE user_id = '%s'", leaver.id)), 0);
+	assert_int_equal(audited(site, "user.delete", leaver.id), 1);
+	assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM audit WHERE user_name <> ''"), 0);
+}
+
+static void test_a_hold_delays_the_end(void **state)
+{
+	struct site *site = *state;
+	struct person held;
+	const char *line;
+
+	person_create(site, "Held", ATL_ROLE_MEMBER, &held);
+	line = fmt("/api/v1/users/%s/hold", held.id);
+	expect(ask(site, &held, "POST /api/v1/conversations", "{\"title\":\"evidence\"}"), 201);
+	expect_problem(ask(site, &member, fmt("POST %s", line), "{\"why\":\"x\"}"), 403, "forbidden", NULL);
+	expect_problem(ask(site, &admin, fmt("POST %s", line), "{\"why\":\"\"}"), 400, "invalid_request", "why");
+	expect(ask(site, &admin, fmt("POST %s", line), "{\"why\":\"a court asked\"}"), 200);
+	expect_problem(ask(site, &admin, fmt("POST %s", line), "{\"why\":\"twice\"}"), 409, "conflict", NULL);
+	expect(ask(site, &held, "POST /api/v1/me/delete", "{\"password\":\"correct horse\"}"), 204);
+	sign_in_as(site, "Held", 403, NULL);
+	assert_false(is_null_at(expect(ask(site, &admin, fmt("GET /api/v1/users/%s", held.id), NULL), 200), "erase_since"));
+	assert_int_equal(number_of(site->app.db, fmt("SELECT count(*) FROM conversations WHERE user_id = '%s'", held.id)), 1);
+	expect_problem(ask(site, &admin, fmt("POST /api/v1/users/%s/resume", held.id), NULL), 409, "conflict", NULL);
+	expect(ask(site, &admin, fmt("DELETE %s", line), NULL), 204);
+	expect_problem(ask(site, &admin, fmt("GET /api/v1/users/%s", held.id), NULL), 404, "not_found", NULL);
+	assert_int_equal(number_of(site->app.db, fmt("SELECT count(*) FROM conversations WHERE user_id = '%s'", held.id)), 0);
+	assert_int_equal(audited(site, "user.hold", held.id), 1);
+	assert_int_equal(audited(site, "user.unhold", held.id), 1);
+	assert_int_equal(audited(site, "user.erase", held.id), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +357,7 @@ int main(void)
 		TEST(test_suspension_reaches_everything_open), TEST(test_suspension_ends_by_itself),
 		TEST(test_waiting_until_approved), TEST(test_a_new_role_counts_at_once), TEST(test_deletion_takes_everything),
 		TEST(test_the_last_owner_stays), TEST(test_a_role_without_mature_content), TEST(test_groups),
+		TEST(test_deleting_oneself), TEST(test_a_hold_delays_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

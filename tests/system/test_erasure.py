@@ -203,7 +203,7 @@ def test_an_account(make_server, upstream, db, by):
         raise AssertionError(f"still there: {left} in {tables_with(server, canary)}") from None
     assert owner.get("/api/v1/audit/verify")["intact"]
     assert any(row["action"] == "user.delete" and row["target_id"] == person.user["id"] for row in owner.get("/api/v1/audit")["items"])
-    assert [hit["conversation"]["id"] for hit in owner.get("/api/v1/search?q=harbour")["items"]] == [kept["id"]]
+    assert [hit["conversation_id"] for hit in owner.get("/api/v1/search?q=harbour")["items"]] == [kept["id"]]
     owner.say(kept, "and goes on", reply=False)
     server.stop()
     assert not places(server, canary), "nor after the stop"
@@ -237,4 +237,4 @@ def test_single_things_after_their_undo_time(make_server, db):
         wait_until(nowhere, WITHIN_S, "the canary to be gone")
     except AssertionError:
         raise AssertionError(f"still there: {left} in {tables_with(server, canary)}") from None
-    assert [hit["conversation"]["id"] for hit in owner.get("/api/v1/search?q=harbour")["items"]] == [kept["id"]]
+    assert [hit["conversation_id"] for hit in owner.get("/api/v1/search?q=harbour")["items"]] == [kept["id"]]
