@@ -112,12 +112,13 @@ const sections = {
       h("form", { class: "card", onsubmit: submit(async () => { const made = await api.post("/keys", { name: name.value, scopes: scopes.filter((one) => one.check.checked).map((one) => one.scope), ...(days ? { expires_at: new Date(Date.now() + Number(days) * 86400000).toISOString() } : {}) }); dialog(t("keys.create"), h("div", { class: "stack" }, h("p", {}, t("keys.once")), h("code", { class: "notice" }, made.key), button(t("common.copy"), () => copy(made.key)))); again(); }) }, h("h2", {}, t("keys.create")), h("br"), field(t("common.name"), name), h("fieldset", { class: "row" }, h("legend", { class: "field-label" }, t("keys.scopes")), scopes.map((one) => h("label", { class: "row" }, one.check, one.scope))), h("br"), field(t("keys.expires"), expires), h("button", { class: "button primary" }, t("keys.create")))));
   },
   async account(box, again) {
-    const more = h("div");
+    const more = h("div"), privacy = h("div");
     const [me, sessions] = await Promise.all([api.get("/me"), api.get("/sessions")]);
     const name = input({ value: me.name, required: true }), current = input({ type: "password", required: true, autocomplete: "current-password" }), fresh = input({ type: "password", required: true, minlength: 10, autocomplete: "new-password" });
     replace(box, h("form", { onsubmit: submit(async () => { await api.patch("/me", { name: name.value }); toast(t("common.saved")); }) }, field(t("account.name"), name), h("button", { class: "button" }, t("common.save"))), h("br"),
-      h("form", { onsubmit: submit(async () => { await api.post("/me/password", { current: current.value, password: fresh.value }); toast(t("account.changed")); current.value = fresh.value = ""; }) }, field(t("account.current"), current), field(t("account.new"), fresh), h("button", { class: "button" }, t("account.change"))), h("br"), more);
+      h("form", { onsubmit: submit(async () => { await api.post("/me/password", { current: current.value, password: fresh.value }); toast(t("account.changed")); current.value = fresh.value = ""; }) }, field(t("account.current"), current), field(t("account.new"), fresh), h("button", { class: "button" }, t("account.change"))), h("br"), more, h("br"), privacy);
     await (await import("./account.js")).mountAccount(more, sessions.items, again);
+    await (await import("./privacy.js")).mountPrivacy(privacy);
   },
   about(box) { const version = store.get().status?.version ?? ""; replace(box, h("p", {}, t("about.text", { version })), h("p", { class: "muted" }, t("about.privacy"))); },
 };
