@@ -34,6 +34,8 @@ enum atl_err atl_erase_user_in(struct atl_conn *conn, const char *id, const char
 	if (!err)
 		err = atl_exec(conn, info, "DELETE FROM invitations WHERE created_by = ?", "s", id);
 	if (!err)
+		err = atl_exec(conn, info, "UPDATE impersonations SET by_user_name = '' WHERE by_user_id = ?", "s", id);
+	if (!err)
 		err = atl_exec(conn, info, "DELETE FROM queue_pauses WHERE scope = ?", "s", id);
 	if (!err)
 		err = atl_exec(conn, info,
@@ -47,20 +49,22 @@ struct purge {
 	int64_t before, gone;
 };
 
-/* Characters and personas stay while a conversation is held with them. A starter has nobody's words. */
+/* Characters and personas stay while a conversation goes on with them. A starter has nobody's words. What moderators hold
+ * (core/hold.h) is theirs to remove. */
 static enum atl_err purge_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct purge *p = arg;
 	int64_t count = 0;
-	enum atl_err err = atl_exec_count(conn, &count, info, "DELETE FROM conversations WHERE deleted_at < ?", "i", p->before);
+	enum atl_err err = atl_exec_count(conn, &count, info, "DELETE FROM conversations WHERE deleted_at < ? AND held = 0", "i", p->before);
 
 	p->gone = count;
 	if (!err)
-		err = atl_exec_count(conn, &count, info, "DELETE FROM messages WHERE deleted_at < ?", "i", p->before);
+		err = atl_exec_count(conn, &count, info, "DELETE FROM messages WHERE deleted_at < ? AND NOT EXISTS "
+				     "(SELECT 1 FROM conversations v WHERE v.id = messages.conversation_id AND v.held <> 0)", "i", p->before);
 	p->gone += count;
 	if (!err)
 		err = atl_exec_count(conn, &count, info,
-				     "DELETE FROM characters WHERE deleted_at < ? AND starter IS NULL AND NOT EXISTS "
+				     "DELETE FROM characters WHERE deleted_at < ? AND held = 0 AND starter IS NULL AND NOT EXISTS "
 				     "(SELECT 1 FROM conversations v WHERE v.character_id = characters.id)",
 				     "i", p->before);
 	p->gone += count;
