@@ -201,6 +201,18 @@ static void handle_details(struct atl_req *req)
 	atl_res_json(req, 200, &atl_asset_details_desc, &details);
 }
 
+static void handle_credentials(struct atl_req *req)
+{
+	struct atl_errinfo info = {0};
+	struct atl_asset_credentials found;
+	enum atl_err err = atl_asset_credentials(atl_api_app(req), &req->arena, atl_api_user(req), atl_req_param(req, "id"),
+						 &found, &info);
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_json(req, 200, &atl_asset_credentials_desc, &found);
+}
+
 static void handle_lineage(struct atl_req *req)
 {
 	struct atl_errinfo info = {0};
@@ -370,6 +382,8 @@ const struct atl_route atl_assets_routes[] = {
 	{ROUTE(ATL_POST, "/{id}/restore", handle_restore, "Out of the trash"), .out = &atl_asset_desc},
 	{ROUTE(ATL_GET, "/{id}/details", handle_details, "With parameters, tags and boards"),
 	 .out = &atl_asset_details_desc},
+	{ROUTE(ATL_GET, "/{id}/credentials", handle_credentials, "Content Credentials: who signed it, and whether it is unchanged"),
+	 .out = &atl_asset_credentials_desc},
 	{ROUTE(ATL_GET, "/{id}/lineage", handle_lineage, "What it was made from, and what was made of it"),
 	 .out = &lineage_desc},
 	{0},

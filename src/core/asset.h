@@ -63,6 +63,7 @@ struct atl_asset_new {
 	bool mature;	   /* of a result: the person may see mature content (core/picture_check.h) */
 	const char *check; /* set where it is stored */
 	int64_t check_score;
+	const char *credentials; /* JSON of struct atl_asset_credentials: what an upload said; NULL: nothing */
 };
 
 /* ---- storing ---- */
@@ -152,6 +153,21 @@ struct atl_asset_details {
 extern const struct atl_json_desc atl_asset_details_desc;
 enum atl_err atl_asset_details(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
 			       struct atl_asset_details *ret, struct atl_errinfo *info) ATL_MUST_USE;
+
+#define ATL_ASSET_CREDENTIALS_MAX 4096
+struct atl_asset_credentials {
+	const char *state; /* "none", "trusted", "valid", "changed", "invalid", "unread" */
+	const char *place; /* "file", "upload" */
+	const char *generator, *signer, *source_type, *problem; /* NULL: not said */
+	bool ai;
+};
+extern const struct atl_json_desc atl_asset_credentials_desc;
+/* What an asset's file says of where it comes from; of an upload what it said when it came. */
+enum atl_err atl_asset_credentials(struct atl_app *app, struct atl_arena *arena, const char *user_id, const char *id,
+				   struct atl_asset_credentials *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* The same of any file: for uploads and for whoever wants one verified. `user_id`: whose file it is. */
+void atl_asset_credentials_read(struct atl_app *app, struct atl_arena *arena, const char *user_id, const void *data,
+				size_t length, struct atl_asset_credentials *ret);
 
 #define ATL_ASSET_LINEAGE_DEPTH 64
 #define ATL_ASSET_LINEAGE_MAX 500

@@ -26,6 +26,8 @@ enum atl_err atl_asset_get_in(struct atl_conn *conn, struct atl_arena *arena, co
 struct atl_recall;
 /* What the params of an asset say, as the readers of other tools' files say it. False: nothing, or no prompt. */
 bool atl_asset_recall(struct atl_arena *arena, const char *params_json, struct atl_recall *ret);
+/* What was found in an upload, as JSON for its row; NULL: too much. */
+const char *atl_asset_credentials_note(struct atl_arena *arena, const struct atl_asset_credentials *credentials);
 /* One reference less on its blob, after the asset's row is gone. */
 enum atl_err atl_asset_release_in(struct atl_conn *conn, const char *sha256, struct atl_errinfo *info) ATL_MUST_USE;
 /* Remove this blob if nothing refers to it and nobody has put it lately: after the transaction. */

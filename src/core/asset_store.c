@@ -12,6 +12,7 @@
 #include "core/rights.h"
 #include "core/picture_check.h"
 #include "media/classifier.h"
+#include "media/credentials.h"
 #include "media/metadata.h"
 #include "media/picture.h"
 #include "media/video_scrub.h"
@@ -211,6 +212,8 @@ static enum atl_err insert_row(struct atl_conn *conn, const struct atl_asset_new
 		       a->blur_hash, a->duration_ms, now_ms, now_ms);
 	if (!err && a->seed >= 0)
 		err = atl_exec(conn, info, "UPDATE assets SET seed = ? WHERE id = ?", "is", a->seed, a->id);
+	if (!err && a->credentials)
+		err = atl_exec(conn, info, "UPDATE assets SET credentials = ? WHERE id = ?", "ss", a->credentials, a->id);
 	if (!err && a->has_phash)
 		err = atl_exec(conn, info, "UPDATE assets SET phash = ? WHERE id = ?", "is", a->phash, a->id);
 	return err;
@@ -335,6 +338,18 @@ static bool keep_recall(struct atl_arena *arena, const void *data, size_t length
 	return true;
 }
 
+/* The upload's Content Credentials do not survive its re-encoding: what they said is kept. True: a model made it. */
+static bool keep_credentials(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
+			     struct atl_asset_new *asset)
+{
+	struct atl_asset_credentials found;
+	if (atl_credentials_size(data, length) == 0)
+		return false;
+	atl_asset_credentials_read(app, arena, asset->user_id, data, length, &found);
+	asset->credentials = atl_asset_credentials_note(arena, &found);
+	return found.ai;
+}
+
 static enum atl_err upload_picture(struct atl_app *app, struct atl_arena *arena, const void *data, size_t length,
 				   struct atl_asset_new *asset, int64_t cap_bytes, struct atl_asset *ret,
 				   struct atl_errinfo *info)
@@ -353,7 +368,10 @@ static enum atl_err upload_picture(struct atl_app *app, struct atl_arena *arena,
 	atl_buf_init(&marked, ATL_PICTURE_LIBRARY_BYTES_MAX + MARK_ROOM);
 	/* the mark that a machine made it survives our re-encoding, whatever else goes */
 	const struct atl_metadata_out mark = {0};
-	if (keep_recall(arena, data, length, asset) && asset->library) {
+	bool made = keep_recall(arena, data, length, asset);
+	if (asset->library && keep_credentials(app, arena, data, length, asset))
+		made = true;
+	if (made && asset->library) {
 		err = atl_metadata_write(kept->data, kept->length, &mark, &marked, info);
 		bytes = (struct bytes){.data = marked.data, .length = marked.length, .mark = &mark};
 	}

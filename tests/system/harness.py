@@ -5,6 +5,7 @@ Client   one signed-in browser (cookie and CSRF token) or one API key.
 Events   one listener of /api/v1/events, read by a thread; wait() blocks until an event is there.
 """
 import http.client
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import uuid
 from pathlib import Path
 
 import requests
+from PIL import Image
 
 SANITIZER = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer|SUMMARY: \w+Sanitizer")
 PASSWORD = "correct horse battery"
@@ -40,6 +42,12 @@ def wait_until(check, timeout=10.0, what="a condition"):
             return value
         assert time.monotonic() < end, f"waited {timeout} s for {what}"
         time.sleep(0.01)
+
+
+def pixels(data):
+    """What is seen of a picture file: two files of the same pixels differ in their signatures."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.mode, image.size, image.tobytes()
 
 
 def new_postgres_database():

@@ -52,7 +52,7 @@ def make(owner, **asked):
     done = wait_until(lambda: (found := owner.get(f"/api/v1/jobs/{id_}"))["state"] in ("done", "failed") and found, 300,
                       "the job's end")
     assert done["state"] == "done", done
-    return owner.request("GET", f"/api/v1/assets/{done['assets'][0]['id']}/file?metadata=strip").content
+    return harness.pixels(owner.request("GET", f"/api/v1/assets/{done['assets'][0]['id']}/file").content)
 
 
 def test_controlnet(make_server, checkpoint):

@@ -4,8 +4,11 @@ import base64
 import io
 import json
 import os
+import random
+import struct
 import subprocess
 import xml.etree.ElementTree as ElementTree
+import zlib
 from pathlib import Path
 
 import pytest
@@ -144,6 +147,64 @@ def test_uploads_are_not_signed(owner, read):
     Image.new("RGB", (40, 30), (1, 2, 3)).save(out, "PNG")
     asset = owner.ok("POST", "/api/v1/assets", data=out.getvalue(), headers={"Content-Type": "image/png"})
     assert not read(file_of(owner, asset))["found"]
+
+
+def upload(owner, data):
+    return owner.ok("POST", "/api/v1/assets", data=data, headers={"Content-Type": "image/png"}, status=201)
+
+
+def said_of(owner, asset):
+    return owner.get(f"/api/v1/assets/{asset['id']}/credentials")
+
+
+def without(data, *kinds):
+    """A PNG file without these chunks."""
+    out, at = data[:8], 8
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at:at + 8])
+        out += b"" if kind in kinds else data[at:at + 12 + length]
+        at += 12 + length
+    return out
+
+
+def test_what_a_file_says_is_told(make_server):
+    here, elsewhere = studio(make_server), studio(make_server)
+    asset = make(here)
+    made = file_of(here, asset)
+    foreign = file_of(elsewhere, make(elsewhere))
+    told = said_of(here, asset)
+    assert (told["state"], told["place"], told["ai"], told["source_type"]) == ("trusted", "file", True, MADE)
+    assert told["generator"].startswith("Atelier ") and told["signer"] == "Atelier"
+    assert (said_of(here, upload(here, made))["state"], said_of(here, upload(here, foreign))["state"]) == ("trusted", "valid")
+    # nothing but the manifest says any more that a machine made it, and it was torn from its file: the mark stays
+    kept = upload(here, without(bytes(made), b"iTXt", b"tEXt"))
+    told = said_of(here, kept)
+    assert (told["state"], told["place"], told["ai"]) == ("changed", "upload", True)
+    assert "ash.mismatch" in told["problem"]
+    assert mark_of(file_of(here, kept)) == MADE and mark_of(file_of(here, kept, "?width=256")) == MADE
+    plain = upload(here, without(bytes(made), b"iTXt", b"tEXt", b"caBX"))
+    assert said_of(here, plain)["state"] == "none"
+    with Image.open(io.BytesIO(file_of(here, plain))) as image:
+        assert "xmp" not in image.info and "XML:com.adobe.xmp" not in image.info
+
+
+def test_hostile_manifests(make_server):
+    """A manifest that is cut, long, or noise is a refused or unread one, and the server goes on."""
+    owner = studio(make_server)
+    made = file_of(owner, make(owner))
+    at = made.index(b"caBX")
+    length = struct.unpack(">I", made[at - 4:at])[0]
+    body = made[at + 4:at + 4 + length]
+    randomly = random.Random(41)
+    for turn in range(12):
+        bad = bytearray(body)
+        for _ in range(1 + turn * 20):
+            bad[randomly.randrange(60, 1500)] = randomly.randrange(256)
+        bad = bytes(bad[:randomly.randrange(100, len(bad))] if turn % 3 == 0 else bad)
+        chunk = struct.pack(">I4s", len(bad), b"caBX") + bad
+        file = made[:at - 4] + chunk + struct.pack(">I", zlib.crc32(chunk[4:])) + made[at + 8 + length:]
+        assert said_of(owner, upload(owner, file))["state"] in ("changed", "invalid")
+    assert said_of(owner, make(owner))["state"] == "trusted"
 
 
 def test_the_key_stays(make_server, read):

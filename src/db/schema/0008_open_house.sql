@@ -124,6 +124,8 @@ CREATE TABLE blocked_pictures (
 
 -- both
 -- Content Credentials: the key that signs what is made here, sealed with the master key, and its certificates (PEM).
+-- assets.credentials: what an upload's own said (JSON); of what was made here the file itself says it
+ALTER TABLE assets ADD COLUMN credentials TEXT;
 CREATE TABLE signing_keys (
 	name TEXT PRIMARY KEY,
 	key_sealed TEXT NOT NULL,

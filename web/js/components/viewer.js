@@ -17,6 +17,8 @@ const INPUTS = ["mask", "reference", "control"], LINEAGE = ["init", "mask", "ref
 const HIDDEN = ["original_prompt", "original_negative_prompt", "model_name", "safe_mode", "task", "count", "init_asset", "mask_asset"];
 const ROWS = ["prompt", "negative_prompt", "model", "seed", "steps", "cfg_scale", "guidance", "sampler", "scheduler", "width", "height", "strength", "clip_skip", "subseed", "subseed_strength", "style"];
 
+/** How a state of Content Credentials looks. @type {Record<string, string>} */ const CREDENTIALS = { trusted: "good", valid: "good", changed: "bad", invalid: "bad" };
+
 /**
  * @param {HTMLElement} root
  * @param {{close: () => void, step: (by: number) => any, place: (id: string) => {at: number, all: number}|null}} on step gives the neighbour and goes to it
@@ -25,6 +27,7 @@ export function mountViewer(root, on) {
   /** @type {any} */ let asset = null;
   /** @type {any} */ let details = null;
   /** @type {any[]} */ let lineage = [];
+  /** Content Credentials of the shown picture, asked for when somebody looks @type {any} */ let credentials = null;
   let closed = false, zoomed = false, info = localStorage.getItem("viewer") === "info", comparing = false, turn = 0;
   const stage = h("div", { class: "stage", tabindex: -1 }), side = h("aside", { class: "viewer-info", "aria-label": t("viewer.info"), hidden: true }), film = h("nav", { class: "film", "aria-label": t("viewer.lineage"), hidden: true }), bar = h("div", { class: "viewer-bar", role: "toolbar", "aria-label": t("asset.actions") });
   const previous = iconButton("left", t("viewer.previous"), () => on.step(-1), { class: "icon-button turn left" }), next = iconButton("right", t("viewer.next"), () => on.step(1), { class: "icon-button turn right" });
@@ -94,7 +97,18 @@ export function mountViewer(root, on) {
       details?.parameters && h("button", { class: "button small quiet", onclick: () => copy(details.parameters) }, icon("copy"), t("viewer.copy.all")),
       h("h3", {}, t("viewer.tags")), tags,
       h("h3", {}, t("viewer.boards")), h("div", { class: "chips" }, (details?.boards ?? []).map((/** @type {any} */ one) => h("a", { class: "chip", href: `/library?board_id=${one.id ?? one}` }, one.name ?? one)), h("button", { class: "chip", onclick: (/** @type {any} */ event) => boardMenu(event.currentTarget, [asset.id], load) }, icon("plus"), t("board.add"))),
+      h("h3", {}, t("credentials.title")), drawCredentials(),
       h("h3", {}, t("viewer.file")), h("p", { class: "muted small" }, [t("viewer.dimensions", { width: asset.width, height: asset.height }), size(asset.size_bytes), asset.media_type, asset.duration_ms ? duration(asset.duration_ms / 1000) : null, moment(asset.created_at)].filter(Boolean).join(" · ")));
+  }
+  function drawCredentials() {
+    const { id } = asset, found = credentials?.id === id ? credentials.found : null;
+    if (credentials?.id !== id) {
+      credentials = { id };
+      api.get(`/assets/${id}/credentials`).catch(() => ({ state: "failed" })).then((got) => { credentials = credentials?.id === id ? { id, found: got } : credentials; if (!closed && asset.id === id) drawInfo(); });
+    }
+    if (!found) return h("p", { class: "muted small" }, t("credentials.reading"));
+    const told = [found.generator && t("credentials.made", { name: found.generator }), found.signer && t("credentials.signed", { name: found.signer }), found.place === "upload" && found.state !== "none" && t("credentials.upload"), found.problem && ["changed", "invalid"].includes(found.state) && found.problem];
+    return h("p", { class: "small row credentials" }, h("span", { class: `light ${CREDENTIALS[found.state] ?? ""}` }), h("span", { class: "grow" }, h("strong", {}, t(`credentials.state.${found.state}`)), told.filter(Boolean).map((line) => h("span", { class: "muted block" }, line))));
   }
   /** @param {any} [what] */
   const recallNow = (what) => { recall(asset, what); };

@@ -24,13 +24,18 @@ export async function mountServer(box) {
   await read().finally(done);
   const numbers = h("div", { class: "grid" }), engines = h("div", { class: "stack" }), kept = h("ul", { class: "stack", "aria-label": t("server.backups") }), last = h("p", { role: "status" });
 
+  /** Who signs what is made here. @param {any} it */
+  const signing = (it) => h("div", { class: "card row" }, h("span", { class: `light ${it.state === "ready" ? "good" : it.state === "failing" ? "bad" : "warn"}` }), h("div", { class: "grow" }, h("strong", {}, t("server.credentials")),
+    h("div", { class: "hint" }, it.state === "no_library" ? t("server.credentials.missing") : [it.signer, t(it.own_certificate ? "server.credentials.own" : "server.credentials.made"), it.ends_at && t("server.credentials.until", { at: moment(it.ends_at) }), it.signed_count && t("server.credentials.count", { count: it.signed_count }), it.why].filter(Boolean).join(" · ")),
+    it.state !== "no_library" && it.fingerprint && h("div", { class: "hint secret" }, t("server.credentials.print", { print: it.fingerprint }))), h("span", {}, t(`server.credentials.${it.state}`)));
+
   function draw() {
     const fact = (/** @type {string} */ name, /** @type {string} */ value) => h("div", { class: "card" }, h("div", { class: "hint" }, t(`server.${name}`)), h("strong", {}, value));
     replace(numbers, fact("version", server.version), fact("uptime", duration((Date.parse(server.now) - Date.parse(server.started_at)) / 1000)),
       fact("database", `${server.database === "postgres" ? "PostgreSQL" : "SQLite"}, ${size(server.database_bytes)}`), fact("files", t("server.files.text", { count: server.blob_count, size: size(server.blob_bytes) })),
       fact("free", size(server.disk_free_bytes)), fact("jobs", t("server.jobs.text", { running: server.jobs_running, queued: server.jobs_queued })), fact("waiting", t("server.waiting.text", { pool: server.pool_queue, database: server.database_queue })));
     const engine = (/** @type {string} */ key) => h("div", { class: "card row" }, h("span", { class: `light ${LIGHTS[server[`${key}_state`]] ?? ""}` }), h("div", { class: "grow" }, h("strong", {}, t(`server.${key}`)), h("div", { class: "hint" }, [server[`${key}_model`], server[`${key}_memory_bytes`] ? size(server[`${key}_memory_bytes`]) : null, server[`${key}_restarts`] ? t("server.restarts", { count: server[`${key}_restarts`] }) : null, server[`${key}_why`]].filter(Boolean).join(" · "))), h("span", {}, t(`engine.state.${server[`${key}_state`]}`)));
-    replace(engines, engine("engine"), engine("picture_engine"));
+    replace(engines, engine("engine"), engine("picture_engine"), signing(server.credentials));
     const late = !server.last_backup || Date.parse(server.now) - Date.parse(server.last_backup.created_at) > LATE_MS;
     last.className = late ? "notice bad" : "muted";
     last.textContent = server.last_backup ? t("server.backup.last", { at: moment(server.last_backup.created_at) }) : t("server.backup.none");
