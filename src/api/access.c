@@ -11,6 +11,8 @@
 #include "core/api_key.h"
 #include "core/audit.h"
 #include "core/auth.h"
+#include "core/quota.h"
+#include "core/rights.h"
 #include "core/session.h"
 #include "core/setting.h"
 #include "core/starter.h"
@@ -112,23 +114,53 @@ static const struct atl_json_field password_fields[] = {
 };
 DESC(password_desc, struct password_in, "PasswordChange", password_fields);
 
+struct budget_in {
+	const char *kind, *span;
+	int64_t amount;
+};
+static const struct atl_json_field budget_in_fields[] = {
+	F_ENUM(struct budget_in, kind, ATL_JF_REQUIRED, atl_ledger_kinds, NULL),
+	F_ENUM(struct budget_in, span, ATL_JF_REQUIRED, atl_windows, "in UTC"),
+	F_INT(struct budget_in, amount, ATL_JF_REQUIRED, 0, (double)ATL_QUOTA_AMOUNT_MAX, "money in millionths of a US dollar"),
+};
+DESC(budget_in_desc, struct budget_in, "ApiKeyBudgetInput", budget_in_fields);
+
 struct key_in {
+	uint64_t present;
 	const char *name;
-	struct atl_strs scopes;
+	struct atl_strs scopes, models, addresses;
 	int64_t expires_at;
+	const struct budget_in *budget;
 };
-static const struct atl_json_field key_in_fields[] = {
-	F_STR(struct key_in, name, ATL_JF_REQUIRED, 1, 100, NULL),
-	F_STRS(struct key_in, scopes, ATL_JF_REQUIRED, 1, 8, "chat, characters, models, admin"),
-	F_TIME(struct key_in, expires_at, ATL_JF_NULLABLE, "null: never"),
+#define KEY_FIELDS(needed)                                                                                                 \
+	F_STR(struct key_in, name, needed, 1, 100, NULL),                                                                   \
+		F_STRS(struct key_in, scopes, needed, 1, 8, "chat, characters, pictures, models, admin"),                   \
+		F_TIME(struct key_in, expires_at, ATL_JF_NULLABLE, "null: never"),                                           \
+		F_STRS(struct key_in, models, 0, 0, ATL_RIGHTS_PATTERNS_MAX, "ids or patterns (*) of models; none: all"),    \
+		F_STRS(struct key_in, addresses, 0, 0, ATL_ADDRESS_BLOCKS_MAX,                                               \
+		       "addresses and blocks (10.0.0.0/8) it may be used from; none: anywhere"),                             \
+		F_OBJ(struct key_in, budget, ATL_JF_NULLABLE, &budget_in_desc, "what it may use at most; null: no such limit")
+static const struct atl_json_field key_in_fields[] = { KEY_FIELDS(ATL_JF_REQUIRED) };
+DESC_PATCH(key_in_desc, struct key_in, "ApiKeyInput", key_in_fields);
+static const struct atl_json_field key_patch_fields[] = { KEY_FIELDS(0) };
+DESC_PATCH(key_patch_desc, struct key_in, "ApiKeyPatch", key_patch_fields);
+
+static const struct atl_json_field budget_fields[] = {
+	F_STR(struct atl_key_budget, kind, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_STR(struct atl_key_budget, span, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_INT(struct atl_key_budget, amount, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_INT(struct atl_key_budget, used, ATL_JF_REQUIRED, 0, 0, "in the window that is now"),
 };
-DESC(key_in_desc, struct key_in, "ApiKeyInput", key_in_fields);
+DESC(budget_desc, struct atl_key_budget, "ApiKeyBudget", budget_fields);
 
 static const struct atl_json_field key_fields[] = {
 	F_STR(struct atl_api_key, id, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct atl_api_key, name, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct atl_api_key, prefix, ATL_JF_REQUIRED, 0, 0, "the key's first characters"),
 	F_STRS(struct atl_api_key, scopes, ATL_JF_REQUIRED, 0, 0, NULL),
+	F_STRS(struct atl_api_key, models, ATL_JF_REQUIRED, 0, 0, "none: all"),
+	F_STRS(struct atl_api_key, addresses, ATL_JF_REQUIRED, 0, 0, "none: from anywhere"),
+	F_OBJ(struct atl_api_key, budget, ATL_JF_REQUIRED | ATL_JF_NULLABLE, &budget_desc, NULL),
 	F_TIME(struct atl_api_key, created_at, ATL_JF_REQUIRED, NULL),
 	F_TIME(struct atl_api_key, expires_at, ATL_JF_REQUIRED | ATL_JF_NULLABLE, NULL),
 	F_TIME(struct atl_api_key, last_used_at, ATL_JF_REQUIRED | ATL_JF_NULLABLE, NULL),
@@ -560,20 +592,62 @@ static void handle_keys(struct atl_req *req)
 		atl_api_list(req, &key_desc, keys, count, NULL);
 }
 
+/* What the body says of a key; `budget` and `wish` live as long as `in`. */
+static void wish_of(const struct atl_json_desc *desc, const struct key_in *in, struct atl_key_budget *budget,
+		    struct atl_api_key_change *wish)
+{
+	bool named = atl_json_has(desc, in, "budget");
+
+	*wish = (struct atl_api_key_change){
+		.name = atl_json_has(desc, in, "name") ? in->name : NULL,
+		.scopes = atl_json_has(desc, in, "scopes") ? &in->scopes : NULL,
+		.models = atl_json_has(desc, in, "models") ? &in->models : NULL,
+		.addresses = atl_json_has(desc, in, "addresses") ? &in->addresses : NULL,
+		.expires_at = atl_json_has(desc, in, "expires_at") ? &in->expires_at : NULL,
+		.budget = named && in->budget ? budget : NULL,
+		.no_budget = named && !in->budget,
+	};
+	if (wish->budget)
+		*budget = (struct atl_key_budget){ in->budget->kind, in->budget->span, in->budget->amount, 0 };
+}
+
 static void handle_key_create(struct atl_req *req)
 {
+	struct atl_api_key_change wish;
+	struct atl_key_budget budget;
 	struct key_in in;
 	struct atl_api_key key;
 	struct atl_errinfo info = { 0 };
 	enum atl_err err = atl_req_json(req, &in, &info);
 
-	if (!err)
-		err = atl_api_key_create(atl_api_app(req), atl_api_identity(req), in.name, &in.scopes, in.expires_at,
-					 &req->arena, &key, &info);
+	if (!err) {
+		wish_of(&key_in_desc, &in, &budget, &wish);
+		err = atl_api_key_create(atl_api_app(req), atl_api_identity(req), &wish, &req->arena, &key, &info);
+	}
 	if (err)
 		atl_api_fail(req, err, &info);
 	else
 		atl_res_json(req, 201, &key_desc, &key);
+}
+
+static void handle_key_patch(struct atl_req *req)
+{
+	struct atl_api_key_change wish;
+	struct atl_key_budget budget;
+	struct key_in in;
+	struct atl_api_key key;
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_req_json(req, &in, &info);
+
+	if (!err) {
+		wish_of(&key_patch_desc, &in, &budget, &wish);
+		err = atl_api_key_update(atl_api_app(req), atl_api_identity(req), atl_req_param(req, "id"), &wish, &req->arena, &key,
+					 &info);
+	}
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_json(req, 200, &key_desc, &key);
 }
 
 static void handle_key_delete(struct atl_req *req)
@@ -616,6 +690,8 @@ const struct atl_route atl_access_routes[] = {
 	  .out_list = true },
 	{ R(ATL_POST, "/api/v1/keys", "keys.manage", handle_key_create, "Create an API key"), .feature = "api_keys", .in = &key_in_desc,
 	  .out = &key_desc, .status = 201 },
+	{ R(ATL_PATCH, "/api/v1/keys/{id}", "keys.manage", handle_key_patch, "Change an API key; the key itself stays"),
+	  .feature = "api_keys", .in = &key_patch_desc, .out = &key_desc },
 	{ R(ATL_DELETE, "/api/v1/keys/{id}", "keys.manage", handle_key_delete, "Revoke an API key"), .status = 204 },
 	{ .path = NULL },
 };

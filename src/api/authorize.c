@@ -131,7 +131,7 @@ static enum atl_err identify(struct atl_req *req, bool may_block, bool *ret_bloc
 	if (err == ATL_ERR_AUTH) /* a stale cookie is nobody */
 		return ATL_OK;
 	if (err == ATL_ERR_KEY)
-		return atl_fail(info, ATL_ERR_KEY, "The API key is unknown, revoked or expired.");
+		return atl_fail(info, ATL_ERR_KEY, "The API key is unknown or revoked.");
 	return err;
 }
 
@@ -226,6 +226,10 @@ enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_
 	if (err)
 		return ATL_AUTH_DENY;
 	identity = atl_api_identity(req);
+	if (identity && identity->key_addresses.count && !atl_address_in(&identity->key_addresses, req->remote)) {
+		req->identity = NULL; /* nothing that follows the answer is done in its name */
+		return deny(info, ATL_ERR_KEY_ADDRESS, "This API key is limited to certain addresses, and yours is none of them.");
+	}
 	socket = !changes && atl_req_header(req, "Upgrade") != NULL;
 	if (perm != ATL_PERM_PUBLIC && !atl_identity_signed_in(identity))
 		return deny(info, ATL_ERR_AUTH, "Sign in, or send an API key.");

@@ -157,6 +157,12 @@ static enum atl_err resolve(struct atl_req *req, struct atl_openai_job *job, str
 
 /* ---- what it takes ---- */
 
+/* Are there quotas, or has the key a budget? */
+static bool counted(struct atl_req *req)
+{
+	return atomic_load(&atl_api_app(req)->limited) || atl_api_identity(req)->key_budget;
+}
+
 /* A message, and whether any tokens are left; only where there are quotas at all, since it waits for the database. What
  * costs nothing is taken from a block that serves many requests. */
 static enum atl_err reserve(struct atl_req *req, struct atl_openai_job *job, struct atl_errinfo *info)
@@ -212,7 +218,7 @@ static void work_in_pool(struct atl_req *req)
 		err = resolve(req, job, &info);
 	if (!err)
 		err = expect_cost(req, job, &info);
-	if (!err && atomic_load(&atl_api_app(req)->limited))
+	if (!err && counted(req))
 		err = reserve(req, job, &info);
 	if (err)
 		fail(req, job, err, &info);
@@ -227,7 +233,7 @@ static bool may_send_on(struct atl_req *req, struct atl_openai_job *job)
 
 	if (atl_price_costs(&job->route->target.price))
 		return false;
-	return !atomic_load(&app->limited) ||
+	return !counted(req) ||
 	       atl_usage_allowed(app->usage, atl_api_identity(req), job->route->target.id, job->charge_ref);
 }
 

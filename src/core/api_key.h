@@ -12,18 +12,38 @@
 #define ATL_API_KEY_SIZE (4 + ATL_TOKEN_SIZE)
 #define ATL_API_KEYS_MAX 200
 
+/* What its owner allows a key at most: kind and span as quotas have them (core/quota.h). */
+struct atl_key_budget {
+	const char *kind, *span;
+	int64_t amount, used; /* used: in the window that is now, filled in by the list */
+};
+
 struct atl_api_key {
 	const char *id, *name, *prefix;
-	struct atl_strs scopes;
+	struct atl_strs scopes, models, addresses; /* models: patterns (core/rights.h); addresses: core/address.h. Empty: all */
+	const struct atl_key_budget *budget;	   /* NULL: none */
 	int64_t created_at, expires_at, last_used_at; /* 0: never */
 	const char *key; /* right after creation only, else NULL */
 };
 
-/* Fills *ret, with the key itself. INVALID: unknown or no scope, expiry in the past. */
-enum atl_err atl_api_key_create(struct atl_app *app, const struct atl_identity *who, const char *name,
-				const struct atl_strs *scopes, int64_t expires_at, struct atl_arena *arena,
-				struct atl_api_key *ret, struct atl_errinfo *info) ATL_MUST_USE;
-/* KEY when there is none, it is revoked or expired, or its user is disabled. */
+/* What is asked for; NULL members stay as they are, or are without a limit in a new key. */
+struct atl_api_key_change {
+	const char *name;
+	const struct atl_strs *scopes, *models, *addresses;
+	const int64_t *expires_at; /* 0: never */
+	const struct atl_key_budget *budget;
+	bool no_budget; /* take it away */
+};
+
+/* Fills *ret, with the key itself; name and scopes are needed. INVALID: unknown or no scope, expiry in the past, a list or
+ * budget that is none. FORBIDDEN: a limited key makes no keys. */
+enum atl_err atl_api_key_create(struct atl_app *app, const struct atl_identity *who, const struct atl_api_key_change *wish,
+				struct atl_arena *arena, struct atl_api_key *ret, struct atl_errinfo *info) ATL_MUST_USE;
+/* Counts at once, for running streams too. NOT_FOUND also for another user's. */
+enum atl_err atl_api_key_update(struct atl_app *app, const struct atl_identity *who, const char *id,
+				const struct atl_api_key_change *wish, struct atl_arena *arena, struct atl_api_key *ret,
+				struct atl_errinfo *info) ATL_MUST_USE;
+/* KEY when there is none, it is revoked, or its user is disabled; KEY_EXPIRED. */
 enum atl_err atl_api_key_find(struct atl_app *app, const char *key_hash, struct atl_identity *ret,
 			      struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_api_key_list(struct atl_app *app, const char *user_id, struct atl_arena *arena,

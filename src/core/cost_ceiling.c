@@ -73,7 +73,7 @@ enum atl_err atl_cost_ceiling(struct atl_app *app, const struct atl_identity *wh
 		err = take(own_max(app, who->user_id, &arena), "your own", estimate, &ceiling, info);
 	if (!err)
 		err = take(atl_cost_server_max(app), "the server's", estimate, &ceiling, info);
-	if (!err && atomic_load(&app->limited))
+	if (!err && (atomic_load(&app->limited) || who->key_budget))
 		err = take_quotas(app, who, model_id, estimate, &ceiling, info);
 	atl_arena_finish(&arena);
 	if (!err)

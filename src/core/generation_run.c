@@ -261,7 +261,7 @@ static enum atl_err expect_cost(struct atl_reply *r, const struct atl_prepared *
 	r->estimate = atl_price_cost(price, p->prompt.total_tokens, 0,
 				     atl_price_expected(r->app->prices, p->target.id, p->prompt.max_tokens));
 	err = atl_cost_ceiling(r->app, &r->who, p->target.id, r->estimate, r->max_cost, &r->ceiling, info);
-	if (err || r->money_reserved || !atomic_load(&r->app->limited))
+	if (err || r->money_reserved || !(atomic_load(&r->app->limited) || r->who.key_budget))
 		return err;
 	atl_charge_init(&charge, r->charge_ref, r->who.user_id, r->who.key_id, p->target.id);
 	charge.amounts[ATL_LEDGER_MONEY] = r->estimate;

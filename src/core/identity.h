@@ -10,6 +10,7 @@
 
 #include "base/crypto.h"
 #include "base/id.h"
+#include "core/address.h"
 #include "core/permission.h"
 
 #define ATL_USER_NAME_MAX 64 /* code points */
@@ -43,6 +44,8 @@ struct atl_identity {
 	int64_t expires_at_ms;		 /* of the session or key; 0: never */
 	const char *once_key;		 /* the request's Idempotency-Key while it is held (core/idempotency.h), else NULL */
 	const char *once_made;		 /* id of what an earlier try with this key made without answering, else NULL */
+	bool key_budget;		      /* the key has one of its own */
+	struct atl_address_blocks key_addresses; /* where the key may be used from; none: anywhere */
 	char key_models[ATL_KEY_MODELS_SIZE]; /* the key's own models, patterns of core/rights.h, a line each; "": all */
 };
 

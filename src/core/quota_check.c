@@ -23,8 +23,10 @@ static enum atl_err read_applying(struct atl_conn *conn, struct atl_arena *arena
 		"OR (q.scope = 'user' AND q.subject = ?) OR (q.scope = 'key' AND q.subject = ?) "
 		"OR (q.scope = 'role' AND q.subject = (SELECT role FROM users WHERE id = ?)) "
 		"OR (q.scope = 'group' AND q.subject IN (SELECT group_id FROM group_members WHERE user_id = ?))) "
-		"AND (q.model = '' OR q.model = ? OR ? = '') ORDER BY q.amount, q.id",
-		"ssssss", user_id, key_id, user_id, user_id, model, model);
+		"AND (q.model = '' OR q.model = ? OR ? = '') UNION ALL "
+		"SELECT k.id, 'key', k.budget_kind, k.budget_span, '', k.budget_amount FROM api_keys k "
+		"WHERE k.id = ? AND k.budget_amount IS NOT NULL ORDER BY 6, 1",
+		"sssssss", user_id, key_id, user_id, user_id, model, model, key_id);
 
 	while (!err && atl_rows_next(rows, &err, info)) {
 		struct atl_quota_state *state = &ret->items[ret->count];
@@ -172,6 +174,8 @@ static const char *whom_to_ask(const struct atl_quota_state *state)
 {
 	if (atl_str_eq(state->scope, "server"))
 		return "It is shared by everybody here; ask an administrator.";
+	if (atl_str_starts(state->id, "key_"))
+		return "It is this API key's own budget; whoever made the key can change it on the Account page.";
 	if (atl_str_eq(state->scope, "key"))
 		return "It is this API key's; its other limits are not touched. Ask an administrator.";
 	return "Ask for more on the Usage page; an administrator decides.";

@@ -175,7 +175,7 @@ static void make_identities(struct site *site)
 	atl_auth_forget(site->app.auth, identities[KEY_EXPIRED].person.session_id);
 	identities[KEY_EXPIRED].standing = STALE;
 	req = expect(ask(site, &identities[KEY_EXPIRED].person, "GET /api/v1/me", NULL), 401);
-	assert_string_equal(text_at(req, "slug"), "invalid_api_key");
+	assert_string_equal(text_at(req, "slug"), "api_key_expired");
 	identities[KEY_WRONG] = (struct identity){ .name = "wrong key", .standing = STALE };
 	identities[KEY_WRONG].person.headers[0] = "Authorization: Bearer atl_0000000000000000000000000000000000000000000";
 	identities[COOKIE_WRONG] = (struct identity){ .name = "stale cookie" };

@@ -25,6 +25,7 @@ static const struct exempt {
 	{ "POST /api/v1/me/second-factor/off", ACCOUNT },
 	{ "POST /api/v1/me/logins", ACCOUNT },
 	{ "POST /api/v1/keys", ACCOUNT },
+	{ "PATCH /api/v1/keys/{id}", ACCOUNT },
 	{ "POST /api/v1/sign-up", ACCOUNT },
 	{ "POST /api/v1/quota-requests", "words to an administrator: no model reads them" },
 	{ "POST /api/v1/reports", "words to a moderator: no model reads them" },

@@ -19,6 +19,10 @@ ALTER TABLE role_rights ADD COLUMN features_off TEXT;
 ALTER TABLE api_keys ADD COLUMN models TEXT;
 -- addresses and CIDR blocks, separated by spaces; NULL: from anywhere
 ALTER TABLE api_keys ADD COLUMN addresses TEXT;
+-- what its owner allows it at most (core/quota.h knows the words); quotas of scope 'key' are the operator's
+ALTER TABLE api_keys ADD COLUMN budget_kind TEXT;
+ALTER TABLE api_keys ADD COLUMN budget_span TEXT;
+ALTER TABLE api_keys ADD COLUMN budget_amount BIGINT;
 -- somebody who manages people signed in as another person; ended_at NULL: it goes on
 CREATE TABLE impersonations (
 	session_id TEXT PRIMARY KEY,
