@@ -60,6 +60,7 @@
 	X(webhooks)       \
 	X(usage)          \
 	X(prices)         \
+	X(dashboard)      \
 	X(quotas)         \
 	X(reports)        \
 	X(blocked_pictures) \

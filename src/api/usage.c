@@ -4,14 +4,13 @@
 
 #include "api/api.h"
 #include "api/fields.h"
+#include "api/usage_int.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/quota.h"
 
 #define DAY_MS 86400000LL
 #define HISTORY_DAYS 30
-#define DAYS_MAX 400
-#define CSV_MAX ((size_t)4 << 20)
 
 /* ---- one's own ---- */
 
@@ -118,7 +117,7 @@ static void handle_mine(struct atl_req *req)
 static const char *const BY[] = { "day", "model", "user", NULL };
 static const char *const FORMATS[] = { "json", "csv", NULL };
 
-static enum atl_err read_day(struct atl_req *req, const char *name, int64_t otherwise, int64_t *ret, struct atl_errinfo *info)
+enum atl_err atl_usage_read_day(struct atl_req *req, const char *name, int64_t otherwise, int64_t *ret, struct atl_errinfo *info)
 {
 	const char *text = atl_req_query(req, name);
 	char full[ATL_RFC3339_SIZE + 16];
@@ -134,8 +133,7 @@ static enum atl_err read_day(struct atl_req *req, const char *name, int64_t othe
 	return ATL_OK;
 }
 
-/* Quoted always; what a spreadsheet would take for a formula begins with a quote mark. */
-static void csv_text(struct atl_buf *out, const char *text)
+void atl_usage_csv_text(struct atl_buf *out, const char *text)
 {
 	atl_buf_adds(out, "\"");
 	if (*text && strchr("=+-@\t\r", *text) && strcmp(text, "-") != 0)
@@ -153,16 +151,16 @@ static void answer_csv(struct atl_req *req, enum atl_usage_by by, const struct a
 	struct atl_errinfo info = { 0 };
 	struct atl_buf out;
 
-	atl_buf_init(&out, CSV_MAX);
+	atl_buf_init(&out, ATL_USAGE_CSV_MAX);
 	atl_buf_adds(&out, by == ATL_USAGE_BY_USER ? "user_id,user_name" : BY[by]);
 	for (int kind = 0; kind < ATL_LEDGER_KIND_COUNT; kind++)
 		atl_buf_addf(&out, ",%s", atl_ledger_kinds[kind]);
 	atl_buf_adds(&out, "\r\n");
 	for (size_t i = 0; i < count; i++) {
-		csv_text(&out, by == ATL_USAGE_BY_DAY ? lines[i].day : by == ATL_USAGE_BY_MODEL ? lines[i].model : lines[i].user_id);
+		atl_usage_csv_text(&out, by == ATL_USAGE_BY_DAY ? lines[i].day : by == ATL_USAGE_BY_MODEL ? lines[i].model : lines[i].user_id);
 		if (by == ATL_USAGE_BY_USER) {
 			atl_buf_adds(&out, ",");
-			csv_text(&out, lines[i].user_name);
+			atl_usage_csv_text(&out, lines[i].user_name);
 		}
 		for (int kind = 0; kind < ATL_LEDGER_KIND_COUNT; kind++)
 			atl_buf_addf(&out, ",%lld", (long long)lines[i].amounts[kind]);
@@ -177,7 +175,7 @@ static void answer_csv(struct atl_req *req, enum atl_usage_by by, const struct a
 	atl_buf_finish(&out);
 }
 
-static bool wants_csv(struct atl_req *req)
+bool atl_usage_wants_csv(struct atl_req *req)
 {
 	const char *format = atl_req_query(req, "format"), *accept = atl_req_header(req, "Accept");
 
@@ -195,16 +193,16 @@ static void handle_usage(struct atl_req *req)
 	enum atl_err err = by < 0 ? atl_fail_field(&info, ATL_ERR_INVALID, "by", "must be day, model or user") : ATL_OK;
 
 	if (!err)
-		err = read_day(req, "to", now, &to, &info);
+		err = atl_usage_read_day(req, "to", now, &to, &info);
 	if (!err)
-		err = read_day(req, "from", to - (HISTORY_DAYS - 1) * DAY_MS, &from, &info);
-	if (!err && (from > to || to - from > DAYS_MAX * DAY_MS))
-		err = atl_fail_field(&info, ATL_ERR_INVALID, "from", "must be at most %d days before `to`", DAYS_MAX);
+		err = atl_usage_read_day(req, "from", to - (HISTORY_DAYS - 1) * DAY_MS, &from, &info);
+	if (!err && (from > to || to - from > ATL_USAGE_DAYS_MAX * DAY_MS))
+		err = atl_fail_field(&info, ATL_ERR_INVALID, "from", "must be at most %d days before `to`", ATL_USAGE_DAYS_MAX);
 	if (!err)
 		err = atl_usage_lines(atl_api_app(req), &req->arena, NULL, (enum atl_usage_by)by, from, to, &lines, &count, &info);
 	if (err)
 		atl_api_fail(req, err, &info);
-	else if (wants_csv(req))
+	else if (atl_usage_wants_csv(req))
 		answer_csv(req, (enum atl_usage_by)by, lines, count);
 	else
 		atl_api_list(req, &line_desc, lines, count, NULL);

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "core/ledger.h"
 #include "core/price.h"
+#include "core/usage.h"
 
 #define STEPS(list) .steps = (list), .step_count = ATL_COUNT(list)
 #define DELTA(words) { ATL_CHAT_STEP_DELTA, 0, (words) }
@@ -207,6 +208,60 @@ static void test_ceiling_stops(void **state)
 	assert_int_equal(money_of(site).used - before, 5); /* the token that passed it is paid, too */
 }
 
+/* ---- reports ---- */
+
+static void used(struct site *site, const char *model, int64_t ms, int64_t cost, int64_t estimate, const char *error)
+{
+	struct atl_identity who;
+
+	atl_identity_internal(&who, owner.id, "Olga", ATL_ROLE_OWNER);
+	atl_usage_enter(site->app.usage, &(struct atl_usage_entry){ .who = &who, .entry = ATL_ENTRY_MESSAGE, .model = model,
+		.prompt_tokens = 5, .completion_tokens = 5, .duration_ms = ms, .cost_micro_usd = cost,
+		.estimate_micro_usd = estimate, .ref = "", .error = error });
+}
+
+static void test_dashboard(void **state)
+{
+	struct site *site = *state;
+	struct atl_errinfo info = { 0 };
+	struct atl_req *req;
+
+	execute(site->app.db, "DELETE FROM usage_records");
+	execute(site->app.db, "DELETE FROM jobs");
+	assert_ok(atl_usage_create(&site->app, &site->app.usage, &info), &info);
+	for (int i = 1; i <= 100; i++)
+		used(site, "prv_01ARZ3NDEKTSV4RRFFQ69G5FAV/x", i * 10, 7, 5, NULL);
+	used(site, "=local/y", 1, 0, -1, NULL);
+	used(site, "prv_01ARZ3NDEKTSV4RRFFQ69G5FAV/x", 99999, 0, -1, "upstream_error");
+	assert_ok(atl_usage_flush(site->app.usage, &info), &info);
+	req = expect(ask(site, &owner, "GET /api/v1/usage/summary", NULL), 200);
+	assert_int_equal(int_at(req, "items.0.requests"), 102);
+	assert_int_equal(int_at(req, "items.0.failed"), 1);
+	assert_int_equal(int_at(req, "items.0.active_users"), 1);
+	assert_int_equal(int_at(req, "items.0.cost_micro_usd"), 700);
+	req = expect(ask(site, &owner, "GET /api/v1/usage/summary?by=model", NULL), 200);
+	assert_int_equal(int_at(req, "items.0.p50_ms"), 500);
+	assert_int_equal(int_at(req, "items.0.p95_ms"), 950);
+	assert_int_equal(int_at(req, "items.0.estimated_micro_usd"), 500);
+	assert_int_equal(int_at(req, "items.0.estimated_cost_micro_usd"), 700);
+	req = expect(ask(site, &owner, "GET /api/v1/usage/summary?by=provider", NULL), 200);
+	assert_string_equal(text_at(req, "items.0.key"), "prv_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+	req = expect(ask(site, &owner, "GET /api/v1/usage/summary?by=user", NULL), 200);
+	assert_string_equal(text_at(req, "items.0.key"), owner.id);
+	assert_true(*text_at(req, "items.0.name") != '\0');
+	assert_int_equal(count_at(expect(ask(site, &owner, "GET /api/v1/usage/summary?by=day", NULL), 200), "items"), 1);
+	req = expect(ask(site, &owner, "GET /api/v1/usage/summary?by=model&format=csv", NULL), 200);
+	assert_non_null(strstr(req->out.data, "\"'=local/y\",\"\",1,0,1,0,0,0,0,1,1")); /* no formula */
+	req = expect(ask(site, &owner, "GET /api/v1/usage/failures", NULL), 200);
+	assert_int_equal(count_at(req, "items"), 1);
+	assert_string_equal(text_at(req, "items.0.error"), "upstream_error");
+	assert_int_equal(int_at(req, "items.0.count"), 1);
+	expect_problem(ask(site, &owner, "GET /api/v1/usage/summary?by=moon", NULL), 400, "invalid_request", "by");
+	expect_problem(ask(site, &owner, "GET /api/v1/usage/failures?from=2020-01-01", NULL), 400, "invalid_request", "from");
+	atl_usage_destroy(site->app.usage);
+	site->app.usage = NULL;
+}
+
 /* ---- quotas of money ---- */
 
 static void test_money_quota(void **state)
@@ -235,7 +290,7 @@ int main(void)
 		cmocka_unit_test(test_cost),			    cmocka_unit_test_setup(test_whose_price, setup),
 		cmocka_unit_test_setup(test_pictures, setup),	    cmocka_unit_test_setup(test_reply_costs, setup),
 		cmocka_unit_test_setup(test_ceiling_before, setup), cmocka_unit_test_setup(test_ceiling_stops, setup),
-		cmocka_unit_test_setup(test_money_quota, setup),
+		cmocka_unit_test_setup(test_dashboard, setup),	    cmocka_unit_test_setup(test_money_quota, setup),
 	};
 
 	return cmocka_run_group_tests(tests, listening, site_teardown);

@@ -154,6 +154,7 @@ ALTER TABLE usage_records ADD COLUMN estimate_micro_usd BIGINT NOT NULL DEFAULT 
 ALTER TABLE usage_records ADD COLUMN first_ms BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE usage_records ADD COLUMN error TEXT NOT NULL DEFAULT '';
 CREATE INDEX usage_records_time ON usage_records (created_at);
+CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 -- every change of a setting, so that it can be looked at and taken back; NULL: it was not set
 CREATE TABLE setting_changes (
 	id TEXT PRIMARY KEY,
