@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "core/events.h"
 #include "core/metrics.h"
+#include "core/peers.h"
 #include "db/db.h"
 
 #define OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -81,6 +82,20 @@ static void policy_metrics(struct atl_buf *out)
 			     atl_entry_name((enum atl_entry_point)i), (unsigned long long)stats.refused[i]);
 }
 
+static void peers_metrics(struct atl_buf *out, struct atl_peers *peers)
+{
+	struct atl_peers_stats stats;
+
+	atl_peers_stats(peers, &stats);
+	family(out, "atelier_peers_news", "counter", "What other servers of this database told, by the way it came.");
+	atl_buf_addf(out, "atelier_peers_news_total{by=\"database\"} %llu\natelier_peers_news_total{by=\"redis\"} %llu\n",
+		     (unsigned long long)stats.heard_database, (unsigned long long)stats.heard_redis);
+	if (!stats.redis)
+		return;
+	number(out, "atelier_redis_up", "gauge", "Whether Redis answers.", stats.redis_up);
+	number(out, "atelier_rates_settled", "counter", "Rates exchanged with other servers.", stats.settled);
+}
+
 static void handle_metrics(struct atl_req *req)
 {
 	struct atl_app *app = atl_api_app(req);
@@ -106,6 +121,7 @@ static void handle_metrics(struct atl_req *req)
 	       app->pool ? atl_pool_queue_depth(app->pool) : 0);
 	number(&out, "atelier_pool_busy", "gauge", "Pool threads at work.", app->pool ? atl_pool_busy(app->pool) : 0);
 	policy_metrics(&out);
+	peers_metrics(&out, app->peers);
 	if (app->metrics_more)
 		app->metrics_more(app, &out);
 	family(&out, "atelier_start_time_seconds", "gauge", "When the server started.");

@@ -40,6 +40,7 @@ enum atl_config_type {
 	X(outbound_private, LIST, "", 0, 0, NULL, false,                                                             \
 	  "Private hosts, addresses or CIDR blocks that providers and downloads may reach")                          \
 	X(database, TEXT, "", 0, 500, NULL, true, "sqlite:/path or postgres://...; atelier.db in the data folder unless told") \
+	X(redis_url, TEXT, "", 0, 500, NULL, true, "redis://[[user]:password@]host[:port][/database] or unix:///path: servers share rates and news through it") \
 	X(web_dir, PATH, "", 0, 0, NULL, false, "Serve the page from this folder instead of the built-in copy")      \
 	X(models_dir, PATH, "", 0, 0, NULL, false, "Folder of GGUF files; models in the data folder unless told")    \
 	X(engine_enabled, BOOL, "true", 0, 0, NULL, false, "Run the local language model")                           \

@@ -42,6 +42,7 @@
 #include "core/model_route.h"
 #include "core/picture.h"
 #include "core/picture_engine.h"
+#include "core/peers.h"
 #include "core/picture_model.h"
 #include "core/provider.h"
 #include "core/provenance.h"
@@ -374,7 +375,8 @@ static enum atl_err rates_up(struct serve *s, struct atl_errinfo *info)
 						    [ATL_RATE_GENERATE] = CFG_rate_generate,
 						    [ATL_RATE_UPLOAD] = CFG_rate_upload,
 						    [ATL_RATE_SIGN_IN] = CFG_rate_sign_in };
-	struct atl_rates_options options = { .local = atl_config_bool(&s->config, CFG_rate_local) };
+	struct atl_rates_options options = { .local = atl_config_bool(&s->config, CFG_rate_local),
+					     .shared = atl_config_text(&s->config, CFG_redis_url) != NULL };
 
 	for (size_t i = 0; i < ATL_COUNT(keys); i++)
 		options.per_minute[i] = (int)atl_config_int(&s->config, keys[i]);
@@ -421,6 +423,17 @@ static void events_drain(struct serve *s)
 static void events_down(struct serve *s)
 {
 	atl_events_destroy(s->app.events);
+}
+
+static enum atl_err peers_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_peers_create(&s->app, atl_config_text(&s->config, CFG_redis_url), &s->app.peers, info);
+}
+
+static void peers_down(struct serve *s)
+{
+	atl_peers_destroy(s->app.peers);
+	s->app.peers = NULL;
 }
 
 static enum atl_err providers_up(struct serve *s, struct atl_errinfo *info)
@@ -676,6 +689,7 @@ static const struct step {
 	{ "pictures", pictures_up, NULL, pictures_down },
 	{ "provenance", provenance_up, NULL, provenance_down },
 	{ "events", events_up, NULL, events_down },
+	{ "other servers", peers_up, NULL, peers_down },
 	{ "providers", providers_up, NULL, NULL },
 	{ "engine", engine_up, NULL, engine_down },
 	{ "picture models", picture_models_up, NULL, picture_models_down },

@@ -3,6 +3,7 @@
 
 #include "base/id.h"
 #include "base/str.h"
+#include "core/peers.h"
 #include "core/setting.h"
 
 const char *const atl_announcement_kinds[] = { "info", "warning", NULL };
@@ -66,9 +67,11 @@ enum atl_err atl_maintenance_set(struct atl_app *app, const struct atl_identity 
 {
 	enum atl_err err = atl_setting_set(app, who, ATL_SETTING_MAINTENANCE, on ? "true" : "false", info);
 
-	if (!err)
-		atomic_store(&app->maintenance, on);
-	return err;
+	if (err)
+		return err;
+	atomic_store(&app->maintenance, on);
+	atl_peers_tell(app->peers, ATL_PEERS_SWITCHES, "");
+	return ATL_OK;
 }
 
 enum atl_err atl_maintenance_refuses(struct atl_app *app, uint32_t permissions, struct atl_errinfo *info)

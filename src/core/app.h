@@ -25,6 +25,7 @@ struct atl_auth_cache;
 struct atl_identity;
 struct atl_buf;
 struct atl_throttle;
+struct atl_peers; /* core/peers.h */
 struct atl_rates; /* core/rate.h */
 struct atl_events;
 struct atl_metrics;
@@ -88,6 +89,7 @@ struct atl_app {
 	/* domain */
 	struct atl_auth_cache *auth;
 	struct atl_throttle *throttle;
+	struct atl_peers *peers; /* the other servers; NULL: there are none */
 	struct atl_rates *rates; /* NULL: nothing is limited by rate */
 	struct atl_events *events;
 	struct atl_metrics *metrics;

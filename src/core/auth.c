@@ -31,6 +31,8 @@ struct atl_auth_cache {
 	struct atl_map known;	/* hash -> entry */
 	struct atl_map refused; /* apart, so that a stranger's guesses push nobody out */
 	uint64_t generation;	/* counts forgetting: a lookup that began before must not be remembered */
+	void (*told)(void *arg, const char *id, bool user);
+	void *told_arg;
 };
 
 static void free_entry(const char *key, void *value, void *arg)
@@ -192,26 +194,41 @@ static void forget_entry(const char *key, void *value, void *arg)
 	free(entry);
 }
 
-static void forget(struct atl_auth_cache *auth, const char *id, const char *user_id)
+static void forget(struct atl_auth_cache *auth, const char *id, const char *user_id, bool tell)
 {
 	struct forget what = { &auth->known, id, user_id };
 
 	pthread_mutex_lock(&auth->lock);
 	auth->generation++;
 	atl_map_each(&auth->known, forget_entry, &what);
-	if (user_id) /* whose secrets were refused is not known: a lifted suspension counts at once, too */
+	if (!id) /* whose secrets were refused is not known: a lifted suspension counts at once, too */
 		clear(&auth->refused);
+	if (tell && auth->told)
+		auth->told(auth->told_arg, id ? id : user_id, id == NULL);
 	pthread_mutex_unlock(&auth->lock);
 }
 
 void atl_auth_forget(struct atl_auth_cache *auth, const char *session_or_key_id)
 {
-	forget(auth, session_or_key_id, NULL);
+	forget(auth, session_or_key_id, NULL, true);
 }
 
 void atl_auth_forget_user(struct atl_auth_cache *auth, const char *user_id)
 {
-	forget(auth, NULL, user_id);
+	forget(auth, NULL, user_id, true);
+}
+
+void atl_auth_forget_here(struct atl_auth_cache *auth, const char *session_or_key_id, const char *user_id)
+{
+	forget(auth, session_or_key_id, user_id, false);
+}
+
+void atl_auth_on_forget(struct atl_auth_cache *auth, void (*told)(void *arg, const char *id, bool user), void *arg)
+{
+	pthread_mutex_lock(&auth->lock);
+	auth->told = told;
+	auth->told_arg = arg;
+	pthread_mutex_unlock(&auth->lock);
 }
 
 struct use {

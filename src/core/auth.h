@@ -36,6 +36,10 @@ enum atl_err atl_auth_lookup(struct atl_app *app, enum atl_identity_channel chan
 /* Forget a session or key by its id, or all of a user. */
 void atl_auth_forget(struct atl_auth_cache *auth, const char *session_or_key_id);
 void atl_auth_forget_user(struct atl_auth_cache *auth, const char *user_id);
+/* The same for what another server forgot; both NULL: everything. Nobody is told. */
+void atl_auth_forget_here(struct atl_auth_cache *auth, const char *session_or_key_id, const char *user_id);
+/* Who is told of each forgetting but that (core/peers.h): a session or key, or a user. Called with a lock: short. */
+void atl_auth_on_forget(struct atl_auth_cache *auth, void (*told)(void *arg, const char *id, bool user), void *arg);
 /* Write the times of last use; called now and then and at the end. */
 enum atl_err atl_auth_flush(struct atl_app *app, struct atl_errinfo *info) ATL_MUST_USE;
 

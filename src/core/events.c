@@ -40,7 +40,7 @@ struct lane_user {
 	unsigned count;	      /* guarded by the hub's lock */
 };
 
-enum delivery_kind { DELIVER_EVENT, DELIVER_END_SESSION, DELIVER_END_USER, DELIVER_END_ALL };
+enum delivery_kind { DELIVER_EVENT, DELIVER_END_SESSION, DELIVER_END_USER, DELIVER_END_ALL, DELIVER_RESTART };
 
 struct delivery {
 	struct delivery *next;
@@ -223,14 +223,14 @@ static void deliver_event(struct lane *lane, struct delivery *delivery)
 
 static void deliver_end(struct lane *lane, struct delivery *delivery)
 {
-	bool all = delivery->kind == DELIVER_END_ALL, one = delivery->kind == DELIVER_END_SESSION;
+	bool one = delivery->kind == DELIVER_END_SESSION;
 	struct atl_list *head = &lane->subs;
 
 	for (struct atl_list *item = head->next; item != head; item = lane->cursor) {
 		struct atl_event_sub *sub = ATL_LIST_ITEM(item, struct atl_event_sub, in_lane);
 
 		lane->cursor = item->next;
-		if (sub->ended || (!all && sub->user != delivery->user) ||
+		if (sub->ended || (delivery->user && sub->user != delivery->user) ||
 		    (one && !atl_str_eq(sub->session_id, delivery->session_id)))
 			continue;
 		sub->ended = true;
@@ -552,14 +552,15 @@ void atl_events_unsubscribe(struct atl_event_sub *sub)
 
 static void end(struct atl_events *events, enum delivery_kind kind, const char *user_id, const char *session_id)
 {
+	bool told = kind == DELIVER_END_SESSION || kind == DELIVER_END_USER;
 	struct user *user = NULL;
 
 	pthread_mutex_lock(&events->lock);
 	if (kind == DELIVER_END_ALL)
 		events->closed = true;
-	else
+	if (user_id)
 		user = user_of(events, user_id, false);
-	for (size_t i = 0; (user || kind == DELIVER_END_ALL) && i < events->options.loop_count; i++) {
+	for (size_t i = 0; (user || !user_id) && i < events->options.loop_count; i++) {
 		struct delivery *delivery = calloc(1, sizeof(*delivery));
 
 		if (!delivery) {
@@ -570,10 +571,8 @@ static void end(struct atl_events *events, enum delivery_kind kind, const char *
 		delivery->user = user;
 		if (session_id)
 			atl_str_copy(delivery->session_id, sizeof(delivery->session_id), session_id);
-		if (user) {
-			for (int wire = 0; wire < ATL_EVENTS_WIRE_COUNT; wire++)
-				delivery->frames[wire] = events->options.encode[wire](0, REVOKED, "{}", 2);
-		}
+		for (int wire = 0; told && wire < ATL_EVENTS_WIRE_COUNT; wire++)
+			delivery->frames[wire] = events->options.encode[wire](0, REVOKED, "{}", 2);
 		lane_add(&events->lanes[i], delivery);
 	}
 	pthread_mutex_unlock(&events->lock);
@@ -587,6 +586,11 @@ void atl_events_end_session(struct atl_events *events, const char *user_id, cons
 void atl_events_end_user(struct atl_events *events, const char *user_id)
 {
 	end(events, DELIVER_END_USER, user_id, NULL);
+}
+
+void atl_events_restart(struct atl_events *events)
+{
+	end(events, DELIVER_RESTART, NULL, NULL);
 }
 
 void atl_events_close(struct atl_events *events)

@@ -65,11 +65,14 @@ enum atl_err atl_events_subscribe(struct atl_events *events, struct atl_loop *lo
 				  const struct atl_event_sub_ops *ops, void *arg, struct atl_event_sub **ret,
 				  struct atl_errinfo *info) ATL_MUST_USE;
 void atl_events_unsubscribe(struct atl_event_sub *sub);
-/* Sign-out or revoked key: its subscriptions get `session.revoked` and end. Any thread. */
+/* Sign-out or revoked key: its subscriptions get `session.revoked` and end. user_id NULL: whoever's it is. Any thread. */
 void atl_events_end_session(struct atl_events *events, const char *user_id, const char *session_id);
 
 /* The same for all subscriptions of a user: suspended, deleted, or with other rights from now on. */
 void atl_events_end_user(struct atl_events *events, const char *user_id);
+
+/* All subscriptions end without a word: who may still listen comes back, and is asked again who they are. */
+void atl_events_restart(struct atl_events *events);
 
 struct atl_events_stats {
 	uint64_t published, delivered, subscribers;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/audit.h"
+#include "core/peers.h"
 #include "db/db.h"
 
 const char *const atl_quota_scopes[] = { "user", "group", "role", "key", "everyone", "server", NULL };
@@ -214,6 +215,7 @@ enum atl_err atl_quota_set(struct atl_app *app, const struct atl_identity *who, 
 	if (err)
 		return err;
 	atomic_store(&app->limited, true);
+	atl_peers_tell(app->peers, ATL_PEERS_SWITCHES, "");
 	*ret = set.result;
 	return ATL_OK;
 }
