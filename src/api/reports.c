@@ -244,6 +244,7 @@ static void handle_notice_read(struct atl_req *req)
 #define MODERATE .permission = "moderate", .tag = TAG
 const struct atl_route atl_reports_routes[] = {
 	{ .method = ATL_POST, .path = "/api/v1/reports", .permission = "public", .tag = TAG, .handler = handle_report,
+	  .rate = ATL_CLASS_SIGN_IN,
 	  .summary = "Report a link, picture, character, conversation or account", .in = &report_desc,
 	  .out = &atl_report_receipt_desc, .status = 201 },
 	{ .method = ATL_GET, .path = "/api/v1/reports/status/{key}", .permission = "public", .tag = TAG, .handler = handle_status,

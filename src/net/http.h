@@ -62,7 +62,7 @@ struct atl_query_param {
 };
 
 /* Which requests share one allowance (core/rate.h). By the method: GET and HEAD read, UPLOAD routes upload, others write. */
-enum atl_route_class { ATL_CLASS_BY_METHOD, ATL_CLASS_GENERATE, ATL_CLASS_UPLOAD, ATL_CLASS_SIGN_IN,
+enum atl_route_class { ATL_CLASS_BY_METHOD, ATL_CLASS_GENERATE, ATL_CLASS_UPLOAD, ATL_CLASS_SIGN_IN /* and whatever else strangers may send */,
 		       ATL_CLASS_FREE /* never counted: what watches the server */ };
 
 /* The route table's row: everything there is to know of one operation. */

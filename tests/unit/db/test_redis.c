@@ -183,8 +183,6 @@ static void test_real(void **state)
 	char message[ATL_REDIS_TEXT_MAX] = "";
 	enum atl_redis_heard heard;
 
-	if (!url)
-		skip();
 	assert_int_equal(atl_redis_address(url, &address, &info), ATL_OK);
 	assert_int_equal(atl_redis_open(&address, &speaker, &info), ATL_OK);
 	assert_int_equal(atl_redis_open(&address, &listener, &info), ATL_OK);
@@ -213,11 +211,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_bad_addresses), cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_nonsense),  cmocka_unit_test(test_refused),	cmocka_unit_test(test_silence_ends),
-		cmocka_unit_test(test_real),
+		cmocka_unit_test(test_real), /* the last: left out where there is none */
 	};
 
 	signal(SIGPIPE, SIG_IGN);
 	if (atl_crypto_init() != ATL_OK)
 		return 1;
-	return cmocka_run_group_tests_name("db/redis", tests, NULL, NULL);
+	return _cmocka_run_group_tests("db/redis", tests, ATL_COUNT(tests) - (getenv("ATELIER_TEST_REDIS") ? 0 : 1), NULL, NULL);
 }
