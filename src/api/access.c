@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/rights.h"
 #include "core/api_key.h"
 #include "core/audit.h"
 #include "core/auth.h"
@@ -39,7 +40,7 @@ struct status_out {
 	const char *version, *csrf_token;
 	bool setup_required, setup_token_required, signed_in, mature_allowed;
 	const struct user_out *user;
-	struct atl_strs permissions;
+	struct atl_strs permissions, features_off;
 };
 static const struct atl_json_field status_fields[] = {
 	F_STR(struct status_out, version, ATL_JF_REQUIRED, 0, 0, NULL),
@@ -50,6 +51,7 @@ static const struct atl_json_field status_fields[] = {
 	F_STR(struct status_out, csrf_token, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "for the header X-CSRF-Token"),
 	F_BOOL(struct status_out, mature_allowed, ATL_JF_REQUIRED, NULL),
 	F_STRS(struct status_out, permissions, ATL_JF_REQUIRED, 0, ATL_PERM_COUNT, "what whoever asks may do"),
+	F_STRS(struct status_out, features_off, ATL_JF_REQUIRED, 0, ATL_FEATURE_COUNT, "what they do not have, or nobody has"),
 };
 DESC(status_desc, struct status_out, "Status", status_fields);
 
@@ -200,7 +202,7 @@ static void handle_status(struct atl_req *req)
 	struct atl_app *app = atl_api_app(req);
 	const struct atl_identity *identity = atl_api_identity(req);
 	struct status_out out = { .version = app->version };
-	const char *names[ATL_PERM_COUNT];
+	const char *names[ATL_PERM_COUNT], *off[ATL_FEATURE_COUNT];
 	struct user_out user;
 	struct atl_errinfo info = { 0 };
 	int64_t users = 0;
@@ -214,6 +216,10 @@ static void handle_status(struct atl_req *req)
 	out.setup_token_required = users == 0 && setup_needs_token(req);
 	out.mature_allowed = atl_identity_signed_in(identity) ? atl_mature_for(app, identity) : atl_mature_allowed(app);
 	permissions_of(identity, names, &out.permissions);
+	out.features_off.items = off;
+	for (int i = 0; i < ATL_FEATURE_COUNT; i++)
+		if ((atomic_load(&app->features_off) | (identity ? identity->features_off : 0)) & ATL_FEATURE_BIT(i))
+			off[out.features_off.count++] = atl_feature_name((enum atl_feature)i);
 	if (atl_identity_signed_in(identity)) {
 		out.signed_in = true;
 		user_of_identity(identity, &user);

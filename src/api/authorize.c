@@ -203,6 +203,11 @@ static enum atl_err limit_rate(struct atl_req *req, bool changes, struct atl_err
 			(long long)rate.limit, rate.retry_after_s);
 }
 
+static bool by_key(const struct atl_identity *identity)
+{
+	return identity && (identity->channel == ATL_CHANNEL_BEARER || identity->channel == ATL_CHANNEL_X_API_KEY);
+}
+
 enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_errinfo *info)
 {
 	const struct atl_identity *identity;
@@ -214,8 +219,12 @@ enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_
 	if (!atl_permission_find(req->route->permission, &perm))
 		return deny(info, ATL_ERR_INTERNAL, "The route names no known permission.");
 	err = identify(req, may_block, &blocked, info);
-	if (req->identity)
-		atl_str_copy(((struct atl_identity *)req->identity)->remote, ATL_REMOTE_SIZE, req->remote);
+	if (req->identity) {
+		struct atl_identity *asked = req->identity;
+
+		atl_str_copy(asked->remote, ATL_REMOTE_SIZE, req->remote);
+		asked->features_closed = atomic_load_explicit(&atl_api_app(req)->features_off, memory_order_relaxed);
+	}
 	if (blocked)
 		return ATL_AUTH_BLOCK;
 	changes = req->method != ATL_GET && req->method != ATL_HEAD && req->method != ATL_OPTIONS;
@@ -249,7 +258,9 @@ enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_
 		atl_fail(info, ATL_ERR_FORBIDDEN, "This needs the permission %s.", atl_permission_name(perm));
 		return ATL_AUTH_DENY;
 	}
-	if (req->route->feature && identity && identity->features_off) {
+	if (by_key(identity) && atl_rights_feature(identity, ATL_FEATURE_API, info) != ATL_OK)
+		return ATL_AUTH_DENY;
+	if (req->route->feature && identity && (identity->features_off | identity->features_closed)) {
 		enum atl_feature feature;
 
 		if (!atl_feature_find(req->route->feature, &feature))

@@ -6,6 +6,8 @@
 #include "core/model_route.h"
 #include "core/picture_check.h"
 #include "core/setting.h"
+#include "core/rights.h"
+#include "core/setting_history.h"
 
 struct settings {
 	uint64_t present;
@@ -15,6 +17,7 @@ struct settings {
 	const char *picture_check;
 	int64_t picture_check_threshold;
 	bool picture_classifier;
+	struct atl_strs features_off;
 };
 static const struct atl_json_field out_fields[] = {
 	F_STR(struct settings, default_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300, "model of new conversations"),
@@ -29,6 +32,7 @@ static const struct atl_json_field out_fields[] = {
 	F_INT(struct settings, picture_check_threshold, ATL_JF_REQUIRED, ATL_CHECK_THRESHOLD_MIN, ATL_CHECK_THRESHOLD_MAX,
 	      "from this score on, in percent"),
 	F_BOOL(struct settings, picture_classifier, ATL_JF_REQUIRED, "there is a classifier that judges them"),
+	F_STRS(struct settings, features_off, ATL_JF_REQUIRED, 0, 0, "what nobody has, of GET /api/v1/features"),
 };
 DESC(out_desc, struct settings, "Settings", out_fields);
 
@@ -41,12 +45,14 @@ static const struct atl_json_field in_fields[] = {
 	F_ENUM(struct settings, picture_check, ATL_JF_NULLABLE, atl_picture_check_modes,
 	       "null: blur where there is a classifier, else off"),
 	F_INT(struct settings, picture_check_threshold, 0, ATL_CHECK_THRESHOLD_MIN, ATL_CHECK_THRESHOLD_MAX, NULL),
+	F_STRS(struct settings, features_off, 0, 0, ATL_FEATURE_COUNT, "what nobody is to have"),
 };
 DESC_PATCH(in_desc, struct settings, "SettingsPatch", in_fields);
 
 static void answer(struct atl_req *req)
 {
 	struct atl_app *app = atl_api_app(req);
+	const char *names[ATL_FEATURE_COUNT];
 	struct settings out = { 0 };
 
 	out.default_model = atl_setting_text(app, ATL_SETTING_DEFAULT_MODEL, &req->arena);
@@ -57,6 +63,10 @@ static void answer(struct atl_req *req)
 	out.picture_check = atl_picture_check_modes[atl_picture_check_mode(app)];
 	out.picture_check_threshold = atl_setting_int(app, ATL_SETTING_PICTURE_CHECK_THRESHOLD, 60);
 	out.picture_classifier = app->classifier != NULL;
+	out.features_off.items = names;
+	for (int i = 0; i < ATL_FEATURE_COUNT; i++)
+		if (atomic_load(&app->features_off) & ATL_FEATURE_BIT(i))
+			names[out.features_off.count++] = atl_feature_name((enum atl_feature)i);
 	atl_res_json(req, 200, &out_desc, &out);
 }
 
@@ -100,6 +110,8 @@ static void handle_patch(struct atl_req *req)
 	if (!err && atl_json_has(&in_desc, &in, "picture_check_threshold"))
 		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_PICTURE_CHECK_THRESHOLD,
 				      atl_arena_printf(&req->arena, "%lld", (long long)in.picture_check_threshold), &info);
+	if (!err && atl_json_has(&in_desc, &in, "features_off"))
+		err = atl_features_switch(atl_api_app(req), atl_api_identity(req), &in.features_off, &info);
 	/* Also after an error: the first of two may be stored. */
 	if (atl_json_has(&in_desc, &in, "default_model") || atl_json_has(&in_desc, &in, "fallback_model"))
 		atl_model_routes_forget(atl_api_app(req)->routes);
@@ -109,7 +121,36 @@ static void handle_patch(struct atl_req *req)
 		answer(req);
 }
 
+static void handle_history(struct atl_req *req)
+{
+	struct atl_setting_change *items;
+	struct atl_errinfo info = { 0 };
+	size_t count;
+	enum atl_err err = atl_setting_history(atl_api_app(req), &req->arena, &items, &count, &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_api_list(req, &atl_setting_change_desc, items, count, NULL);
+}
+
+static void handle_revert(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_setting_revert(atl_api_app(req), atl_api_identity(req), &req->arena, atl_req_param(req, "id"), &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		answer(req);
+}
+
 const struct atl_route atl_settings_routes[] = {
+	{ .method = ATL_GET, .path = "/api/v1/settings/history", .permission = "settings.manage", .handler = handle_history,
+	  .tag = "Settings", .summary = "Who changed which setting from what to what, newest first", .out = &atl_setting_change_desc,
+	  .out_list = true },
+	{ .method = ATL_POST, .path = "/api/v1/settings/history/{id}/revert", .permission = "settings.manage",
+	  .handler = handle_revert, .tag = "Settings", .summary = "Set a setting as it was before a change", .out = &out_desc },
 	{ .method = ATL_GET, .path = "/api/v1/settings", .permission = "settings.manage", .handler = answer,
 	  .tag = "Settings", .summary = "Settings of the server", .out = &out_desc },
 	{ .method = ATL_PATCH, .path = "/api/v1/settings", .permission = "settings.manage", .handler = handle_patch,

@@ -53,6 +53,7 @@
 #include "core/transfer.h"
 #include "core/upload.h"
 #include "core/price.h"
+#include "core/setting.h"
 #include "core/usage.h"
 #include "core/user.h"
 #include "core/webhook.h"
@@ -204,6 +205,7 @@ static enum atl_err setup_up(struct serve *s, struct atl_errinfo *info)
 	enum atl_err err = atl_user_count(&s->app, &users, info);
 
 	atl_maintenance_load(&s->app);
+	atl_features_load(&s->app);
 	if (!err && users == 0) {
 		atl_token_new(s->setup_token);
 		atl_log_secret(s->setup_token);

@@ -116,6 +116,7 @@ struct atl_app {
 	atomic_bool erasing;
 	atomic_bool limited; /* there are quotas (core/quota.h) */
 	int64_t started_ms;
+	atomic_uint features_off; /* ATL_FEATURE_BIT()s that nobody has (core/setting.h) */
 	atomic_bool maintenance; /* only those who manage the server sign in and begin anything (core/announcement.h) */
 	atomic_bool backing_up;	 /* one backup at a time (core/backup_store.h) */
 	atomic_bool stopping; /* set when draining begins */

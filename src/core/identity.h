@@ -33,6 +33,7 @@ struct atl_identity {
 	char role_name[ATL_ROLE_NAME_SIZE]; /* for people to read */
 	enum atl_identity_channel channel;
 	uint32_t permissions;		 /* ATL_PERM_BIT()s */
+	uint32_t features_closed;	 /* ... that the server does not offer to anybody, when it was asked */
 	uint32_t features_off;		 /* ATL_FEATURE_BIT()s that the role does not have (core/rights.h) */
 	int64_t storage_bytes;		 /* room for files; 0: no cap */
 	const struct atl_rights *rights; /* the role's models and services; NULL: all. Lives as long as app->auth */

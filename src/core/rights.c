@@ -263,6 +263,8 @@ enum atl_err atl_rights_model(const struct atl_identity *who, const char *model_
 
 enum atl_err atl_rights_feature(const struct atl_identity *who, enum atl_feature feature, struct atl_errinfo *info)
 {
+	if (who && (who->features_closed & ATL_FEATURE_BIT(feature)))
+		return atl_fail(info, ATL_ERR_FEATURE_NOT_ALLOWED, "This server does not offer this now: %s.", features[feature].doc);
 	if (!who || !(who->features_off & ATL_FEATURE_BIT(feature)))
 		return ATL_OK;
 	return atl_fail(info, ATL_ERR_FEATURE_NOT_ALLOWED,

@@ -31,6 +31,7 @@
 	X(UPLOADS, "uploads", "bringing in pictures and films of one's own")                \
 	X(TEMPORARY_CHATS, "temporary_chats", "chats of which nothing is stored")           \
 	X(SHARING, "sharing", "links to pictures for people without an account")            \
+	X(API, "api", "requests with API keys")                                              \
 	X(API_KEYS, "api_keys", "making API keys")                                          \
 	X(WEBHOOKS, "webhooks", "telling other servers of ended jobs")                      \
 	X(WORKFLOWS, "workflows", "saving ComfyUI workflows of one's own")

@@ -7,7 +7,7 @@
 #ifndef ATL_CORE_SETTING_H
 #define ATL_CORE_SETTING_H
 
-#include "base/arena.h"
+#include "base/json.h"
 #include "core/app.h"
 #include "core/identity.h"
 
@@ -24,6 +24,7 @@
 	X(PICTURE_CHECK, "picture_check", "null")       \
 	X(PICTURE_CHECK_THRESHOLD, "picture_check_threshold", "60") \
 	X(BACKUP, "backup", "null")                 \
+	X(FEATURES_OFF, "features_off", "[]")       \
 	X(MAX_COST, "max_cost_micro_usd", "null")   \
 	X(SIGN_UP, "sign_up", "{\"mode\":\"invitation\"}")
 
@@ -34,12 +35,17 @@ enum atl_setting {
 		ATL_SETTING_COUNT
 };
 
+const char *atl_setting_name(enum atl_setting setting);
 /* JSON text in the arena; the default when nothing was stored. */
 enum atl_err atl_setting_get(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena,
 			     const char **ret_json, struct atl_errinfo *info) ATL_MUST_USE;
 /* `who` NULL: the server itself; else the audit log says that they changed it. */
 enum atl_err atl_setting_set(struct atl_app *app, const struct atl_identity *who, enum atl_setting setting, const char *json,
 			     struct atl_errinfo *info) ATL_MUST_USE;
+/* Features (core/rights.h) that nobody has; in app->features_off, which every request is checked with. */
+void atl_features_load(struct atl_app *app); /* at start */
+enum atl_err atl_features_switch(struct atl_app *app, const struct atl_identity *who, const struct atl_strs *off,
+				 struct atl_errinfo *info) ATL_MUST_USE; /* INVALID: an unknown one */
 /* For text and switches: NULL / the fallback when it is null or cannot be read. */
 const char *atl_setting_text(struct atl_app *app, enum atl_setting setting, struct atl_arena *arena);
 int64_t atl_setting_int(struct atl_app *app, enum atl_setting setting, int64_t fallback);
