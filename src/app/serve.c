@@ -34,6 +34,7 @@
 #include "core/engine.h"
 #include "core/erase.h"
 #include "core/events.h"
+#include "core/export.h"
 #include "core/generation.h"
 #include "core/idempotency.h"
 #include "core/message.h"
@@ -333,6 +334,8 @@ static enum atl_err assets_up(struct serve *s, struct atl_errinfo *info)
 {
 	enum atl_err err = atl_assets_recover(&s->app, info);
 
+	if (!err)
+		err = atl_exports_recover(&s->app, info);
 	return err ? err : atl_uploads_recover(&s->app, info);
 }
 
@@ -799,6 +802,7 @@ static void housekeeping(struct serve *s)
 		{ "remove old idempotency keys", atl_idempotency_purge, 1 },
 		{ "make the daily backup", atl_backup_tick, 1 },
 		{ "empty the trash", atl_assets_purge, 1 },
+		{ "remove old exports", atl_exports_purge, 10 },
 		{ "erase what was deleted", atl_erase_tick, 1 },
 		{ "remove unfinished uploads", atl_uploads_purge, 1 },
 		{ "end what moderators removed", atl_reports_purge, 1 },

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "core/asset_int.h"
 #include "core/audit.h"
+#include "core/export.h"
 #include "core/report.h"
 #include "core/upload.h"
 #include "os/pool.h"
@@ -35,6 +36,8 @@ enum atl_err atl_erase_user_in(struct atl_conn *conn, const char *id, const char
 		err = atl_exec(conn, info, "DELETE FROM invitations WHERE created_by = ?", "s", id);
 	if (!err)
 		err = atl_exec(conn, info, "UPDATE impersonations SET by_user_name = '' WHERE by_user_id = ?", "s", id);
+	if (!err)
+		err = atl_exec(conn, info, "UPDATE setting_changes SET user_name = '' WHERE user_id = ?", "s", id);
 	if (!err)
 		err = atl_exec(conn, info, "DELETE FROM queue_pauses WHERE scope = ?", "s", id);
 	if (!err)
@@ -99,6 +102,8 @@ static void scrub(struct atl_app *app, enum atl_db_scrub depth)
 		atl_warn(MODULE, "removing files: %s", info.detail);
 	if (app->upload_dir && atl_uploads_recover(app, &info) != ATL_OK)
 		atl_warn(MODULE, "removing parts of uploads: %s", info.detail);
+	if (app->data_dir && atl_exports_purge(app, &info) != ATL_OK)
+		atl_warn(MODULE, "removing exports: %s", info.detail);
 	if (atl_db_scrub(app->db, depth, &info) != ATL_OK)
 		atl_warn(MODULE, "emptying what the database's files hold of deleted rows: %s", info.detail);
 }

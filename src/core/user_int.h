@@ -1,5 +1,5 @@
 /* user_int.h - what the files of core/user_* share: whom one may touch, and what a change of an account reaches. Only
- * src/core/user_admin.c and user_erase.c include it.
+ * src/core/user_admin.c, user_erase.c and export.c include it.
  *
  * Threads: pool threads; those with a connection inside a transaction or a read.
  */

@@ -20,6 +20,8 @@ static const struct exempt {
 	{ "POST /api/v1/me/password", ACCOUNT },
 	{ "PUT /api/v1/me/preferences", ACCOUNT },
 	{ "POST /api/v1/me/delete", ACCOUNT },
+	{ "POST /api/v1/me/exports", ACCOUNT },
+	{ "POST /api/v1/users/{id}/exports", ACCOUNT },
 	{ "POST /api/v1/me/second-factor", ACCOUNT },
 	{ "POST /api/v1/me/second-factor/confirm", ACCOUNT },
 	{ "POST /api/v1/me/second-factor/off", ACCOUNT },

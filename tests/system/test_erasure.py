@@ -6,11 +6,13 @@ server's folder and, with PostgreSQL, in a dump and in the files of its database
 """
 import hashlib
 import io
+import json
 import os
 import re
 import secrets
 import struct
 import subprocess
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -238,3 +240,41 @@ def test_single_things_after_their_undo_time(make_server, db):
     except AssertionError:
         raise AssertionError(f"still there: {left} in {tables_with(server, canary)}") from None
     assert [hit["conversation_id"] for hit in owner.get("/api/v1/search?q=harbour")["items"]] == [kept["id"]]
+
+
+@pytest.mark.parametrize("db", ["sqlite", "postgres"])
+def test_everything_as_one_file(make_server, db):
+    server = make_server(db=db).start()
+    owner = server.setup()
+    server.add_user("Tom", "member")
+    person, canary = server.sign_in("Tom"), Canary()
+    talk = person.conversation(title="Harbour")
+    person.say(talk, f"words with {canary.word}", reply=False)
+    person.ok("POST", "/api/v1/assets", data=io.BytesIO(canary.png), headers={"Content-Type": "image/png"}, status=201)
+    key = person.post("/api/v1/keys", {"name": "k", "scopes": ["chat"]}, status=201)["key"]
+    person.post("/api/v1/me/exports", status=202)
+    made = wait_until(lambda: [one for one in person.get("/api/v1/me/exports")["items"] if one["state"] == "done"], 30, "the export")[0]
+    assert made["done"] == made["total"] > 30 and not made["by_other"]
+    answer = person.request("GET", f"/api/v1/me/exports/{made['id']}/file")
+    assert answer.status_code == 200 and len(answer.content) == made["size_bytes"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as file:
+        assert file.testzip() is None
+        names = file.namelist()
+        data = {name[5:-5]: json.loads(file.read(name)) for name in names if name.startswith("data/")}
+        chats = [json.loads(file.read(name)) for name in names if name.startswith("conversations/")]
+        pictures = [file.read(name) for name in names if name.startswith("pictures/")]
+    assert [one["content"] for one in data["messages"]] == [f"words with {canary.word}"]
+    assert data["users"][0]["name"] == "Tom" and len(data["assets"]) == len(pictures) >= 1 and data["sessions"]
+    assert len(chats) == 1 and canary.word in json.dumps(chats)
+    assert key.encode() not in answer.content and PASSWORD.encode() not in answer.content and b"argon2" not in answer.content
+    assert owner.request("GET", f"/api/v1/me/exports/{made['id']}/file").status_code == 404
+    assert Client(server).request("GET", f"/api/v1/me/exports/{made['id']}/file").status_code == 401
+    by_owner = f"/api/v1/users/{person.user['id']}/exports"
+    owner.post(by_owner, status=202)
+    again = wait_until(lambda: [one for one in owner.get(by_owner)["items"] if one["state"] == "done"], 30, "the export")[0]
+    assert person.get("/api/v1/me/exports")["items"][0]["by_other"]
+    assert owner.request("GET", f"{by_owner}/{again['id']}/file").status_code == 200
+    assert {"user.export", "user.export.download"} <= {row["action"] for row in owner.get("/api/v1/audit")["items"]}
+    assert person.request("POST", f"/api/v1/users/{owner.user['id']}/exports", {}).status_code == 403
+    person.post("/api/v1/me/delete", {"password": PASSWORD}, status=204)
+    wait_until(lambda: not places(server, canary), WITHIN_S, "the canary to be gone from exports, too")

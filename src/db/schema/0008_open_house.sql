@@ -189,3 +189,17 @@ ALTER TABLE users ADD COLUMN erase_since BIGINT;
 CREATE INDEX users_erase ON users (erase_since) WHERE erase_since IS NOT NULL;
 CREATE INDEX conversations_deleted ON conversations (deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE INDEX messages_deleted ON messages (deleted_at) WHERE deleted_at IS NOT NULL;
+-- a person's things as one file: data/exports/{id}.zip, kept for a day
+CREATE TABLE exports (
+	id TEXT PRIMARY KEY,
+	user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	by_user_id TEXT NOT NULL,
+	state TEXT NOT NULL,
+	done BIGINT NOT NULL,
+	total BIGINT NOT NULL,
+	size_bytes BIGINT NOT NULL,
+	error_slug TEXT,
+	created_at BIGINT NOT NULL,
+	finished_at BIGINT
+);
+CREATE INDEX exports_user ON exports (user_id, id);

@@ -76,7 +76,7 @@ async function mountList(box) {
     box.addEventListener("change", () => attempt(async () => { put(await api.patch(`/users/${one.id}`, { role: box.value })); announce(t("people.role.given", { name: one.name })); }).then(() => { const now = people.find((it) => it.id === one.id); if (now) box.value = now.role; }));
     return box;
   }
-  const told = (/** @type {any} */ one) => [one.email, one.state === "suspended" ? (one.suspended_until ? t("people.until", { at: moment(one.suspended_until) }) : t("people.until.open")) : null, one.state === "suspended" ? one.suspended_why : null,
+  const told = (/** @type {any} */ one) => [one.email, one.state === "suspended" ? (one.suspended_until ? t("people.until", { at: moment(one.suspended_until) }) : t("people.until.open")) : null, one.state === "suspended" ? one.suspended_why : null, one.held_since ? t("people.held", { why: one.held_why }) : null, one.erase_since ? t("people.erase") : null,
     one.last_seen_at ? t("people.seen", { at: moment(one.last_seen_at) }) : t("people.since", { at: moment(one.created_at) })].filter(Boolean).join(" · ");
   const row = (/** @type {any} */ one) => h("li", { class: `card recipe person ${one.state}`, dataset: { id: one.id } },
     h("span", { class: "avatar small", "aria-hidden": "true" }, [...one.name][0]?.toUpperCase()),
@@ -84,6 +84,7 @@ async function mountList(box) {
     h("div", { class: "row tight" }, roleMenu(one), !one.own && (one.role !== "owner" || amOwner()) && [
       one.state === "waiting" && button(t("people.approve"), act(one, "approve"), "primary", { "aria-label": t("people.approve.one", { name: one.name }) }),
       one.state === "suspended" ? button(t("people.resume"), act(one, "resume"), "", { "aria-label": t("people.resume.one", { name: one.name }) }) : one.state === "active" && button(t("people.suspend"), () => askSuspend(one, put), "", { "aria-label": t("people.suspend.one", { name: one.name }) }),
+      button(t("people.export"), () => import("./privacy.js").then((module) => module.showExport(one)), "quiet", { "aria-label": t("privacy.export.of", { name: one.name }) }),
       button(t("common.delete"), () => sure(t("people.delete.title"), t("people.delete.text", { name: one.name }), t("people.delete", { name: one.name }), async () => { await api.del(`/users/${one.id}`); people = people.filter((it) => it.id !== one.id); draw(); announce(t("people.deleted", { name: one.name })); }), "quiet danger", { "aria-label": t("people.delete", { name: one.name }) })]));
   function draw() {
     const held = list.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).closest("li")?.dataset.id : null;
