@@ -116,6 +116,15 @@ static void make_keys(const char *remote, const char *name, const char *device, 
 	snprintf(named, KEY_SIZE, "n %s", folded);
 }
 
+static enum atl_err refuse(int64_t wait_ms, struct atl_errinfo *info)
+{
+	int seconds = (int)((wait_ms + 999) / 1000);
+
+	if (info)
+		info->retry_after_s = seconds;
+	return atl_fail(info, ATL_ERR_THROTTLED, "Too many attempts from here. Try again in %d seconds.", seconds);
+}
+
 enum atl_err atl_throttle_try(struct atl_throttle *throttle, const char *remote, const char *name, const char *device,
 			      struct atl_errinfo *info)
 {
@@ -123,6 +132,7 @@ enum atl_err atl_throttle_try(struct atl_throttle *throttle, const char *remote,
 	struct entry *caller, *pair, *named;
 	int64_t now = atl_now_ms(), wait;
 	unsigned free_tries = ATL_THROTTLE_FREE;
+	bool stranger;
 	enum atl_err err = ATL_OK;
 
 	make_keys(remote, name, device, caller_key, pair_key, name_key);
@@ -130,21 +140,30 @@ enum atl_err atl_throttle_try(struct atl_throttle *throttle, const char *remote,
 	make_room(throttle, now);
 	pair = entry_of(throttle, pair_key, now, false);
 	named = entry_of(throttle, name_key, now, true);
-	/* Many addresses guess one name: strangers get one free try each; where the name is at home nothing changes. */
-	if (named && named->failures > 4 * ATL_THROTTLE_FREE && !device && !(pair && pair->good))
+	if (!named) {
+		err = atl_fail(info, ATL_ERR_NOMEM, "count a sign-in");
+		goto out;
+	}
+	/* Many addresses guess one name: strangers share few tries; where the name is at home nothing changes. Who is refused
+	 * here gets no entry, so that they push nobody else's out. */
+	stranger = !device && !(pair && pair->good) && named->failures > ATL_THROTTLE_GUESSED;
+	if (stranger && named->wait_until_ms > now) {
+		err = refuse(named->wait_until_ms - now, info);
+		goto out;
+	}
+	if (stranger)
 		free_tries = 1;
 	caller = entry_of(throttle, caller_key, now, true);
-	if (!caller || !named) {
+	if (!caller) {
 		err = atl_fail(info, ATL_ERR_NOMEM, "count a sign-in");
 		goto out;
 	}
 	if (caller->wait_until_ms > now) {
-		if (info)
-			info->retry_after_s = (int)((caller->wait_until_ms - now + 999) / 1000);
-		err = atl_fail(info, ATL_ERR_THROTTLED, "Too many attempts from here. Try again in %d seconds.",
-			       (int)((caller->wait_until_ms - now + 999) / 1000));
+		err = refuse(caller->wait_until_ms - now, info);
 		goto out;
 	}
+	if (stranger)
+		named->wait_until_ms = now + ATL_THROTTLE_STRANGERS_MS;
 	caller->failures++;
 	caller->last_ms = now;
 	named->failures++;

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "core/throttle.h"
 
 static struct atl_throttle *throttle;
@@ -58,11 +59,19 @@ static void test_ipv6_networks(void **state)
 	assert_int_equal(try("2001:db8:1:3:ffff:1:2:3", "olga", NULL), ATL_OK);
 }
 
-/* Many addresses guess one name: strangers wait after their first try, the name's own address as before. */
+static int64_t later_ms;
+static int64_t clock_now(void)
+{
+	return 1700000000000 + later_ms;
+}
+
+/* Many addresses guess one name: strangers share few tries, the name's own address and devices are as before. */
 static void test_spread_guessing(void **state)
 {
 	char remote[32];
 
+	later_ms = 0;
+	atl_clock_set(clock_now);
 	assert_int_equal(try("198.51.100.7", "Olga", NULL), ATL_OK);
 	atl_throttle_success(throttle, "198.51.100.7", "Olga", NULL);
 	for (int i = 0; i < 4 * ATL_THROTTLE_FREE + 1; i++) {
@@ -71,6 +80,12 @@ static void test_spread_guessing(void **state)
 	}
 	assert_int_equal(try("203.0.113.200", "olga", NULL), ATL_OK);
 	assert_int_equal(try("203.0.113.200", "olga", NULL), ATL_ERR_THROTTLED);
+	assert_int_equal(try("203.0.113.201", "olga", NULL), ATL_ERR_THROTTLED); /* the strangers' try of these seconds is used */
+	assert_int_equal(try("203.0.113.201", "olga", "device-a"), ATL_OK);
+	assert_int_equal(try("203.0.113.201", "igor", NULL), ATL_OK); /* its address did not wait */
+	later_ms = ATL_THROTTLE_STRANGERS_MS;
+	assert_int_equal(try("203.0.113.202", "olga", NULL), ATL_OK);
+	assert_int_equal(try("203.0.113.203", "olga", NULL), ATL_ERR_THROTTLED);
 	for (int i = 0; i < ATL_THROTTLE_FREE; i++)
 		assert_int_equal(try("198.51.100.7", "olga", NULL), ATL_OK);
 }
@@ -97,6 +112,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	atl_clock_set(NULL);
 	atl_throttle_destroy(throttle);
 	return 0;
 }
