@@ -140,7 +140,7 @@ static const char *browser_token(struct atl_req *req)
 static enum atl_err begin(struct atl_req *req, const char *provider_id, const struct atl_identity *linking,
 			  const char **ret_url, struct atl_errinfo *info)
 {
-	struct atl_oidc_start start = { .provider_id = provider_id, .redirect_uri = redirect_uri(req),
+	struct atl_oidc_start start = { .provider_id = provider_id, .remote = req->remote, .redirect_uri = redirect_uri(req),
 					.browser = browser_token(req), .linking = linking,
 					.invitation = linking ? NULL : atl_req_query(req, "invitation") };
 

@@ -10,6 +10,7 @@
 #include "core/audit.h"
 #include "core/invitation.h"
 #include "core/oidc_int.h"
+#include "core/rate.h"
 #include "core/user.h"
 #include "db/db.h"
 
@@ -23,6 +24,7 @@ struct attempt {
 	struct atl_arena *arena;
 	const char *provider_id, *user_id, *session_id; /* the latter two NULL: a sign-in */
 	const char *invitation_hash;
+	char network[ATL_NETWORK_SIZE];
 };
 
 /* What only this server can make of a state: base64url of 32 bytes. */
@@ -52,23 +54,27 @@ static enum atl_err begin_tx(struct atl_conn *conn, void *arg, struct atl_errinf
 {
 	const struct attempt *attempt = arg;
 	struct atl_rows *rows;
-	int64_t count = 0;
+	int64_t count = 0, from_there = 0;
 	enum atl_err err = atl_exec(conn, info, "DELETE FROM login_attempts WHERE expires_at <= ?", "i", attempt->now);
 
 	if (!err)
-		err = atl_query(conn, &rows, info, "SELECT count(*) FROM login_attempts", "");
+		err = atl_query(conn, &rows, info,
+				"SELECT count(*), (SELECT count(*) FROM login_attempts WHERE network = ?) FROM login_attempts", "s",
+				attempt->network);
 	if (!err && atl_rows_next(rows, &err, info)) {
 		count = atl_col_int(rows, 0);
+		from_there = atl_col_int(rows, 1);
 		atl_rows_close(rows);
 	}
-	if (!err && count >= ATL_OIDC_ATTEMPTS_MAX)
+	/* whoever begins without end uses up what is theirs, not everybody's */
+	if (!err && (count >= ATL_OIDC_ATTEMPTS_MAX || from_there >= ATL_OIDC_ATTEMPTS_ADDRESS_MAX))
 		err = atl_fail(info, ATL_ERR_THROTTLED, "Too many sign-ins are under way. Wait a moment.");
 	return err ? err :
 		     atl_exec(conn, info,
 			      "INSERT INTO login_attempts (state_hash, browser_hash, provider_id, user_id, session_id, "
-			      "invitation_hash, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			      "ssssssi", attempt->state_hash, attempt->browser_hash, attempt->provider_id, attempt->user_id,
-			      attempt->session_id, attempt->invitation_hash, attempt->now + ATL_OIDC_ATTEMPT_MS);
+			      "invitation_hash, network, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			      "sssssssi", attempt->state_hash, attempt->browser_hash, attempt->provider_id, attempt->user_id,
+			      attempt->session_id, attempt->invitation_hash, attempt->network, attempt->now + ATL_OIDC_ATTEMPT_MS);
 }
 
 static void add_param(struct atl_buf *url, const char *name, const char *value)
@@ -141,6 +147,7 @@ enum atl_err atl_oidc_start(struct atl_app *app, struct atl_arena *arena, const 
 		err = addresses(app, arena, &provider, &service, info);
 	if (err)
 		return err;
+	atl_network_of(start->remote, attempt.network);
 	atl_token_new(state);
 	hashes(&attempt);
 	if (!atl_str_empty(start->invitation)) {

@@ -6,7 +6,8 @@
  * service means is (issuer, subject) alone; a same e-mail address links nobody to anything. Whom it may bring and which
  * role its claims give: login_rules.h.
  *
- * Threads: pool threads (SQL and network). Limits: ATL_OIDC_ATTEMPTS_MAX under way; the service's addresses and keys
+ * Threads: pool threads (SQL and network). Limits: ATL_OIDC_ATTEMPTS_MAX under way, ATL_OIDC_ATTEMPTS_ADDRESS_MAX of them
+ * of one address (IPv6: of one /64); the service's addresses and keys
  * are fetched again after ATL_OIDC_FRESH_MS, keys also for a `kid` that is not among them, at most once in
  * ATL_OIDC_KEYS_AGAIN_MS.
  */
@@ -19,6 +20,7 @@
 
 #define ATL_OIDC_ATTEMPT_MS (10 * 60 * 1000)
 #define ATL_OIDC_ATTEMPTS_MAX 10000
+#define ATL_OIDC_ATTEMPTS_ADDRESS_MAX 50
 #define ATL_OIDC_FRESH_MS (60 * 60 * 1000)
 #define ATL_OIDC_KEYS_AGAIN_MS (60 * 1000)
 #define ATL_OIDC_LINKS_MAX 50 /* of one person */
@@ -26,6 +28,7 @@
 struct atl_oidc_start {
 	const char *provider_id, *redirect_uri;
 	const char *browser;		     /* the token in this browser's cookie */
+	const char *remote;
 	const struct atl_identity *linking; /* who adds the service to their account; NULL: a sign-in */
 	const char *invitation;		     /* token of an invitation link, for who is new; NULL: none */
 };

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/str.h"
+#include "core/oidc.h"
 #include "core/second_factor.h"
 #include "core/throttle.h"
 #include "core/totp.h"
@@ -205,6 +207,30 @@ static void test_callback_without_a_start(void **state)
 	assert_string_equal(atl_mock_header(req, "Location"), "/?login=off");
 }
 
+/* Whoever begins without end uses up what is theirs. */
+static void test_sign_ins_under_way_by_address(void **state)
+{
+	static const char *const near[] = { "X-Forwarded-For: 2001:db8:1:2::7", NULL };
+	static const char *const next_door[] = { "X-Forwarded-For: 2001:db8:1:2:3::9", NULL };
+	static const char *const far[] = { "X-Forwarded-For: 203.0.113.5", NULL };
+	struct site *site = *state;
+	struct atl_req *req = expect(ask(site, &owner, "POST /api/v1/login-providers",
+					 "{\"preset\":\"github\",\"client_id\":\"c\",\"secret\":\"very secret\"}"), 201);
+	const char *line = fmt("GET /api/v1/login/%s/start", text_at(req, "id"));
+
+	for (int i = 0; i < ATL_OIDC_ATTEMPTS_ADDRESS_MAX; i++) {
+		req = expect(ask_with(site, &nobody, near, line, NULL), 303);
+		assert_true(atl_str_starts(atl_mock_header(req, "Location"), "https://github.com/"));
+	}
+	req = expect(ask_with(site, &nobody, next_door, line, NULL), 303);
+	assert_string_equal(atl_mock_header(req, "Location"), "/?login=busy");
+	req = expect(ask_with(site, &nobody, far, line, NULL), 303);
+	assert_true(atl_str_starts(atl_mock_header(req, "Location"), "https://github.com/"));
+	execute(site->app.db, "UPDATE login_attempts SET expires_at = 1");
+	req = expect(ask_with(site, &nobody, near, line, NULL), 303);
+	assert_true(atl_str_starts(atl_mock_header(req, "Location"), "https://github.com/"));
+}
+
 static void test_all_other_sessions_end(void **state)
 {
 	struct site *site = *state;
@@ -232,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_codes_end_the_step),
 		cmocka_unit_test(test_services),
 		cmocka_unit_test(test_callback_without_a_start),
+		cmocka_unit_test(test_sign_ins_under_way_by_address),
 		cmocka_unit_test(test_all_other_sessions_end),
 	};
 

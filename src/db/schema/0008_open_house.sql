@@ -203,3 +203,7 @@ CREATE TABLE exports (
 	finished_at BIGINT
 );
 CREATE INDEX exports_user ON exports (user_id, id);
+-- sign-ins under way: how many there are of an address (core/rate.h, atl_network_of)
+-- both
+ALTER TABLE login_attempts ADD COLUMN network TEXT NOT NULL DEFAULT '';
+CREATE INDEX login_attempts_network ON login_attempts (network);
