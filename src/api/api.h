@@ -64,6 +64,7 @@
 	X(quotas)         \
 	X(reports)        \
 	X(blocked_pictures) \
+	X(verify)         \
 	X(hooks)          \
 	X(uploads)        \
 	X(temporary)      \

@@ -12,7 +12,7 @@
 struct settings {
 	uint64_t present;
 	const char *default_model, *fallback_model, *default_picture_model;
-	bool mature_allowed;
+	bool mature_allowed, verify_public;
 	int64_t max_cost_micro_usd;
 	const char *picture_check;
 	int64_t picture_check_threshold;
@@ -25,6 +25,7 @@ static const struct atl_json_field out_fields[] = {
 	      "tried when the first one fails before it has said a word"),
 	F_STR(struct settings, default_picture_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300, "what Create begins with"),
 	F_BOOL(struct settings, mature_allowed, ATL_JF_REQUIRED, "mature text with fictional adults is allowed"),
+	F_BOOL(struct settings, verify_public, ATL_JF_REQUIRED, "anybody may ask whether a file was made here, without signing in"),
 	F_INT(struct settings, max_cost_micro_usd, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0,
 	      "most that one reply or job may cost, in millionths of a US dollar; null: no ceiling"),
 	F_ENUM(struct settings, picture_check, ATL_JF_REQUIRED, atl_picture_check_modes,
@@ -41,6 +42,7 @@ static const struct atl_json_field in_fields[] = {
 	F_STR(struct settings, fallback_model, ATL_JF_NULLABLE, 1, 300, NULL),
 	F_STR(struct settings, default_picture_model, ATL_JF_NULLABLE, 1, 300, NULL),
 	F_BOOL(struct settings, mature_allowed, 0, NULL),
+	F_BOOL(struct settings, verify_public, 0, NULL),
 	F_INT(struct settings, max_cost_micro_usd, ATL_JF_NULLABLE, 0, 1e12, NULL),
 	F_ENUM(struct settings, picture_check, ATL_JF_NULLABLE, atl_picture_check_modes,
 	       "null: blur where there is a classifier, else off"),
@@ -67,6 +69,7 @@ static void answer(struct atl_req *req)
 	for (int i = 0; i < ATL_FEATURE_COUNT; i++)
 		if (atomic_load(&app->features_off) & ATL_FEATURE_BIT(i))
 			names[out.features_off.count++] = atl_feature_name((enum atl_feature)i);
+	out.verify_public = atl_setting_bool(app, ATL_SETTING_VERIFY_PUBLIC, false);
 	atl_res_json(req, 200, &out_desc, &out);
 }
 
@@ -101,6 +104,9 @@ static void handle_patch(struct atl_req *req)
 	if (!err && atl_json_has(&in_desc, &in, "mature_allowed"))
 		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_MATURE_ALLOWED,
 				      in.mature_allowed ? "true" : "false", &info);
+	if (!err && atl_json_has(&in_desc, &in, "verify_public"))
+		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_VERIFY_PUBLIC,
+				      in.verify_public ? "true" : "false", &info);
 	if (!err && atl_json_has(&in_desc, &in, "max_cost_micro_usd"))
 		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_MAX_COST,
 				      in.max_cost_micro_usd ? atl_arena_printf(&req->arena, "%lld", (long long)in.max_cost_micro_usd) :

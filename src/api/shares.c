@@ -211,7 +211,8 @@ static void handle_page(struct atl_req *req)
 		add_escaped(&out, asset.title);
 		atl_buf_adds(&out, "</h1>");
 	}
-	atl_buf_addf(&out, "<p><a href=\"%s&amp;download=true\">Download</a></p>", file);
+	atl_buf_addf(&out, "<p><a href=\"%s&amp;download=true\">Download</a> &middot; <a href=\"/report?s=%s\">Report</a></p>", file,
+		     share.key);
 	page_end(req, 200, &out, made ? "Made with AI &middot; Atelier" : "Atelier");
 }
 

@@ -39,7 +39,7 @@ void atl_canary_picture(unsigned char *rgb, unsigned side)
 		}
 }
 
-static bool eventful(uint64_t phash)
+bool atl_blocked_eventful(uint64_t phash)
 {
 	int bits = __builtin_popcountll(phash);
 
@@ -48,7 +48,7 @@ static bool eventful(uint64_t phash)
 
 bool atl_blocked_alike(uint64_t a, uint64_t b)
 {
-	return eventful(a) && eventful(b) && atl_phash_distance(a, b) <= ATL_BLOCKED_DISTANCE;
+	return atl_blocked_eventful(a) && atl_blocked_eventful(b) && atl_phash_distance(a, b) <= ATL_BLOCKED_DISTANCE;
 }
 
 /* ---- the gate ---- */
@@ -177,7 +177,7 @@ static enum atl_err insert(struct atl_conn *conn, const char *id, const char *sh
 					  "ON CONFLICT (sha256) DO NOTHING",
 					  "sssssii", id, sha256, report_id, reason, by, now_ms, (int64_t)ATL_BLOCKED_MAX);
 
-	if (!err && *ret_changed && has_phash && eventful(phash))
+	if (!err && *ret_changed && has_phash && atl_blocked_eventful(phash))
 		err = atl_exec(conn, info, "UPDATE blocked_pictures SET phash = ? WHERE id = ?", "is", (int64_t)phash, id);
 	return err;
 }
@@ -212,7 +212,7 @@ enum atl_err atl_blocked_add(struct atl_app *app, const struct atl_identity *who
 	w.phash = picture.phash;
 	err = atl_audit_tx(app->db, add_fn, &w, &row, info);
 	if (!err)
-		*ret = (struct atl_blocked){ .id = id, .sha256 = sha256, .looks = eventful(w.phash), .created_by = who->user_id,
+		*ret = (struct atl_blocked){ .id = id, .sha256 = sha256, .looks = atl_blocked_eventful(w.phash), .created_by = who->user_id,
 					     .reason = reason, .created_at = atl_now_ms() };
 	return err;
 }

@@ -29,6 +29,8 @@
 
 /* side x side RGB pixels; side: a multiple of 8. */
 void atl_canary_picture(unsigned char *rgb, unsigned side);
+/* Is there enough in a picture of this perceptual hash to know it again? */
+bool atl_blocked_eventful(uint64_t phash);
 /* Are two perceptual hashes of pictures with anything in them near enough? */
 bool atl_blocked_alike(uint64_t a, uint64_t b);
 

@@ -23,6 +23,7 @@
 	X(MAINTENANCE, "maintenance", "false")          \
 	X(PICTURE_CHECK, "picture_check", "null")       \
 	X(PICTURE_CHECK_THRESHOLD, "picture_check_threshold", "60") \
+	X(VERIFY_PUBLIC, "verify_public", "false")      \
 	X(BACKUP, "backup", "null")                 \
 	X(FEATURES_OFF, "features_off", "[]")       \
 	X(MAX_COST, "max_cost_micro_usd", "null")   \

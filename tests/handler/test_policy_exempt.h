@@ -35,6 +35,7 @@ static const struct exempt {
 	{ "POST /api/v1/reports/{id}/appeal", "words to a moderator: no model reads them" },
 	{ "POST /api/v1/reports/{id}/appeal/decision", "words of a moderator to a person: no model reads them" },
 	{ "POST /api/v1/notices/{id}/read", NO_TEXT },
+	{ "POST /api/v1/verify", "looks at a picture and keeps nothing" },
 	{ "POST /api/v1/blocked-pictures", "keeps hashes of a picture; the reason is for moderators" },
 	{ "PUT /api/v1/sign-up/rules", OPERATING },
 	{ "POST /api/v1/invitations", OPERATING },

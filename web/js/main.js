@@ -140,6 +140,8 @@ async function begin() {
     theme();
     if (!status.signed_in) store.dispatch({ type: "set", values: { jobs: {}, queue: null, assetChange: null } });
     if (location.pathname === "/join") return await (await import("./views/join.js")).joinGate(root, status, (session) => signedIn(session, false));
+    if (/^\/report(\/|$)/.test(location.pathname)) return await (await import("./views/report.js")).reportGate(root, status);
+    if (location.pathname === "/verify") return await (await import("./views/report.js")).verifyGate(root);
     if (!status.signed_in) return accountGate(root, status, (session, fresh) => signedIn(session, fresh));
     await enter();
     const said = takeOutcome(), text = outcomeText(said);

@@ -25,6 +25,7 @@ export function conversationMenu(anchor, it, rename = () => ask(t("chat.rename")
     { label: t(it.archived_at ? "chat.unarchive" : "chat.archive"), icon: "down", run: () => change(it.id, { archived: !it.archived_at }) },
     null,
     ...["atelier", "sillytavern", "text"].map((format) => ({ label: `${t("chat.export")}: ${t(`chat.export.${format}`)}`, icon: "upload", run: () => saveAs(format) })),
+    { label: t("report.menu"), icon: "flag", run: () => import("./report.js").then((module) => module.openReport("conversation", it.id, it.title, () => { store.dispatch({ type: "conversation.deleted", id: it.id }); if (location.pathname === `/c/${it.id}`) go("/"); })) },
     null,
     { label: t("common.delete"), icon: "trash", danger: true, run: () => attempt(async () => {
       await api.del(`/conversations/${it.id}`);

@@ -113,6 +113,7 @@ export const menuRows = (asset) => [
   ...(asset.kind !== "video" ? [{ label: t("styles.picture"), icon: "pin", run: () => { import("../components/style-chips.js").then((it) => it.chooseStyleFor(asset)); } }, null] : []),
   { label: t("asset.download"), icon: "download", run: () => download(asset) },
   { label: t("asset.download.clean"), icon: "download", run: () => download(asset, true) },
+  { label: t("report.menu"), icon: "flag", run: () => { import("../components/report.js").then((it) => it.openReport("picture", asset.id, nameOf(asset).slice(0, 60), () => store.dispatch({ type: "asset.deleted", id: asset.id }))); } },
   null,
   { label: t("asset.trash"), icon: "trash", danger: true, run: () => trash([asset]) },
 ];

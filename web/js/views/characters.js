@@ -20,6 +20,7 @@ function characterMenu(anchor, it) {
     { label: t("characters.chat"), icon: "chat", run: () => startConversation(it) },
     { label: t("characters.duplicate"), icon: "copy", run: () => attempt(async () => { const made = await api.post(`/characters/${it.id}/duplicate`); store.dispatch({ type: "character.created", character: made }); go(`/characters/${made.id}`); }) },
     { label: t("characters.archive"), icon: "down", run: () => attempt(async () => { await api.patch(`/characters/${it.id}`, { archived: true }); gone(t("characters.archived", { name: it.name }), () => api.patch(`/characters/${it.id}`, { archived: false })); }) },
+    { label: t("report.menu"), icon: "flag", run: () => import("../components/report.js").then((module) => module.openReport("character", it.id, it.name, () => { store.dispatch({ type: "character.deleted", id: it.id }); if (location.pathname !== "/characters") go("/characters"); })) },
     null,
     { label: t("common.delete"), icon: "trash", danger: true, run: () => attempt(async () => { await api.del(`/characters/${it.id}`); gone(t("characters.deleted", { name: it.name }), () => api.post(`/characters/${it.id}/restore`)); }) },
   ]);
