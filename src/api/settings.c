@@ -14,6 +14,7 @@ struct settings {
 	const char *default_model, *fallback_model, *default_picture_model;
 	bool mature_allowed, verify_public;
 	int64_t max_cost_micro_usd;
+	bool watermark;
 	const char *picture_check;
 	int64_t picture_check_threshold;
 	bool picture_classifier;
@@ -28,6 +29,7 @@ static const struct atl_json_field out_fields[] = {
 	F_BOOL(struct settings, verify_public, ATL_JF_REQUIRED, "anybody may ask whether a file was made here, without signing in"),
 	F_INT(struct settings, max_cost_micro_usd, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0,
 	      "most that one reply or job may cost, in millionths of a US dollar; null: no ceiling"),
+	F_BOOL(struct settings, watermark, ATL_JF_REQUIRED, "pictures made here carry an invisible mark"),
 	F_ENUM(struct settings, picture_check, ATL_JF_REQUIRED, atl_picture_check_modes,
 	       "what is done with pictures that seem to show somebody undressed"),
 	F_INT(struct settings, picture_check_threshold, ATL_JF_REQUIRED, ATL_CHECK_THRESHOLD_MIN, ATL_CHECK_THRESHOLD_MAX,
@@ -44,6 +46,7 @@ static const struct atl_json_field in_fields[] = {
 	F_BOOL(struct settings, mature_allowed, 0, NULL),
 	F_BOOL(struct settings, verify_public, 0, NULL),
 	F_INT(struct settings, max_cost_micro_usd, ATL_JF_NULLABLE, 0, 1e12, NULL),
+	F_BOOL(struct settings, watermark, 0, NULL),
 	F_ENUM(struct settings, picture_check, ATL_JF_NULLABLE, atl_picture_check_modes,
 	       "null: blur where there is a classifier, else off"),
 	F_INT(struct settings, picture_check_threshold, 0, ATL_CHECK_THRESHOLD_MIN, ATL_CHECK_THRESHOLD_MAX, NULL),
@@ -62,6 +65,7 @@ static void answer(struct atl_req *req)
 	out.default_picture_model = atl_setting_text(app, ATL_SETTING_DEFAULT_PICTURE_MODEL, &req->arena);
 	out.max_cost_micro_usd = atl_cost_server_max(app);
 	out.mature_allowed = atl_mature_allowed(app);
+	out.watermark = atl_setting_bool(app, ATL_SETTING_WATERMARK, true);
 	out.picture_check = atl_picture_check_modes[atl_picture_check_mode(app)];
 	out.picture_check_threshold = atl_setting_int(app, ATL_SETTING_PICTURE_CHECK_THRESHOLD, 60);
 	out.picture_classifier = app->classifier != NULL;
@@ -111,6 +115,9 @@ static void handle_patch(struct atl_req *req)
 		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_MAX_COST,
 				      in.max_cost_micro_usd ? atl_arena_printf(&req->arena, "%lld", (long long)in.max_cost_micro_usd) :
 							      "null", &info);
+	if (!err && atl_json_has(&in_desc, &in, "watermark"))
+		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_WATERMARK, in.watermark ? "true" : "false",
+				      &info);
 	if (!err && atl_json_has(&in_desc, &in, "picture_check"))
 		err = set_text(req, ATL_SETTING_PICTURE_CHECK, in.picture_check, &info);
 	if (!err && atl_json_has(&in_desc, &in, "picture_check_threshold"))

@@ -42,6 +42,7 @@
 #include "core/metrics.h"
 #include "core/model_route.h"
 #include "core/picture.h"
+#include "core/picture_mark.h"
 #include "core/picture_engine.h"
 #include "core/peers.h"
 #include "core/picture_model.h"
@@ -90,6 +91,7 @@ struct serve {
 	char upload_dir[PATH_SIZE], models_dir[PATH_SIZE], decode_program[PATH_SIZE], picture_program[PATH_SIZE],
 		credentials_library[PATH_SIZE];
 	char classifier_program[PATH_SIZE], classifier_dir[PATH_SIZE];
+	unsigned char watermark_key[ATL_WATERMARK_KEY_SIZE];
 };
 
 static struct serve *the_serve; /* the server's callbacks get requests, not us; set before it listens */
@@ -327,6 +329,20 @@ static enum atl_err provenance_up(struct serve *s, struct atl_errinfo *info)
 static void provenance_down(struct serve *s)
 {
 	atl_provenance_destroy(s->app.provenance);
+}
+
+static enum atl_err mark_up(struct serve *s, struct atl_errinfo *info)
+{
+	enum atl_err err = atl_picture_mark_load(&s->app, s->watermark_key, info);
+
+	if (!err)
+		s->app.watermark_key = s->watermark_key;
+	return err;
+}
+
+static void mark_down(struct serve *s)
+{
+	atl_wipe(s->watermark_key, sizeof(s->watermark_key));
 }
 
 /* Files whose asset never came to be, after a kill, and pieces of uploads that nobody knows. */
@@ -693,6 +709,7 @@ static const struct step {
 	{ "assets", assets_up, NULL, NULL },
 	{ "pictures", pictures_up, NULL, pictures_down },
 	{ "provenance", provenance_up, NULL, provenance_down },
+	{ "invisible mark", mark_up, NULL, mark_down },
 	{ "events", events_up, NULL, events_down },
 	{ "other servers", peers_up, NULL, peers_down },
 	{ "providers", providers_up, NULL, NULL },

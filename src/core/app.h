@@ -85,6 +85,7 @@ struct atl_app {
 	struct atl_pictures *pictures;
 	struct atl_provenance *provenance; /* NULL: nothing is signed */
 	struct atl_classifier *classifier; /* NULL: not installed */
+	const unsigned char *watermark_key; /* core/picture_mark.h; NULL: nothing is marked */
 
 	/* domain */
 	struct atl_auth_cache *auth;

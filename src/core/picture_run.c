@@ -1,4 +1,5 @@
 /* picture_run.c - the job kind "picture": runs a stored request at its service and stores what comes; see picture.h. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -6,6 +7,7 @@
 #include "core/picture_check.h"
 #include "core/picture_entry.h"
 #include "core/picture_inputs.h"
+#include "core/picture_mark.h"
 #include "core/picture_times.h"
 #include "core/provenance.h"
 #include "core/provider.h"
@@ -124,10 +126,32 @@ static const char *own_json(struct running *r, struct atl_arena *arena, int64_t 
 	return atl_picture_request_write(arena, &one, &text, info) == ATL_OK ? text : NULL;
 }
 
-static enum atl_err encode(const struct atl_image_result *result, struct atl_buf *out, struct atl_errinfo *info)
+/* Rows become a PNG that carries the invisible mark; the rows themselves are the engine's and stay as they are. */
+static enum atl_err encode_rows(struct atl_app *app, const struct atl_image_result *result, struct atl_buf *out,
+				struct atl_errinfo *info)
+{
+	size_t width = (size_t)result->width, height = (size_t)result->height;
+	unsigned char *rows = NULL;
+	enum atl_err err = ATL_OK;
+
+	if (atl_picture_mark_wanted(app)) {
+		rows = malloc(width * height * 3);
+		if (!rows)
+			return atl_fail(info, ATL_ERR_NOMEM, "picture");
+		memcpy(rows, result->data, width * height * 3);
+		err = atl_picture_mark(app, rows, width, height, info);
+	}
+	if (!err)
+		err = atl_png_encode(rows ? rows : result->data, width, height, 3, out, info);
+	free(rows);
+	return err;
+}
+
+static enum atl_err encode(struct atl_app *app, const struct atl_image_result *result, struct atl_buf *out,
+			   struct atl_errinfo *info)
 {
 	if (result->rgb)
-		return atl_png_encode(result->data, (size_t)result->width, (size_t)result->height, 3, out, info);
+		return encode_rows(app, result, out, info);
 	atl_buf_add(out, result->data, result->length);
 	return atl_buf_err(out, info);
 }
@@ -175,7 +199,7 @@ static enum atl_err store(struct running *r, struct atl_arena *arena, const stru
 
 	if (!json)
 		return atl_fail(info, ATL_ERR_NOMEM, "metadata");
-	err = encode(result, file, info);
+	err = encode(r->run->app, result, file, info);
 	if (!err && !video) {
 		metadata.parameters = parameters_text(r, arena, seed, result->width > 0 ? result->width : ask->width,
 						      result->height > 0 ? result->height : ask->height);

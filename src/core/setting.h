@@ -22,6 +22,7 @@
 	X(ANNOUNCEMENT, "announcement", "null")         \
 	X(MAINTENANCE, "maintenance", "false")          \
 	X(PICTURE_CHECK, "picture_check", "null")       \
+	X(WATERMARK, "watermark", "true")               \
 	X(PICTURE_CHECK_THRESHOLD, "picture_check_threshold", "60") \
 	X(VERIFY_PUBLIC, "verify_public", "false")      \
 	X(BACKUP, "backup", "null")                 \
