@@ -18,6 +18,7 @@
 #include "core/setting.h"
 #include "core/starter.h"
 #include "core/throttle.h"
+#include "core/mail.h"
 #include "core/user.h"
 
 #define DEVICE_COOKIE "atelier_device" /* remembers that a name signed in on this browser; grants nothing */
@@ -38,7 +39,7 @@ DESC(user_desc, struct user_out, "User", user_fields);
 
 struct status_out {
 	const char *version, *csrf_token;
-	bool setup_required, setup_token_required, signed_in, mature_allowed;
+	bool setup_required, setup_token_required, signed_in, mature_allowed, mail;
 	const struct user_out *user;
 	struct atl_strs permissions, features_off;
 };
@@ -50,6 +51,7 @@ static const struct atl_json_field status_fields[] = {
 	F_OBJ(struct status_out, user, ATL_JF_REQUIRED | ATL_JF_NULLABLE, &user_desc, NULL),
 	F_STR(struct status_out, csrf_token, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "for the header X-CSRF-Token"),
 	F_BOOL(struct status_out, mature_allowed, ATL_JF_REQUIRED, NULL),
+	F_BOOL(struct status_out, mail, ATL_JF_REQUIRED, "a link to a new password can be asked for by mail"),
 	F_STRS(struct status_out, permissions, ATL_JF_REQUIRED, 0, ATL_PERM_COUNT, "what whoever asks may do"),
 	F_STRS(struct status_out, features_off, ATL_JF_REQUIRED, 0, ATL_FEATURE_COUNT, "what they do not have, or nobody has"),
 };
@@ -215,6 +217,7 @@ static void handle_status(struct atl_req *req)
 	out.setup_required = users == 0;
 	out.setup_token_required = users == 0 && setup_needs_token(req);
 	out.mature_allowed = atl_identity_signed_in(identity) ? atl_mature_for(app, identity) : atl_mature_allowed(app);
+	out.mail = atl_mail_ready(app);
 	permissions_of(identity, names, &out.permissions);
 	out.features_off.items = off;
 	for (int i = 0; i < ATL_FEATURE_COUNT; i++)

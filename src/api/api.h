@@ -39,6 +39,7 @@
 	X(access)         \
 	X(oidc)           \
 	X(second_factor)  \
+	X(password_reset) \
 	X(characters)     \
 	X(people)         \
 	X(privacy)        \

@@ -163,12 +163,13 @@ DESC(sign_up_desc, struct sign_up_in, "SignUp", sign_up_fields);
 
 struct signed_up {
 	const char *id, *name;
-	bool waiting;
+	bool waiting, mailed;
 };
 static const struct atl_json_field signed_up_fields[] = {
 	F_STR(struct signed_up, id, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_STR(struct signed_up, name, ATL_JF_REQUIRED, 0, 0, NULL),
 	F_BOOL(struct signed_up, waiting, ATL_JF_REQUIRED, "an administrator has to approve it before the first sign-in"),
+	F_BOOL(struct signed_up, mailed, ATL_JF_REQUIRED, "or the link of a mail to the address be opened, which is on its way"),
 };
 DESC(signed_up_desc, struct signed_up, "SignedUp", signed_up_fields);
 
@@ -177,8 +178,7 @@ static void handle_sign_up(struct atl_req *req)
 	struct atl_app *app = atl_api_app(req);
 	struct atl_errinfo info = { 0 };
 	struct sign_up_in in;
-	char id[ATL_ID_SIZE];
-	bool waiting = false;
+	struct atl_signed_up made = { 0 };
 	enum atl_err err = atl_req_json(req, &in, &info);
 
 	if (!err)
@@ -187,14 +187,14 @@ static void handle_sign_up(struct atl_req *req)
 		err = atl_sign_up(app, &(struct atl_sign_up){ .token = in.token && *in.token ? in.token : NULL, .name = in.name,
 							       .password = in.password,
 							       .email = in.email && *in.email ? in.email : NULL,
-							       .remote = req->remote }, id, &waiting, &info);
+							       .remote = req->remote }, &made, &info);
 	if (err) {
 		atl_api_fail(req, err, &info);
 		return;
 	}
-	if (!waiting) /* a good link is no guess; accounts that wait stay counted, so that nobody makes them by the hundred */
+	if (!made.waiting) /* a good link is no guess; accounts that wait stay counted, so that nobody makes them by the hundred */
 		atl_throttle_success(app->throttle, req->remote, THROTTLE_NAME, NULL);
-	atl_res_json(req, 201, &signed_up_desc, &(struct signed_up){ id, in.name, waiting });
+	atl_res_json(req, 201, &signed_up_desc, &(struct signed_up){ made.id, in.name, made.waiting, made.mailed });
 }
 
 #define MANAGE .permission = "people.manage", .tag = "People"

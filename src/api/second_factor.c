@@ -145,6 +145,24 @@ static void handle_off(struct atl_req *req)
 		atl_res_empty(req, 204);
 }
 
+/* Of somebody who lost the app and the recovery codes. */
+static void handle_take_off(struct atl_req *req)
+{
+	const char *id = atl_req_param(req, "id");
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = ATL_OK;
+
+	if (atl_str_eq(id, atl_api_user(req))) /* one's own goes with the password (handle_off) */
+		err = atl_fail(&info, ATL_ERR_CONFLICT, "This is your own account: take it off in Settings, Account.");
+	if (!err)
+		err = atl_second_factor_remove(atl_api_app(req), atl_api_identity(req), id, &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_empty(req, 204);
+}
+
 /* ---- the second step of a sign-in ---- */
 
 static const char *cookie_name(const struct atl_req *req)
@@ -233,5 +251,7 @@ const struct atl_route atl_second_factor_routes[] = {
 	    "The app's first code: from now on it is asked for"), .in = &code_desc, .out = &codes_desc },
 	{ R(ATL_POST, "/api/v1/me/second-factor/off", "account.manage", handle_off, "Take the second factor off"), .in = &off_desc,
 	  .status = 204 },
+	{ .method = ATL_DELETE, .path = "/api/v1/users/{id}/second-factor", .permission = "people.manage", .tag = "People",
+	  .handler = handle_take_off, .summary = "Take somebody's second factor off; every session of theirs ends", .status = 204 },
 	{ .path = NULL },
 };

@@ -74,6 +74,9 @@ enum atl_config_type {
 	X(rate_upload, INT, "3000", 0, 1000000, NULL, false, "The same of uploads")                                  \
 	X(rate_sign_in, INT, "120", 0, 1000000, NULL, false, "The same of sign-ins, right or wrong")                 \
 	X(rate_local, BOOL, "false", 0, 0, NULL, false, "Refuse programs on this machine, too; otherwise they are counted only") \
+	X(smtp_url, TEXT, "", 0, 500, NULL, true,                                                                    \
+	  "Mail server: smtps://name:password@host or smtp:// with STARTTLS; mails need smtp_from and public_url, too") \
+	X(smtp_from, TEXT, "", 0, 300, NULL, false, "Sender of mails: Atelier <atelier@example.org>")                \
 	X(log_level, CHOICE, "info", 0, 0, "debug|info|warn|error", false, "What is logged")                         \
 	X(log_format, CHOICE, "logfmt", 0, 0, "logfmt|json", false, "Form of a log line")                            \
 	X(log_file, PATH, "", 0, 0, NULL, false, "Log to this file instead of stderr")                               \

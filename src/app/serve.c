@@ -58,6 +58,7 @@
 #include "core/setting.h"
 #include "core/usage.h"
 #include "core/user.h"
+#include "core/mail.h"
 #include "core/webhook.h"
 #include "db/db.h"
 #include "media/classifier.h"
@@ -87,6 +88,7 @@ struct serve {
 	struct atl_server_options options;
 	struct atl_tls *tls;
 	char **hosts, **trusted_proxies, **outbound_private;
+	const char *smtp_url, *smtp_from;
 	unsigned housekeeping_turn;
 	char upload_dir[PATH_SIZE], models_dir[PATH_SIZE], decode_program[PATH_SIZE], picture_program[PATH_SIZE],
 		credentials_library[PATH_SIZE];
@@ -172,6 +174,8 @@ static enum atl_err settings_up(struct serve *s, struct atl_errinfo *info)
 	app->mature_default = atl_config_bool(config, CFG_mature_allowed);
 	app->undo_ms = atl_config_int(config, CFG_undo_minutes) * 60 * 1000;
 	app->session_ttl_ms = atl_config_int(config, CFG_session_days) * 24 * 3600 * 1000;
+	s->smtp_url = atl_config_text(config, CFG_smtp_url);
+	s->smtp_from = atl_config_text(config, CFG_smtp_from);
 	s->hosts = atl_config_words(config, CFG_hosts);
 	s->trusted_proxies = atl_config_words(config, CFG_trusted_proxies);
 	s->outbound_private = atl_config_words(config, CFG_outbound_private);
@@ -588,6 +592,17 @@ static void prices_down(struct serve *s)
 	atl_prices_destroy(s->app.prices);
 }
 
+static enum atl_err mail_up(struct serve *s, struct atl_errinfo *info)
+{
+	return atl_mailer_create(&s->app, s->smtp_url, s->smtp_from, &s->app.mailer, info);
+}
+
+static void mail_down(struct serve *s)
+{
+	atl_mailer_destroy(s->app.mailer);
+	s->app.mailer = NULL;
+}
+
 /* Usage is written, and routes are held, by what still runs on the loops while they end. */
 static enum atl_err usage_up(struct serve *s, struct atl_errinfo *info)
 {
@@ -719,6 +734,7 @@ static const struct step {
 	{ "downloads", transfers_up, transfers_drain, transfers_down },
 	{ "replies", replies_up, NULL, NULL },
 	{ "jobs", jobs_up, NULL, jobs_down },
+	{ "mail", mail_up, NULL, mail_down },
 	{ "API document", openapi_up, NULL, openapi_down },
 	{ "page", page_up, NULL, page_down },
 	{ "server", server_up, server_drain, server_down },

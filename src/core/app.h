@@ -43,6 +43,7 @@ struct atl_prices;	/* core/price.h: what models' tokens cost */
 struct atl_usage;	/* core/usage.h: what was used, on its way to the database */
 struct atl_jobs;	/* core/job.h: the queue and its runners */
 struct atl_webhooks;	/* core/webhook.h: messages about ended jobs, on their way */
+struct atl_mailer;	/* core/mail.h: mails to people, on their way */
 struct atl_picture_models; /* core/picture_model.h: the model registry */
 struct atl_picture_engine; /* core/picture_engine.h: the supervised atelier-image */
 struct atl_fal_hooks; /* provider/image_fal_hook.h: runs at fal that wait for its messages */
@@ -103,6 +104,7 @@ struct atl_app {
 	struct atl_usage *usage;
 	struct atl_jobs *jobs;
 	struct atl_webhooks *webhooks;
+	struct atl_mailer *mailer; /* NULL: no mail server is set */
 	struct atl_fal_hooks *fal_hooks;
 	struct atl_picture_models *picture_models;
 	struct atl_picture_engine *picture_engine; /* NULL: no picture_program */

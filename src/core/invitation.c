@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "core/audit.h"
 #include "core/login_rules.h"
+#include "core/mail.h"
 #include "core/role.h"
 #include "core/setting.h"
 #include "core/user_admin.h"
@@ -247,7 +248,7 @@ struct sign_up {
 	struct atl_user_new user;
 	struct atl_invitation invitation;
 	const char *remote;
-	bool invited;
+	bool invited, verify;
 };
 
 /* An open door must not fill the database: so many wait at most. */
@@ -312,6 +313,8 @@ static enum atl_err sign_up_tx(struct atl_conn *conn, void *arg, struct atl_erri
 	}
 	if (!err)
 		err = atl_user_insert(conn, &s->user, info);
+	if (!err && s->verify)
+		err = atl_mail_queue(conn, ATL_MAIL_VERIFY, s->user.email, s->user.id, info);
 	atl_str_copy(self.user_id, sizeof(self.user_id), s->user.id);
 	atl_str_copy(self.user_name, sizeof(self.user_name), s->user.name);
 	return err ? err : atl_audit(conn, &audit, info);
@@ -330,8 +333,7 @@ static enum atl_err check_mode(const struct atl_sign_up_rules *rules, const stru
 	return ATL_OK;
 }
 
-enum atl_err atl_sign_up(struct atl_app *app, const struct atl_sign_up *in, char ret_id[ATL_ID_SIZE], bool *ret_waiting,
-			 struct atl_errinfo *info)
+enum atl_err atl_sign_up(struct atl_app *app, const struct atl_sign_up *in, struct atl_signed_up *ret, struct atl_errinfo *info)
 {
 	char id[ATL_ID_SIZE], token_hash[HASH_SIZE], hash[ATL_PASSWORD_HASH_SIZE];
 	struct atl_arena arena;
@@ -355,11 +357,15 @@ enum atl_err atl_sign_up(struct atl_app *app, const struct atl_sign_up *in, char
 		err = atl_password_hash(in->password, hash);
 	atl_id_new("usr", id);
 	s.user.waiting_since = s.invited ? 0 : atl_now_ms();
+	s.verify = !s.invited && rules.mode == ATL_SIGN_UP_DOMAIN && atl_mail_ready(app);
 	if (!err)
 		err = atl_db_tx(app->db, sign_up_tx, &s, info);
 	if (!err) {
-		memcpy(ret_id, id, ATL_ID_SIZE);
-		*ret_waiting = !s.invited;
+		memcpy(ret->id, id, ATL_ID_SIZE);
+		ret->waiting = !s.invited;
+		ret->mailed = s.verify;
+		if (s.verify)
+			atl_mail_wake(app);
 	}
 	atl_arena_finish(&arena);
 	return err;

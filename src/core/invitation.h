@@ -4,7 +4,7 @@
  * or whoever made it could no longer give that role. A use is counted in the transaction that makes the account.
  *
  * Modes: closed (nobody), invitation (whoever has a link; the default), domain (also whoever gives an address of a listed
- * domain; since no message proves the address, the account waits for approval), open (anybody; waits for approval). A link
+ * domain: the account waits for the link of a mail to that address, without a mail server for approval), open (anybody; waits for approval). A link
  * works in every mode but closed.
  *
  * Threads: pool threads. Limits: ATL_INVITATIONS_MAX links that are kept, ATL_SIGN_UP_WAITING_MAX accounts that wait.
@@ -66,9 +66,13 @@ struct atl_sign_up {
 	const char *name, *password, *email; /* email NULL: none */
 	const char *remote;	    /* for the audit log */
 };
-/* *ret_waiting: the account is made and waits for approval. Errors: FORBIDDEN (the mode), GONE (the link), INVALID,
- * CONFLICT (the name or address cannot be used). */
-enum atl_err atl_sign_up(struct atl_app *app, const struct atl_sign_up *in, char ret_id[ATL_ID_SIZE], bool *ret_waiting,
+struct atl_signed_up {
+	char id[ATL_ID_SIZE];
+	bool waiting; /* the account is made and waits for approval, or for the link in a mail */
+	bool mailed;  /* such a mail is on its way */
+};
+/* Errors: FORBIDDEN (the mode), GONE (the link), INVALID, CONFLICT (the name or address cannot be used). */
+enum atl_err atl_sign_up(struct atl_app *app, const struct atl_sign_up *in, struct atl_signed_up *ret,
 			 struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

@@ -7,7 +7,9 @@
 #include "base/codec.h"
 #include "base/str.h"
 #include "core/audit.h"
+#include "core/session.h"
 #include "core/totp.h"
+#include "core/user_int.h"
 #include "db/db.h"
 
 #define RECOVERY_BYTES 10 /* 80 bits, 16 letters */
@@ -244,8 +246,11 @@ static enum atl_err remove_tx(struct atl_conn *conn, void *arg, struct atl_errin
 	const struct factor *f = arg;
 	struct atl_audit audit = { .who = f->who, .action = "second_factor.disable", .target_kind = "user", .target_id = f->user_id };
 	int64_t changed = 0;
-	enum atl_err err = atl_exec_count(conn, &changed, info, "DELETE FROM totp WHERE user_id = ?", "s", f->user_id);
+	bool of_another = f->who && !atl_str_eq(f->who->user_id, f->user_id);
+	enum atl_err err = of_another ? atl_user_may_touch(conn, f->who, f->user_id, false, info) : ATL_OK;
 
+	if (!err)
+		err = atl_exec_count(conn, &changed, info, "DELETE FROM totp WHERE user_id = ?", "s", f->user_id);
 	if (!err && !changed)
 		return atl_fail(info, ATL_ERR_NOT_FOUND, "The second factor is not on.");
 	if (!err)
@@ -257,8 +262,12 @@ enum atl_err atl_second_factor_remove(struct atl_app *app, const struct atl_iden
 				      struct atl_errinfo *info)
 {
 	struct factor f = { .app = app, .who = who, .user_id = user_id };
+	enum atl_err err = atl_db_tx(app->db, remove_tx, &f, info);
 
-	return atl_db_tx(app->db, remove_tx, &f, info);
+	/* whoever took it off for somebody was asked to by somebody: who is in now proves anew who they are */
+	if (!err && who && !atl_str_eq(who->user_id, user_id))
+		err = atl_session_delete_others(app, user_id, NULL, info);
+	return err;
 }
 
 /* ---- using it ---- */

@@ -35,7 +35,8 @@ enum atl_err atl_second_factor_begin(struct atl_app *app, const struct atl_ident
 enum atl_err atl_second_factor_confirm(struct atl_app *app, const struct atl_identity *who, const char *code,
 				       struct atl_arena *arena, struct atl_strs *ret_codes,
 				       struct atl_errinfo *info) ATL_MUST_USE;
-/* `who` may be another than the person (an admin, told in the audit log). NOT_FOUND: it is not on. */
+/* `who` may be another than the person (user_admin.h says who may; the person's sessions end), NULL: the command line.
+ * NOT_FOUND: it is not on. */
 enum atl_err atl_second_factor_remove(struct atl_app *app, const struct atl_identity *who, const char *user_id,
 				      struct atl_errinfo *info) ATL_MUST_USE;
 /* Use a code up. CREDENTIALS: wrong or used. */

@@ -47,7 +47,7 @@ static enum atl_err check_password(const char *password, const char *name, struc
 }
 
 /* local@domain with a dot in the domain, printable ASCII or UTF-8, no spaces: whether it exists only a message can tell. */
-static enum atl_err check_email(const char *email, char folded[ATL_EMAIL_MAX + 1], struct atl_errinfo *info)
+enum atl_err atl_email_fold(const char *email, char folded[ATL_EMAIL_MAX + 1], struct atl_errinfo *info)
 {
 	size_t length = strlen(email);
 	const char *at = strrchr(email, '@'), *dot = at ? strchr(at + 1, '.') : NULL;
@@ -74,7 +74,7 @@ enum atl_err atl_user_check(const char *name, const char *password, const char *
 	if (!err && password)
 		err = check_password(password, name, info);
 	if (!err && email)
-		err = check_email(email, address, info);
+		err = atl_email_fold(email, address, info);
 	return err;
 }
 
@@ -85,7 +85,7 @@ enum atl_err atl_user_insert(struct atl_conn *conn, const struct atl_user_new *u
 	enum atl_err err = check_name(user->name, folded, info);
 
 	if (!err && user->email)
-		err = check_email(user->email, address, info);
+		err = atl_email_fold(user->email, address, info);
 	if (err)
 		return err;
 	err = atl_exec(conn, info,
@@ -325,15 +325,33 @@ enum atl_err atl_user_rename(struct atl_app *app, const char *id, const char *na
 	return err ? err : atl_db_tx(app->db, rename_tx, &change, info);
 }
 
+enum atl_err atl_user_put_password(struct atl_conn *conn, const char *id, const char *hash, struct atl_errinfo *info)
+{
+	int64_t changed = 0;
+	enum atl_err err = atl_exec_count(conn, &changed, info,
+					  "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", "sis", hash,
+					  atl_now_ms(), id);
+
+	return one_changed(err, changed, info);
+}
+
 static enum atl_err password_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
 {
 	struct change *change = arg;
+
+	return atl_user_put_password(conn, change->id, change->hash, info);
+}
+
+enum atl_err atl_user_admit(struct atl_conn *conn, const char *id, const char *email, bool *ret, struct atl_errinfo *info)
+{
 	int64_t changed = 0;
 	enum atl_err err = atl_exec_count(conn, &changed, info,
-					  "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", "sis",
-					  change->hash, atl_now_ms(), change->id);
+					  "UPDATE users SET waiting_since = NULL, updated_at = ? WHERE id = ? AND email_folded = ? AND "
+					  "waiting_since IS NOT NULL",
+					  "iss", atl_now_ms(), id, email);
 
-	return one_changed(err, changed, info);
+	*ret = changed > 0;
+	return err;
 }
 
 enum atl_err atl_user_set_password(struct atl_app *app, const struct atl_identity *who, const char *id, const char *password,

@@ -41,6 +41,8 @@ struct atl_user_new {
 /* INVALID with the field "name", "password" or "email"; NULL is not checked. */
 enum atl_err atl_user_check(const char *name, const char *password, const char *email,
 			    struct atl_errinfo *info) ATL_MUST_USE;
+/* An address as it is compared: ASCII letters small. INVALID (field "email"). */
+enum atl_err atl_email_fold(const char *email, char folded[ATL_EMAIL_MAX + 1], struct atl_errinfo *info) ATL_MUST_USE;
 /* In the caller's transaction. CONFLICT: the name or the address is taken, and the answer does not say which. */
 enum atl_err atl_user_insert(struct atl_conn *conn, const struct atl_user_new *user, struct atl_errinfo *info) ATL_MUST_USE;
 /* After whoever it is has shown to be that person: FORBIDDEN with a sentence for a suspended or waiting account. */
@@ -61,6 +63,12 @@ enum atl_err atl_user_rename(struct atl_app *app, const char *id, const char *na
 /* `who` changed it; NULL: the command line. */
 enum atl_err atl_user_set_password(struct atl_app *app, const struct atl_identity *who, const char *id, const char *password,
 				   struct atl_errinfo *info) ATL_MUST_USE;
+/* In the caller's transaction; the hash is atl_password_hash()'s. NOT_FOUND. */
+enum atl_err atl_user_put_password(struct atl_conn *conn, const char *id, const char *hash,
+				   struct atl_errinfo *info) ATL_MUST_USE;
+/* In the caller's transaction: an account that waits need not any longer. *ret: it did, and its address is this one. */
+enum atl_err atl_user_admit(struct atl_conn *conn, const char *id, const char *email, bool *ret,
+			    struct atl_errinfo *info) ATL_MUST_USE;
 /* The last owner stays one: CONFLICT. */
 enum atl_err atl_user_set_role(struct atl_app *app, const char *id, enum atl_role role,
 			       struct atl_errinfo *info) ATL_MUST_USE;

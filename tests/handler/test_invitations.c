@@ -106,12 +106,12 @@ static void *race(void *arg)
 {
 	struct racer *racer = arg;
 	struct atl_errinfo info = { 0 };
-	char name[20], id[ATL_ID_SIZE];
-	bool waiting;
+	struct atl_signed_up made;
+	char name[20];
 
 	snprintf(name, sizeof(name), "racer%d", racer->number);
 	racer->err = atl_sign_up(&racer->site->app, &(struct atl_sign_up){ .token = racer->token, .name = name,
-									    .password = "correct horse" }, id, &waiting, &info);
+									    .password = "correct horse" }, &made, &info);
 	return NULL;
 }
 

@@ -141,6 +141,46 @@ static void test_two_steps(void **state)
 	expect(sign_in(site), 201);
 }
 
+static void test_taken_off_by_another(void **state)
+{
+	struct site *site = *state;
+	const char *recovery[ATL_RECOVERY_CODES];
+	const char *route = fmt("DELETE /api/v1/users/%s/second-factor", vera.id);
+	struct person mod, other;
+
+	person_create(site, "Mo", ATL_ROLE_MODERATOR, &mod);
+	person_create(site, "Ann", ATL_ROLE_ADMIN, &other);
+	execute(site->app.db, "DELETE FROM totp");
+	expect_problem(ask(site, &other, route, NULL), 404, "not_found", NULL);
+	set_up(site, recovery);
+	expect_problem(ask(site, &mod, route, NULL), 403, "forbidden", NULL);
+	expect_problem(ask(site, &vera, route, NULL), 403, "forbidden", NULL);
+	expect_problem(ask(site, &other, fmt("DELETE /api/v1/users/%s/second-factor", owner.id), NULL), 403, "forbidden", NULL);
+	expect_problem(ask(site, &other, fmt("DELETE /api/v1/users/%s/second-factor", other.id), NULL), 409, "conflict", NULL);
+	expect(ask(site, &vera, "GET /api/v1/me", NULL), 200);
+	expect(ask(site, &other, route, NULL), 204);
+	/* who was in is out, and the password alone is enough again */
+	expect(ask(site, &vera, "GET /api/v1/me", NULL), 401);
+	expect(sign_in(site), 201);
+	assert_int_equal(number_of(site->app.db, fmt("SELECT count(*) FROM audit WHERE action = 'second_factor.disable' AND user_id = "
+						      "'%s' AND target_id = '%s'", other.id, vera.id)), 1);
+	/* a link to a new password: the same people may make it, and it is kept as a hash */
+	route = fmt("POST /api/v1/users/%s/reset-link", vera.id);
+	expect_problem(ask(site, &mod, route, NULL), 403, "forbidden", NULL);
+	expect_problem(ask(site, &other, fmt("POST /api/v1/users/%s/reset-link", owner.id), NULL), 403, "forbidden", NULL);
+	{
+		struct atl_req *req = expect(ask(site, &other, route, NULL), 201);
+		const char *token = strstr(text_at(req, "url"), "token=");
+
+		assert_non_null(token);
+		assert_int_equal(number_of(site->app.db, fmt("SELECT count(*) FROM one_time_links WHERE token_hash = '%s'", token + 6)), 0);
+		assert_int_equal(number_of(site->app.db, "SELECT count(*) FROM one_time_links"), 1);
+		expect(ask(site, &nobody, "POST /api/v1/password-reset/finish",
+			   fmt("{\"token\":\"%s\",\"password\":\"%s\"}", token + 6, PASSWORD " again")), 204);
+	}
+	expect(sign_in(site), 401);
+}
+
 static void test_wrong_codes_end_the_step(void **state)
 {
 	struct site *site = *state;
@@ -260,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_callback_without_a_start),
 		cmocka_unit_test(test_sign_ins_under_way_by_address),
 		cmocka_unit_test(test_all_other_sessions_end),
+		cmocka_unit_test(test_taken_off_by_another), /* last: vera's session and password end */
 	};
 
 	return cmocka_run_group_tests(tests, setup, site_teardown);

@@ -169,3 +169,35 @@ test("an authenticator app: set up, asked for, a recovery code instead", { skip 
     await inside(page);
   });
 });
+
+test("a link to a new password, made by who manages people", { skip }, async () => {
+  let link;
+  await open(DESKTOP, async (page) => {
+    const made = await (await page.request.post(`${server.url}/api/v1/invitations`, { headers: { origin: server.url, "x-csrf-token": (await (await page.request.get(`${server.url}/api/v1/status`)).json()).csrf_token }, data: { role: "member" } })).json();
+    const joined = await fetch(`${server.url}/api/v1/sign-up`, { method: "POST", headers: { "content-type": "application/json", origin: server.url }, body: JSON.stringify({ token: made.token, name: "Mara", password: WORDS }) });
+    assert.equal(joined.status, 201);
+    await page.goto(`${server.url}/settings/people`);
+    await page.getByRole("button", { name: "Help Mara to sign in" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("button", { name: "Make a link" }).click();
+    link = await dialog.locator("code").textContent();
+    await axe(page, "help somebody to sign in");
+    await shoot(page, "person-access-desktop-light");
+    await dialog.getByRole("button", { name: "Take the second factor off" }).click();
+    await page.getByText("The second factor is not on.").waitFor();
+  }, { owner: true });
+  await open({ ...PHONE, colorScheme: "dark" }, async (page) => {
+    await page.goto(link);
+    await page.getByLabel("New password").waitFor();
+    assert.equal(new URL(page.url()).search, ""); // the token does not stay in the address
+    await axe(page, "new password");
+    await shoot(page, "reset-phone-dark");
+    await page.getByLabel("New password").fill("a brand new password");
+    await page.getByRole("button", { name: "Set the password" }).click();
+    await page.getByText("The password is changed").waitFor();
+    await page.goto(link);
+    await page.getByLabel("New password").fill("another new password");
+    await page.getByRole("button", { name: "Set the password" }).click();
+    await page.getByText("This link was used already or is too old.").waitFor();
+  });
+});

@@ -139,6 +139,8 @@ async function begin() {
     store.dispatch({ type: "set", values: { status } });
     theme();
     if (!status.signed_in) store.dispatch({ type: "set", values: { jobs: {}, queue: null, assetChange: null } });
+    if (location.pathname === "/reset") return (await import("./views/reset.js")).resetGate(root);
+    if (location.pathname === "/verify") return (await import("./views/reset.js")).verifyGate(root);
     if (location.pathname === "/join") return await (await import("./views/join.js")).joinGate(root, status, (session) => signedIn(session, false));
     if (/^\/report(\/|$)/.test(location.pathname)) return await (await import("./views/report.js")).reportGate(root, status);
     if (location.pathname === "/verify") return await (await import("./views/report.js")).verifyGate(root);

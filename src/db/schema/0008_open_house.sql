@@ -12,6 +12,31 @@ ALTER TABLE login_providers ADD COLUMN role_rules TEXT NOT NULL DEFAULT '[]';
 -- what a rule gave through this link: taken back when no rule fits any more
 ALTER TABLE external_logins ADD COLUMN role_given TEXT;
 ALTER TABLE login_attempts ADD COLUMN invitation_hash TEXT;
+
+-- logins: mails on their way, and the links they carry
+-- both
+CREATE TABLE mails (
+	id TEXT PRIMARY KEY,
+	kind TEXT NOT NULL, -- reset, verify
+	address TEXT, -- NULL: it is sent, or nobody has it
+	address_hash TEXT NOT NULL,
+	user_id TEXT REFERENCES users (id) ON DELETE CASCADE,
+	attempt BIGINT NOT NULL,
+	next_at BIGINT NOT NULL,
+	created_at BIGINT NOT NULL
+);
+CREATE INDEX mails_due ON mails (next_at);
+CREATE INDEX mails_address ON mails (address_hash, created_at);
+CREATE TABLE one_time_links (
+	token_hash TEXT PRIMARY KEY,
+	kind TEXT NOT NULL,
+	user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	email TEXT, -- it was sent there; NULL: made by hand
+	made_by TEXT,
+	created_at BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL
+);
+CREATE INDEX one_time_links_user ON one_time_links (user_id, kind);
 -- rights: what a role (role_rights of 0005) and an API key may use besides their permissions
 -- both
 ALTER TABLE role_rights ADD COLUMN features_off TEXT;

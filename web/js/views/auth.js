@@ -68,7 +68,8 @@ export function accountGate(root, status, done, said) {
       if (location.pathname === "/setup") history.replaceState(null, "", "/"); // the token is used up
       done(session, setup);
     }, said ?? outcomeText(outcome) ?? "");
-  replace(root, gate(setup ? t("setup.title") : t("signin.title"), h("p", {}, setup ? t("setup.text") : ""), form, services));
+  replace(root, gate(setup ? t("setup.title") : t("signin.title"), h("p", {}, setup ? t("setup.text") : ""), form,
+    !setup && status.mail && h("p", { class: "center" }, h("button", { type: "button", class: "button small quiet", onclick: () => import("./reset.js").then((module) => module.askGate(root, () => accountGate(root, status, done))) }, t("reset.forgot"))), services));
   name.focus();
   if (!setup) api.get("/sign-up").then((door) => (door.mode === "open" || door.mode === "domain") && form.after(h("p", { class: "hint center" }, h("a", { href: "/join", target: "_self" }, t("join.title.open"))))).catch(() => {});
   if (!setup) api.get("/login").then((list) => list.items.length && replace(services, h("br"), h("p", { class: "hint" }, t("signin.or")),

@@ -32,7 +32,7 @@ export async function joinGate(root, status, done) {
     problem.hidden = true;
     try {
       const made = await api.post("/sign-up", { name: name.value.trim(), password: password.value, ...(token ? { token } : {}), ...(email ? { email: email.value.trim() } : {}) });
-      if (made.waiting) { show(t("join.waiting"), h("p", {}, t("join.waiting.text", { name: made.name })), home(t("signin.go"))); return; }
+      if (made.waiting) { show(t(made.mailed ? "join.mailed" : "join.waiting"), h("p", {}, t(made.mailed ? "join.mailed.text" : "join.waiting.text", { name: made.name })), home(t("signin.go"))); return; }
       const session = await api.post("/session", { name: name.value.trim(), password: password.value });
       history.replaceState(null, "", "/"); // the link may be used up
       done(session);
@@ -44,7 +44,7 @@ export async function joinGate(root, status, done) {
   } }, field(t("setup.name"), name), email && field(t("join.email"), email, t("join.email.hint", { domains: door.domains.join(", ") })), field(t("setup.password"), password, t("join.password.hint", { count: MIN_PASSWORD })), problem, go);
   const role = door.role_name && (BUILT_IN.includes(door.role_name) ? t(`people.role.${door.role_name}`) : door.role_name);
   const services = h("div", { class: "stack" });
-  show(token ? t("join.title") : t("join.title.open"), h("p", {}, token ? t("join.text", { role }) + (door.expires_at ? ` ${t("join.until", { at: moment(door.expires_at) })}` : "") : t("join.text.open")), form, services, h("p", { class: "join-else muted small" }, t("join.have"), " ", h("a", { href: "/", target: "_self" }, t("signin.go"))));
+  show(token ? t("join.title") : t("join.title.open"), h("p", {}, token ? t("join.text", { role }) + (door.expires_at ? ` ${t("join.until", { at: moment(door.expires_at) })}` : "") : t(email && status.mail ? "join.text.mail" : "join.text.open")), form, services, h("p", { class: "join-else muted small" }, t("join.have"), " ", h("a", { href: "/", target: "_self" }, t("signin.go"))));
   name.focus();
   const offers = (await api.get("/login").catch(() => ({ items: [] }))).items.filter((/** @type {any} */ one) => one.takes_new);
   if (offers.length) replace(services, h("br"), h("p", { class: "hint" }, t("signin.or")), offers.map((/** @type {any} */ one) => h("a", { class: "button wide", href: `/api/v1/login/${one.id}/start${token ? `?invitation=${encodeURIComponent(token)}` : ""}` }, t("signin.with", { name: one.name }))));

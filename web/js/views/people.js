@@ -86,6 +86,7 @@ async function mountList(box) {
       button(t("report.menu"), () => import("../components/report.js").then((module) => module.openReport("account", one.id, one.name)), "quiet", { "aria-label": t("report.title", { name: one.name }) }),
       one.state === "suspended" ? button(t("people.resume"), act(one, "resume"), "", { "aria-label": t("people.resume.one", { name: one.name }) }) : one.state === "active" && button(t("people.suspend"), () => askSuspend(one, put), "", { "aria-label": t("people.suspend.one", { name: one.name }) }),
       button(t("people.export"), () => import("./privacy.js").then((module) => module.showExport(one)), "quiet", { "aria-label": t("privacy.export.of", { name: one.name }) }),
+      one.state === "active" && button(t("people.access"), () => import("./person-access.js").then((module) => module.helpPerson(one)), "quiet", { "aria-label": t("people.access.one", { name: one.name }) }),
       button(t("common.delete"), () => sure(t("people.delete.title"), t("people.delete.text", { name: one.name }), t("people.delete", { name: one.name }), async () => { await api.del(`/users/${one.id}`); people = people.filter((it) => it.id !== one.id); draw(); announce(t("people.deleted", { name: one.name })); }), "quiet danger", { "aria-label": t("people.delete", { name: one.name }) })]));
   function draw() {
     const held = list.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).closest("li")?.dataset.id : null;
