@@ -33,7 +33,7 @@ enum atl_config_type {
 	X(unix_path, PATH, "", 0, 0, NULL, false, "Also listen on this unix socket")                                 \
 	X(public_url, TEXT, "", 0, 300, NULL, false, "The server's address as people open it, behind a proxy")       \
 	X(hosts, LIST, "", 0, 0, NULL, false, "Host names the server answers for, besides loopback and its address") \
-	X(trusted_proxies, LIST, "", 0, 0, NULL, false, "Addresses of proxies whose X-Forwarded-* headers count")    \
+	X(trusted_proxies, LIST, "", 0, 0, NULL, false, "Addresses or CIDR blocks of proxies whose X-Forwarded-* headers count") \
 	X(tls_cert, PATH, "", 0, 0, NULL, false,                                                                     \
 	  "Speak https with this certificate (PEM, with its chain); read again when it changes and on SIGHUP")       \
 	X(tls_key, PATH, "", 0, 0, NULL, false, "The certificate's key (PEM, without a password)")                   \

@@ -190,6 +190,35 @@ void atl_guard_finish(struct atl_guard *guard)
 	memset(guard, 0, sizeof(*guard));
 }
 
+enum atl_err atl_guard_init_peers(struct atl_guard *guard, const char *const *peers, struct atl_errinfo *info)
+{
+	enum atl_err err = atl_guard_init(guard, peers, info);
+
+	for (size_t i = 0; !err && i < guard->rule_count; i++) {
+		const struct atl_guard_rule *rule = &guard->rules[i];
+
+		if (rule->port || (rule->is_name && !atl_str_eq(rule->name, "unix")))
+			err = atl_fail(info, ATL_ERR_CONFIG, "\"%.100s\" is no address and no CIDR block.", peers[i]);
+	}
+	if (err)
+		atl_guard_finish(guard);
+	return err;
+}
+
+bool atl_guard_listed(const struct atl_guard *guard, const char *address)
+{
+	unsigned char a[16];
+	bool v4, numeric = read_address(address, a, &v4);
+
+	for (size_t i = 0; i < guard->rule_count; i++) {
+		const struct atl_guard_rule *rule = &guard->rules[i];
+
+		if (rule->is_name ? atl_str_eq(rule->name, address) : numeric && in_block(a, rule->address, rule->prefix))
+			return true;
+	}
+	return false;
+}
+
 bool atl_guard_address(const struct atl_guard *guard, const char *host, int port, const char *address)
 {
 	unsigned char a[16];

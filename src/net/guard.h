@@ -34,6 +34,10 @@ struct atl_guard {
 /* `allow`: "10.0.0.0/8", "192.168.1.5", "fd00::/8", "ollama.lan", "ollama.lan:11434"; NULL-terminated or NULL. */
 enum atl_err atl_guard_init(struct atl_guard *guard, const char *const *allow, struct atl_errinfo *info) ATL_MUST_USE;
 void atl_guard_finish(struct atl_guard *guard);
+/* The same for a list of whom to trust: addresses, CIDR blocks and "unix" (the server's own socket), nothing else. */
+enum atl_err atl_guard_init_peers(struct atl_guard *guard, const char *const *peers, struct atl_errinfo *info) ATL_MUST_USE;
+/* Is the address in the list? */
+bool atl_guard_listed(const struct atl_guard *guard, const char *address);
 /* Syntax and host of a URL, before resolution. ATL_ERR_OUTBOUND or ATL_ERR_INVALID. */
 enum atl_err atl_guard_url(const struct atl_guard *guard, const char *url, struct atl_errinfo *info) ATL_MUST_USE;
 /* A resolved numeric address about to be connected to, for `host`. */

@@ -198,7 +198,7 @@ struct atl_server_options {
 	const char *unix_path;		 /* also listen here; NULL: no */
 	const char *const *hosts;	 /* accepted Host names besides loopback names and the bound address; NULL-terminated */
 	struct atl_tls *tls;		 /* borrowed; the TCP listener speaks https; NULL: http */
-	const char *const *trusted_proxies; /* addresses whose X-Forwarded-* count; NULL-terminated; NULL: none */
+	const char *const *trusted_proxies; /* addresses and CIDR blocks whose X-Forwarded-* count, "unix"; NULL-terminated; NULL: none */
 	const struct atl_route *const *tables; /* route tables, each ending with a NULL path; NULL-terminated */
 	void *app;			 /* req->app */
 	struct atl_pool *pool;

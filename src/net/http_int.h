@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "net/guard.h"
 #include "net/http.h"
 #include "net/route.h"
 #include "os/sock.h"
@@ -151,6 +152,7 @@ struct atl_server {
 	struct route_table routes;
 	char **hosts;
 	size_t host_count;
+	struct atl_guard proxies; /* whose word on the client counts */
 	bool any_host, any_numeric;
 	int port;
 	struct lane *lanes;

@@ -269,6 +269,11 @@ enum atl_err server_init(struct atl_server *server, const struct atl_server_opti
 	err = route_table_init(&server->routes, options->tables, info);
 	if (!err)
 		err = copy_hosts(server);
+	if (!err) {
+		err = atl_guard_init_peers(&server->proxies, options->trusted_proxies, info);
+		if (err)
+			atl_fail_context(info, err, "trusted_proxies");
+	}
 	if (err)
 		return err;
 	server->lanes = calloc(count, sizeof(*server->lanes));
@@ -289,6 +294,7 @@ void server_finish(struct atl_server *server)
 	for (size_t i = 0; i < server->host_count; i++)
 		free(server->hosts[i]);
 	free(server->hosts);
+	atl_guard_finish(&server->proxies);
 	route_table_finish(&server->routes);
 	pthread_cond_destroy(&server->changed);
 	pthread_mutex_destroy(&server->lock);

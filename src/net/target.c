@@ -141,17 +141,6 @@ enum atl_err call_check_host(struct call *call, struct atl_errinfo *info)
 
 /* ---- client ---- */
 
-static bool trusted(const struct atl_server *server, const char *address)
-{
-	const char *const *at = server->options.trusted_proxies;
-
-	for (; at && *at; at++) {
-		if (strcmp(*at, address) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* X-Forwarded-For is appended to by each proxy: the last entry that no trusted proxy owns is the client. */
 static void forwarded_client(struct call *call, const char *list)
 {
@@ -175,7 +164,7 @@ static void forwarded_client(struct call *call, const char *list)
 		if (inet_pton(AF_INET, address, binary) != 1 && inet_pton(AF_INET6, address, binary) != 1)
 			return;
 		atl_str_copy(call->req.remote, sizeof(call->req.remote), address);
-		if (!trusted(call->lane->server, address))
+		if (!atl_guard_listed(&call->lane->server->proxies, address))
 			return;
 		while (start && list[start - 1] != ',')
 			start--;
@@ -207,7 +196,7 @@ void call_set_peer(struct call *call, const char *peer, bool loopback, bool secu
 	atl_str_copy(req->remote, sizeof(req->remote), peer);
 	req->loopback = loopback && !proxied;
 	req->secure = secure;
-	if (!proxied || !trusted(call->lane->server, peer))
+	if (!proxied || !atl_guard_listed(&call->lane->server->proxies, peer))
 		return;
 	if (forwarded)
 		forwarded_client(call, forwarded);

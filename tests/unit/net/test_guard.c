@@ -125,10 +125,40 @@ static void test_allow_private(void **state)
 	assert_false(atl_guard_address(NULL, "x", 80, "1.1.1.1"));
 }
 
+static void test_peers(void **state)
+{
+	static const char *const good[] = {"10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::1", "unix", NULL};
+	static const char *const bad[] = {"localhost", "10.0.0.0/33", "10.0.0.1:80", "2001:db8::/129", "/8", "proxy.lan", "10.0.0/8", "x/1"};
+	struct atl_errinfo info = {0};
+	struct atl_guard guard;
+
+	assert_int_equal(atl_guard_init_peers(&guard, good, &info), ATL_OK);
+	assert_true(atl_guard_listed(&guard, "10.255.1.2"));
+	assert_true(atl_guard_listed(&guard, "192.0.2.7"));
+	assert_true(atl_guard_listed(&guard, "2001:db8:ffff::1"));
+	assert_true(atl_guard_listed(&guard, "::1"));
+	assert_true(atl_guard_listed(&guard, "unix"));
+	assert_false(atl_guard_listed(&guard, "11.0.0.1"));
+	assert_false(atl_guard_listed(&guard, "192.0.2.8"));
+	assert_false(atl_guard_listed(&guard, "2001:db9::1"));
+	assert_false(atl_guard_listed(&guard, "unknown"));
+	assert_false(atl_guard_listed(&guard, ""));
+	atl_guard_finish(&guard);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const char *const list[] = {"127.0.0.1", bad[i], NULL};
+
+		if (atl_guard_init_peers(&guard, list, &info) == ATL_OK)
+			fail_msg("%s was taken", bad[i]);
+	}
+	assert_int_equal(atl_guard_init_peers(&guard, NULL, &info), ATL_OK);
+	assert_false(atl_guard_listed(&guard, "127.0.0.1"));
+	atl_guard_finish(&guard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_urls), cmocka_unit_test(test_rules),
-					   cmocka_unit_test(test_allow_private)};
+					   cmocka_unit_test(test_allow_private), cmocka_unit_test(test_peers)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

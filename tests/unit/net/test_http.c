@@ -160,7 +160,7 @@ static enum atl_auth authorize(struct atl_req *req, bool may_block, struct atl_e
 }
 
 static const char *const hosts[] = {"Studio.example", NULL};
-static const char *const proxies[] = {"127.0.0.1", "10.0.0.7", NULL};
+static const char *const proxies[] = {"127.0.0.1", "10.0.0.7", "172.16.8.0/21", "2001:db8:5::/48", NULL};
 
 static void tweak(struct atl_server_options *options)
 {
@@ -514,6 +514,10 @@ static void injection(void **state)
 static void forwarded_clients(void **state)
 {
 	expect("GET /headers HTTP/1.1\r\n" H "X-Forwarded-For: 9.9.9.9, 1.2.3.4, 10.0.0.7\r\n\r\n", 200, "1.2.3.4");
+	expect("GET /headers HTTP/1.1\r\n" H "X-Forwarded-For: 9.9.9.9, 1.2.3.4, 172.16.15.255, 2001:db8:5:1::9\r\n\r\n", 200, "1.2.3.4");
+	expect("GET /headers HTTP/1.1\r\n" H "X-Forwarded-For: 1.2.3.4, 172.16.16.0\r\n\r\n", 200, "172.16.16.0");
+	expect("GET /headers HTTP/1.1\r\n" H "X-Forwarded-For: 1.2.3.4, ::ffff:172.16.8.1\r\n\r\n", 200, "1.2.3.4");
+	expect("GET /headers HTTP/1.1\r\n" H "X-Forwarded-For: 1.2.3.4, 2001:db8:6::1\r\n\r\n", 200, "2001:db8:6::1");
 	expect("GET /headers HTTP/1.1\r\n" H "X-Forwarded-For: junk\r\n\r\n", 200, "127.0.0.1");
 	expect("GET /headers HTTP/1.1\r\n" H "\r\n", 200, "127.0.0.1");
 }
