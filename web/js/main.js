@@ -159,6 +159,9 @@ async function signedIn(session, fresh) {
   engineGate(root, () => pickGate(root, async (character) => { await enter(); startConversation(character); }));
 }
 
+/** What is switched off has no way in: base.css hides what these words name. */
+store.subscribe((state, old) => { if (state.status !== old.status) document.documentElement.dataset.off = (state.status?.features_off ?? []).join(" "); });
+
 let routed = false;
 async function enter() {
   parts = shell();

@@ -197,3 +197,5 @@ export function createStore(start = initial) {
   };
 }
 export const store = createStore();
+/** Is this offered to whoever looks? @param {string} feature a name of GET /api/v1/features */
+export const offered = (feature) => !store.get().status?.features_off?.includes(feature);

@@ -53,6 +53,6 @@ function stateLine(message, act, only) {
   const button = (/** @type {string} */ action, /** @type {string} */ label) => (!only || only.includes(action)) && h("button", { class: "button small", onclick: () => act(action, message) }, label);
   if (message.status === "failed") return h("div", { class: "state bad" }, t("message.failed", { why: message.error?.detail ?? "" }), button("regenerate", t("message.retry")));
   if (message.status === "interrupted") return h("div", { class: "state" }, t("message.interrupted"), button("continue", t("message.continue")));
-  if (message.status === "stopped") return h("div", { class: "state" }, t("message.stopped"), button("continue", t("message.continue")));
+  if (message.status === "stopped") return h("div", { class: "state" }, t(message.finish_reason === "cost" ? "message.cost" : "message.stopped"), button("continue", t("message.continue")));
   return null;
 }

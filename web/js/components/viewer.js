@@ -5,7 +5,7 @@
 import { h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
-import { store } from "../state.js";
+import { offered, store } from "../state.js";
 import { duration, moment, size } from "../format.js";
 import { download, fileOf, menuRows, nameOf, rate, recall, remix, star, trash, useAsInput } from "../pictures/actions.js";
 import { blurUrl } from "../pictures/blurhash.js";
@@ -44,9 +44,9 @@ export function mountViewer(root, on) {
       h("span", { class: "stars", role: "radiogroup", "aria-label": t("viewer.rating") }, [1, 2, 3, 4, 5].map((n) => h("button", { type: "button", class: n <= asset.rating ? "star-dot on" : "star-dot", role: "radio", "aria-checked": String(n === asset.rating), "aria-label": t("viewer.rating.n", { n }), "data-key": `rate${n}`, tabindex: n === Math.max(1, asset.rating) ? 0 : -1, onclick: () => rate(asset, n), onkeydown: (/** @type {KeyboardEvent} */ event) => { const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0; if (by) { event.preventDefault(); event.stopPropagation(); /** @type {any} */ (bar.querySelector(`[data-key="rate${Math.max(1, Math.min(5, n + by))}"]`))?.focus(); } } }))),
       button("star", t(asset.starred ? "asset.unstar" : "asset.star"), () => star(asset), { "aria-pressed": String(asset.starred), "data-star": "1" }),
       parentOf() && asset.kind === "picture" && button("compare", t("viewer.compare"), () => { comparing = !comparing; drawStage(); drawBar(); }, { "aria-pressed": String(comparing) }),
-      button("remix", t("asset.remix"), () => remix(asset), { class: "icon-button wide" }), button("image", t("asset.use"), () => useAsInput(asset), { class: "icon-button wide" }), button("download", t("asset.download"), () => download(asset), { class: "icon-button wide" }), button("link", t("viewer.share"), () => share(), { class: "icon-button wide" }), button("trash", t("asset.trash"), () => remove(), { class: "icon-button wide" }),
+      button("remix", t("asset.remix"), () => remix(asset), { class: "icon-button wide" }), button("image", t("asset.use"), () => useAsInput(asset), { class: "icon-button wide" }), button("download", t("asset.download"), () => download(asset), { class: "icon-button wide" }), button("link", t("viewer.share"), () => share(), { class: "icon-button wide", dataset: { feature: "sharing" } }), button("trash", t("asset.trash"), () => remove(), { class: "icon-button wide" }),
       button("info", t("viewer.info"), () => toggleInfo(), { "aria-pressed": String(info) }),
-      button("more", `${t("asset.actions")}: ${t("common.more")}`, (event) => menu(event.currentTarget, [...menuRows(asset).slice(0, -1), { label: t("viewer.share"), icon: "link", run: share }, { label: t("board.add"), icon: "library", run: () => boardMenu(bar.lastElementChild, [asset.id], drawInfo) }, null, { label: t("asset.trash"), icon: "trash", danger: true, run: remove }])));
+      button("more", `${t("asset.actions")}: ${t("common.more")}`, (event) => menu(event.currentTarget, [...menuRows(asset).slice(0, -1), ...(offered("sharing") ? [{ label: t("viewer.share"), icon: "link", run: share }] : []), { label: t("board.add"), icon: "library", run: () => boardMenu(bar.lastElementChild, [asset.id], drawInfo) }, null, { label: t("asset.trash"), icon: "trash", danger: true, run: remove }])));
     if (had) /** @type {any} */ (bar.querySelector(`[data-key="${had}"]`))?.focus();
   }
 

@@ -72,6 +72,20 @@ export function mountChat(root, id, aside) {
   const streaming = () => messages().findLast((one) => one.status === "streaming");
   const whoIs = (/** @type {any} */ message) => message.role === "user" ? { name: t("message.you") } : conversation?.character ?? { name: modelName(message.model) || t("app.name") };
 
+  /** What the next reply will probably cost; asked for once after each answer, and only where the model has a price. */
+  /** @type {any} */ let estimate = null;
+  let estimated = "";
+  function cost(/** @type {any} */ model, /** @type {any} */ last, /** @type {any} */ busy) {
+    if (busy || !model || !(model.input_micro_usd || model.output_micro_usd)) return null;
+    const key = `${model.id} ${last?.id} ${last?.status}`;
+    if (key !== estimated) {
+      estimated = key;
+      api.get(`/conversations/${id}/estimate`).then((one) => { estimate = one; if (!closed) drawGauge(); }, () => {});
+    }
+    if (!estimate?.cost_micro_usd) return null;
+    const typed = input.value.length / 3.6 * estimate.input_micro_usd / 1e6, usd = (estimate.cost_micro_usd + typed) / 1e6;
+    return h("span", { title: t("prices.about.title") }, t("prices.about", { cost: new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", maximumSignificantDigits: 2 }).format(usd) }));
+  }
   function drawHead() {
     if (!conversation) return;
     document.title = `${conversation.title || conversation.character?.name || t("chat.untitled")} · ${t("app.name")}`;
@@ -119,7 +133,7 @@ export function mountChat(root, id, aside) {
     const none = state.models && !state.models.some((one) => one.ready);
     const speed = busy ? progress?.tokens_per_second : null;
     replace(gauge, none && h("span", { class: "light-line", role: "status" }, state.engine?.state === "starting" ? t("engine.starting") : [t("engine.none"), " ", h("a", { href: "/settings/models" }, t("engine.none.do"))]),
-      speed ? h("span", {}, t("prompt.speed", { speed: Math.round(speed) })) : null, used && context ? h("span", {}, t("prompt.context", { used: count(used), size: count(context) })) : null);
+      speed ? h("span", {}, t("prompt.speed", { speed: Math.round(speed) })) : null, used && context ? h("span", {}, t("prompt.context", { used: count(used), size: count(context) })) : null, cost(answering(conversation), last, busy));
     const key = busy ? "stop" : "send";
     if (sendButton.dataset.key !== key) { replace(sendButton, icon(key)); sendButton.dataset.key = key; sendButton.setAttribute("aria-label", t(`prompt.${key}`)); }
     sendButton.disabled = !busy && !input.value.trim();

@@ -7,7 +7,7 @@
 import { debounce, h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
-import { store } from "../state.js";
+import { offered, store } from "../state.js";
 import { soon, size } from "../format.js";
 import { go } from "../router.js";
 import { announce, ask, attempt, dialog, failed, menu, toast } from "../components/ui.js";
@@ -37,7 +37,7 @@ export function mountLibrary(root, route) {
   const chips = h("div", { class: "chips scroll", role: "group", "aria-label": t("library.filters") });
   const picker = h("input", { type: "file", accept: "image/*,video/*", multiple: true, hidden: true, onchange: () => { upload([...picker.files]); picker.value = ""; } });
   const scroller = h("div", { class: "library-scroll" }), empty = h("div", { class: "empty", hidden: true }), bar = h("div", { class: "selection", role: "toolbar", "aria-label": t("library.selection"), hidden: true });
-  const head = h("div", { class: "library-head" }, h("h1", { class: "visually-hidden" }, t("nav.library")), h("div", { class: "row tight" }, h("div", { class: "grow" }, search), iconButton("upload", t("library.upload"), () => picker.click()), iconButton("more", t("library.menu"), (event) => more(event.currentTarget))), chips, picker);
+  const head = h("div", { class: "library-head" }, h("h1", { class: "visually-hidden" }, t("nav.library")), h("div", { class: "row tight" }, h("div", { class: "grow" }, search), offered("uploads") && iconButton("upload", t("library.upload"), () => picker.click()), iconButton("more", t("library.menu"), (event) => more(event.currentTarget))), chips, picker);
   const wall = h("div", { class: "library-wall" }, head, scroller, bar);
   const box = h("div", { class: "library" }, wall);
   replace(root, box);
@@ -77,7 +77,7 @@ export function mountLibrary(root, route) {
     if (empty.hidden) return;
     const filtered = Object.keys(query()).length > 0;
     replace(empty, h("h2", {}, t(filter.trash ? "library.trash.empty" : filtered ? "library.none.found" : "library.empty.title")), !filtered && h("p", {}, t("library.empty.text")),
-      filtered ? h("a", { class: "button", href: "/library" }, t("library.filter.clear")) : h("div", { class: "row center" }, h("a", { class: "button primary", href: "/create" }, icon("create"), t("create.empty.title")), h("button", { class: "button", onclick: () => picker.click() }, icon("upload"), t("library.upload"))));
+      filtered ? h("a", { class: "button", href: "/library" }, t("library.filter.clear")) : h("div", { class: "row center" }, h("a", { class: "button primary", href: "/create" }, icon("create"), t("create.empty.title")), offered("uploads") && h("button", { class: "button", onclick: () => picker.click() }, icon("upload"), t("library.upload"))));
   }
 
   /** @param {string} key @param {string} label @param {() => import("../components/ui.js").MenuRow[]} rows @param {string} [shown] */
@@ -120,7 +120,7 @@ export function mountLibrary(root, route) {
       }) }]);
   }
   /** @param {Element} anchor */
-  const more = (anchor) => menu(anchor, [{ label: t("library.select.all"), icon: "check", run: () => { grid.all(); } }, { label: t("library.duplicates"), icon: "copy", run: duplicates }, { label: t("library.upload"), icon: "upload", run: () => picker.click() }]);
+  const more = (anchor) => menu(anchor, [{ label: t("library.select.all"), icon: "check", run: () => { grid.all(); } }, { label: t("library.duplicates"), icon: "copy", run: duplicates }, ...(offered("uploads") ? [{ label: t("library.upload"), icon: "upload", run: () => picker.click() }] : [])]);
 
   /** @param {Set<string>} ids */
   function drawBar(ids) {

@@ -100,6 +100,8 @@ const sections = {
   people: (box, again, id) => import("./people.js").then((module) => module.mountPeople(box, id)),
   server: (box) => import("./server.js").then((module) => module.mountServer(box)),
   usage: (box) => import("./usage.js").then((module) => module.mountUsage(box)),
+  overview: (box) => import("./overview.js").then((module) => module.mountOverview(box)),
+  switches: (box) => import("./switches.js").then((module) => module.mountSwitches(box)),
   allowances: (box) => import("./usage-admin.js").then((module) => module.mountUsageAdmin(box)),
   moderation: (box, again, id) => import("./moderation.js").then((module) => module.mountModeration(box, id)),
   notices: (box) => import("./notices.js").then((module) => module.mountNotices(box)),
@@ -136,7 +138,7 @@ async function browse(provider) {
 }
 
 /** Sections that not everybody has: the permission each needs. @type {Record<string, string>} */
-const NEEDS = { services: "settings.manage", people: "people.manage", server: "server.manage", audit: "audit.read", moderation: "moderate", allowances: "usage.read" };
+const NEEDS = { services: "settings.manage", people: "people.manage", server: "server.manage", audit: "audit.read", moderation: "moderate", allowances: "usage.read", overview: "usage.read", switches: "settings.manage" };
 const mine = () => Object.keys(sections).filter((one) => !NEEDS[one] || store.get().status?.permissions?.includes(NEEDS[one]));
 
 /** @param {Element} root @param {string} section @param {string} [id] what is open in it */
@@ -144,7 +146,7 @@ export function mountSettings(root, section, id) {
   const name = mine().includes(section) ? section : "appearance";
   const box = h("div"), nav = h("nav", { class: "row", "aria-label": t("settings.title") });
   const search = input({ type: "search", id: "list-search", placeholder: t("settings.search"), "aria-label": t("settings.search") });
-  const words = (/** @type {string} */ one) => t(`settings.${one}`) + ({ appearance: "theme dark light enter send", keyboard: "shortcuts keys", models: "pictures engine gguf context threads gpu download catalogue", providers: "openai venice openrouter key url", personas: "about you", workflows: "comfyui graph nodes inputs json", wildcards: "dynamic prompts lists words __name__", webhooks: "signed address notify jobs deliveries secret", keys: "api scopes", account: "password name devices sessions second factor authenticator codes link", services: "google openid oidc login", server: "backup restore log maintenance announcement disk health", audit: "who did what export verify", moderation: "reports appeals blocked pictures queue quarantine", notices: "decisions appeal reported", verify: "made here verify provenance file", usage: "limits quota allowance cost tokens messages used", allowances: "quota limits requests cost everybody csv", about: "version" })[one];
+  const words = (/** @type {string} */ one) => t(`settings.${one}`) + ({ appearance: "theme dark light enter send", keyboard: "shortcuts keys", models: "pictures engine gguf context threads gpu download catalogue", providers: "openai venice openrouter key url", personas: "about you", workflows: "comfyui graph nodes inputs json", wildcards: "dynamic prompts lists words __name__", webhooks: "signed address notify jobs deliveries secret", keys: "api scopes", account: "password name devices sessions second factor authenticator codes link", services: "google openid oidc login", server: "backup restore log maintenance announcement disk health", audit: "who did what export verify", moderation: "reports appeals blocked pictures queue quarantine", notices: "decisions appeal reported", verify: "made here verify provenance file", usage: "limits quota allowance cost tokens messages used", allowances: "quota limits requests cost everybody csv", about: "version", overview: "dashboard cost failures latency users health backup csv", switches: "features history revert ceiling most cost" })[one];
   const drawNav = () => replace(nav, mine().filter((one) => words(one).toLowerCase().includes(search.value.trim().toLowerCase())).map((one) => h("a", { class: "chip", href: `/settings/${one}`, "aria-current": one === name ? "page" : null, "aria-pressed": null }, t(`settings.${one}`))));
   search.addEventListener("input", drawNav);
   search.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => { const first = nav.querySelector("a"); if (event.key === "Enter" && first) go(first.getAttribute("href")); });

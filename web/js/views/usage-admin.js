@@ -5,6 +5,7 @@ import * as api from "../api.js";
 import { store } from "../state.js";
 import { toast } from "../components/ui.js";
 import { button, loading, submit } from "../components/pieces.js";
+import { mountPrices } from "./prices.js";
 import { KINDS, amount, units } from "./usage.js";
 
 const SCOPES = ["everyone", "role", "user", "group", "key", "server"], SPANS = ["minute", "day", "month", "total"];
@@ -50,9 +51,9 @@ async function mountQuotas(box) {
 
 /** @param {any} box */
 export async function mountUsageAdmin(box) {
-  const done = loading(box), sums = h("section", { class: "stack" }), inbox = h("section", { class: "stack" }), quotas = h("section", { class: "stack" });
+  const done = loading(box), sums = h("section", { class: "stack" }), inbox = h("section", { class: "stack" }), quotas = h("section", { class: "stack" }), prices = h("section", { class: "stack" });
   await stylesheet("recipes").catch(() => {});
   const may = (/** @type {string} */ one) => store.get().status?.permissions?.includes(one);
-  await Promise.all([may("usage.read") && mountSums(sums), may("quotas.manage") && mountRequests(inbox), may("quotas.manage") && mountQuotas(quotas)]).finally(done);
-  replace(box, h("div", { class: "stack" }, inbox, sums, quotas));
+  await Promise.all([may("usage.read") && mountSums(sums), may("quotas.manage") && mountRequests(inbox), may("quotas.manage") && mountQuotas(quotas), may("quotas.manage") && mountPrices(prices)]).finally(done);
+  replace(box, h("div", { class: "stack" }, inbox, sums, quotas, prices));
 }

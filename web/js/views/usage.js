@@ -24,7 +24,7 @@ export function everyDay(history, from, to) {
   return days;
 }
 /** A bar a day; the same numbers stand in the table below it. @param {any[]} history @param {string} kind @param {string} label */
-function chart(history, kind, label) {
+export function chart(history, kind, label) {
   const top = Math.max(1, ...history.map((day) => day[kind] ?? 0)), svg = document.createElementNS(SVG, "svg"), wide = 100 / Math.max(history.length, 1);
   for (const [name, value] of [["viewBox", "0 0 100 30"], ["preserveAspectRatio", "none"], ["role", "img"], ["aria-label", label], ["width", "100%"], ["height", "96"], ["fill", "var(--accent)"]]) svg.setAttribute(name, value);
   history.forEach((day, index) => {
