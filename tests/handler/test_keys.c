@@ -3,6 +3,7 @@
 #include "core/address.h"
 #include "core/auth.h"
 #include "support.h"
+#include "core/usage.h"
 
 static const char *pictures;
 
@@ -114,6 +115,7 @@ static void test_budget(void **state)
 	struct site *site = *state;
 	const char *job = fmt("{\"prompt\":\"a boat\",\"model\":\"%s/hang\"}", pictures);
 	struct person key, other;
+	struct atl_errinfo info = { 0 };
 	struct atl_req *req;
 
 	make_key(site, ",\"budget\":{\"kind\":\"pictures\",\"span\":\"day\",\"amount\":1}", &key);
@@ -133,8 +135,11 @@ static void test_budget(void **state)
 	expect(ask(site, &key, "POST /api/v1/jobs", job), 202);
 	/* /v1 counts against it too, though the server has no quota */
 	make_key(site, ",\"budget\":{\"kind\":\"messages\",\"span\":\"total\",\"amount\":0}", &key);
+	assert_ok(atl_usage_create(&site->app, &site->app.usage, &info), &info);
 	req = expect(ask(site, &key, "POST /v1/chat/completions", fmt(CHAT, "scripted/first")), 429);
 	assert_string_equal(text_at(req, "error.code"), "quota_exceeded");
+	atl_usage_destroy(site->app.usage);
+	site->app.usage = NULL;
 	expect_problem(patch(site, &key, "{\"budget\":{\"kind\":\"joy\",\"span\":\"day\",\"amount\":1}}"), 400, "invalid_request",
 		       "budget.kind");
 }
