@@ -60,6 +60,7 @@ static const struct exempt {
 	{ "PATCH /api/v1/server", OPERATING },
 	{ "POST /api/v1/server/backups", OPERATING },
 	{ "PATCH /api/v1/settings", OPERATING },
+	{ "POST /api/v1/settings/history/{id}/revert", OPERATING },
 	{ "POST /api/v1/moderation/pictures/{id}", OPERATING },
 	{ "PATCH /api/v1/engine", OPERATING },
 	{ "POST /api/v1/engine/start", OPERATING },

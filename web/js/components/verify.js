@@ -1,11 +1,12 @@
 /** verify.js - drop a picture or video, learn whether this server made it. */
-import { h, replace } from "../dom.js";
+import { h, replace, stylesheet } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { attempt } from "./ui.js";
 
 /** A box to drop a file on, with the answer below. */
 export function verifyBox() {
+  stylesheet("people").catch(() => {});
   const answer = h("div", { class: "stack", role: "status" });
   const picker = h("input", { type: "file", accept: "image/*,video/mp4,video/webm", class: "visually-hidden", id: "verify-file", onchange: () => picker.files[0] && ask(picker.files[0]) });
   const zone = h("label", { class: "verify-zone", for: "verify-file" }, h("strong", {}, t("verify.drop")), h("span", { class: "muted small" }, t("verify.drop.hint")));
@@ -15,7 +16,7 @@ export function verifyBox() {
     const found = await attempt(() => api.sendRaw("POST", "/verify", file, "application/octet-stream"));
     if (!found) return replace(answer);
     replace(answer, h("h2", { class: `verdict ${found.made_here}` }, t(`verify.made.${found.made_here}`)), h("p", { class: "muted" }, t(`verify.made.${found.made_here}.text`)),
-      h("dl", { class: "param-list" }, found.checks.map((/** @type {any} */ one) => h("div", { class: "param" }, h("dt", {}, t(`verify.check.${one.check}`)), h("dd", {}, t(`verify.result.${one.result}`), one.detail && h("span", { class: "muted small" }, ` ${one.detail}`))))),
+      h("dl", { class: "verify-checks" }, found.checks.map((/** @type {any} */ one) => h("div", {}, h("dt", { class: "muted" }, t(`verify.check.${one.check}`)), h("dd", {}, t(`verify.result.${one.result}`), one.detail && h("span", { class: "muted small" }, ` ${one.detail}`))))),
       found.asset_id && h("p", {}, h("a", { href: `/library/${found.asset_id}` }, t("verify.yours"))));
     picker.value = "";
   }

@@ -16,7 +16,7 @@ function askAppeal(one, again) {
 /** @param {any} box */
 export async function mountNotices(box) {
   const done = loading(box);
-  await stylesheet("recipes").catch(() => {});
+  await Promise.all([stylesheet("recipes"), stylesheet("people")]).catch(() => {});
   const again = async () => {
     const items = (await api.get("/notices")).items;
     replace(box, h("div", { class: "stack" }, h("p", { class: "muted" }, t("notices.text")), items.length ? h("ul", { class: "recipes", "aria-label": t("settings.notices") }, items.map((/** @type {any} */ one) => h("li", { class: one.read_at ? "card stack" : "card stack unread", dataset: { id: one.id } },
