@@ -84,6 +84,7 @@
 	X(events)         \
 	X(openai)         \
 	X(openai_images)  \
+	X(openai_moderations) \
 	X(videos)         \
 	X(a1111)          \
 	X(ops)            \

@@ -121,7 +121,7 @@ enum atl_err atl_picture_mark(struct atl_app *app, unsigned char *rgb, size_t wi
 }
 
 enum atl_err atl_picture_mark_find(struct atl_app *app, struct atl_arena *arena, const char *user_id, const void *data,
-				   size_t length, struct atl_watermark_found *ret, struct atl_errinfo *info)
+				   size_t length, bool thorough, struct atl_watermark_found *ret, struct atl_errinfo *info)
 {
 	struct atl_picture_options ask = { .owner = user_id };
 	struct atl_picture picture;
@@ -136,5 +136,6 @@ enum atl_err atl_picture_mark_find(struct atl_app *app, struct atl_arena *arena,
 		return err;
 	ask.raw = (struct atl_picture_raw_ask){ .channels = 1, .width = picture.width, .height = picture.height };
 	err = atl_picture_open(app->pictures, arena, data, length, &ask, &picture, info);
-	return err ? err : atl_watermark_find(picture.raw, ask.raw.width, ask.raw.height, app->watermark_key, true, ret, info);
+	return err ? err : atl_watermark_find(picture.raw, ask.raw.width, ask.raw.height, app->watermark_key, thorough,
+					       ret, info);
 }

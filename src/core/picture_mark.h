@@ -22,9 +22,10 @@ enum atl_err atl_picture_mark_load(struct atl_app *app, unsigned char key[ATL_WA
 bool atl_picture_mark_wanted(struct atl_app *app);
 enum atl_err atl_picture_mark(struct atl_app *app, unsigned char *rgb, size_t width, size_t height,
 			      struct atl_errinfo *info) ATL_MUST_USE;
-/* Of an encoded picture. `user_id`: whose file it is (NULL: nobody's). Takes up to some seconds of one core.
+/* Of an encoded picture. `user_id`: whose file it is (NULL: nobody's). `thorough` takes up to some seconds of one core.
  * Errors: PICTURE, UNSUPPORTED (no key here; too large), NOMEM. */
 enum atl_err atl_picture_mark_find(struct atl_app *app, struct atl_arena *arena, const char *user_id, const void *data,
-				   size_t length, struct atl_watermark_found *ret, struct atl_errinfo *info) ATL_MUST_USE;
+				   size_t length, bool thorough, struct atl_watermark_found *ret,
+				   struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

@@ -175,6 +175,25 @@ enum atl_err atl_policy_check_text(struct atl_app *app, enum atl_entry_point ent
 	return atl_policy_check(app, entry, identity, &one, 1, info);
 }
 
+enum atl_err atl_policy_classify(const struct atl_policy_text *texts, size_t count, struct atl_policy_classes *ret,
+				 struct atl_errinfo *info)
+{
+	const struct atl_policy_picture picture = { .mature = false };
+	struct atl_errinfo ignored = { 0 };
+	size_t total = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		total += texts[i].length;
+		if (total > ATL_POLICY_TEXT_MAX || !atl_utf8_valid(texts[i].text, texts[i].length))
+			return atl_fail(info, ATL_ERR_INVALID, "The text is too long or not valid UTF-8 and cannot be judged.");
+	}
+	if (!atl_policy_terms_ready())
+		return atl_fail(info, ATL_ERR_UNAVAILABLE, "The text could not be judged.");
+	ret->refused = decide(ATL_ENTRY_MESSAGE, texts, count, NULL, &ignored) != ATL_OK;
+	ret->sexual = decide(ATL_ENTRY_PICTURE, texts, count, &picture, &ignored) != ATL_OK;
+	return ATL_OK;
+}
+
 enum atl_err atl_policy_decide_seen(const struct atl_policy_seen *seen, enum atl_policy_treatment *ret, struct atl_errinfo *info)
 {
 	*ret = ATL_TREAT_CLEAR;

@@ -74,6 +74,14 @@ enum atl_err atl_policy_check_text(struct atl_app *app, enum atl_entry_point ent
 				   const struct atl_identity *identity, const char *text,
 				   struct atl_errinfo *info) ATL_MUST_USE;
 
+/* What the rules say of texts that go nowhere: nothing is counted or logged. Errors: INVALID, UNAVAILABLE: not judged. */
+struct atl_policy_classes {
+	bool refused; /* by the rules that hold everywhere: minors, undressing, people who exist */
+	bool sexual;  /* what a picture's prompt may not say where mature content is not allowed */
+};
+enum atl_err atl_policy_classify(const struct atl_policy_text *texts, size_t count, struct atl_policy_classes *ret,
+				 struct atl_errinfo *info) ATL_MUST_USE;
+
 /* What a picture shows, by the classifier's score, where it is about to be kept or used. */
 enum atl_policy_seen_as {
 	ATL_SEEN_UPLOAD, /* into one's own library */

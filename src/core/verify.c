@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "core/address_limit.h"
 #include "core/blocked_picture.h"
+#include "core/picture_mark.h"
 #include "core/provenance.h"
 #include "core/setting.h"
 #include "db/db.h"
@@ -14,7 +15,7 @@
 #define F(member) offsetof(struct atl_verify_finding, member)
 static const char *const RESULTS[] = { "match", "similar", "claims", "none", "unavailable", NULL };
 static const struct atl_json_field FINDING_FIELDS[] = {
-	{ "check", ATL_JT_STR, F(check), ATL_JF_REQUIRED, .doc = "file, credentials, metadata, looks" },
+	{ "check", ATL_JT_STR, F(check), ATL_JF_REQUIRED, .doc = "file, credentials, metadata, watermark, looks" },
 	{ "result", ATL_JT_ENUM, F(result), ATL_JF_REQUIRED, .values = RESULTS },
 	{ "detail", ATL_JT_STR, F(detail), ATL_JF_REQUIRED | ATL_JF_NULLABLE },
 };
@@ -102,6 +103,21 @@ static enum atl_err check_metadata(struct looked *l, struct atl_verify_finding *
 	return ATL_OK;
 }
 
+/* ---- the invisible mark: hard to come by without one of our pictures, but whoever has many can copy it ---- */
+
+static enum atl_err check_mark(struct looked *l, struct atl_verify_finding *ret, struct atl_errinfo *info)
+{
+	struct atl_watermark_found found;
+	struct atl_errinfo ignored = { 0 };
+	bool all = atl_identity_signed_in(l->who); /* takes seconds: not for everybody on the way */
+	enum atl_err err = atl_picture_mark_find(l->app, l->arena, l->who->user_id[0] ? l->who->user_id : NULL, l->data, l->length,
+						 all, &found, &ignored);
+
+	(void)info;
+	ret->result = err ? "unavailable" : found.found ? "similar" : "none";
+	return ATL_OK;
+}
+
 /* ---- what it looks like ---- */
 
 static enum atl_err looks_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
@@ -151,6 +167,7 @@ static const struct check {
 	{ "file", true, check_file },
 	{ "credentials", true, check_credentials },
 	{ "metadata", false, check_metadata },
+	{ "watermark", false, check_mark },
 	{ "looks", false, check_looks },
 };
 

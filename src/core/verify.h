@@ -1,8 +1,8 @@
 /* verify.h - did this server make this file? Asked by anybody who has a file, answered without telling whose it is.
  *
  * A row of checks, from certain to likely: the file's own hash, Content Credentials signed by this server, what the file
- * says about itself, and what it looks like. Each says what it found; together they are "yes" (a check that proves it
- * matched), "likely" (it looks like something made here), or "unknown". Nobody learns the owner, the prompt or the time; an
+ * says about itself, the invisible mark, and what it looks like. Each says what it found; together they are "yes" (a check that proves it
+ * matched), "likely" (it carries the mark, or looks like something made here), or "unknown". Nobody learns the owner, the prompt or the time; an
  * asker who owns the picture is given its id.
  *
  * Threads: blocking: pool threads. The file is decoded in the sandboxed child. Limits: ATL_VERIFY_LOOKS_MAX pictures, the
@@ -20,7 +20,7 @@
 #define ATL_VERIFY_CHECKS_MAX 8
 
 struct atl_verify_finding {
-	const char *check;  /* "file", "credentials", "metadata", "looks" */
+	const char *check;  /* "file", "credentials", "metadata", "watermark", "looks" */
 	const char *result; /* "match", "similar", "claims", "none", "unavailable" */
 	const char *detail; /* NULL */
 };

@@ -302,14 +302,14 @@ static double best_offset(struct finder *f)
 	return (double)best / (2.0 * f->count);
 }
 
-static void try_scale(struct finder *f, double scale, struct atl_watermark_found *found)
+static void try_scale(struct finder *f, double scale, size_t view_count, struct atl_watermark_found *found)
 {
 	double part_width = (double)f->width / scale, part_height = (double)f->height / scale;
 	/* less than half a tile says nothing, and more than this takes too long */
 	if (part_width < TILE / 2.0 || part_height < TILE / 2.0 || part_width > 4 * ATL_WATERMARK_VIEW)
 		return;
 	const float *const views[] = {f->cut, f->plain};
-	for (size_t i = 0; i < ATL_COUNT(views); i++) {
+	for (size_t i = 0; i < view_count && i < ATL_COUNT(views); i++) {
 		f->rows = views[i];
 		fold(f, scale);
 		double score = best_offset(f);
@@ -329,7 +329,7 @@ static void try_all(struct finder *f, struct atl_watermark_found *found)
 	if (step < least)
 		step = least;
 	for (double scale = SCALE_MIN; scale < SCALE_MAX && !found->found; scale *= 1 + step)
-		try_scale(f, scale, found);
+		try_scale(f, scale, 1, found);
 }
 
 enum atl_err atl_watermark_find(const unsigned char *grey, size_t width, size_t height,
@@ -352,7 +352,7 @@ enum atl_err atl_watermark_find(const unsigned char *grey, size_t width, size_t 
 	}
 	ret->threshold = sqrt(log(ATL_WATERMARK_TRIES / ATL_WATERMARK_FALSE_ALARM) / f->count);
 	for (size_t i = 0; i < ATL_COUNT(USUAL) && !ret->found; i++)
-		try_scale(f, USUAL[i], ret);
+		try_scale(f, USUAL[i], 2, ret);
 	if (thorough && !ret->found)
 		try_all(f, ret);
 	free(f);

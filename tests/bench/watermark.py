@@ -82,11 +82,11 @@ ATTACKS = {
     "JPEG q30": lambda i: recode(i, "JPEG", quality=30),
     "WebP q75": lambda i: recode(i, "WEBP", quality=75),
     "83 % resize, JPEG q85*": lambda i: recode(scaled(i, 0.83, Image.BICUBIC), "JPEG", quality=85),
-    "35 % resize*": lambda i: scaled(i, 0.35),
+    "35 % resize": lambda i: scaled(i, 0.35),
     "half the picture cropped away": lambda i: crop(i, 0.5, (0.2, 0.6)),
     "brighter, more contrast": lambda i: i.point(lambda v: min(255, max(0, int((v - 128) * 1.25 + 140)))),
     "mirrored": lambda i: i.transpose(Image.FLIP_LEFT_RIGHT),
-    "turned by 1 degree*": lambda i: i.rotate(1, Image.BICUBIC),
+    "turned by 1 degree": lambda i: i.rotate(1, Image.BICUBIC),
 }
 
 

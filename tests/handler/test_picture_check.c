@@ -3,9 +3,11 @@
  * which in pictures of the scripted service is the seed. */
 #include <stdlib.h>
 
+#include "base/codec.h"
 #include "base/str.h"
 #include "core/job.h"
 #include "core/picture_check.h"
+#include "core/picture_mark.h"
 #include "media/classifier.h"
 #include "media/encode.h"
 #include "support.h"
@@ -227,6 +229,101 @@ static void test_film(void **state)
 	settings(site, "{\"picture_check\":null}");
 }
 
+/* ---- the invisible mark ---- */
+
+static const char *mark_result(struct site *site, int seed)
+{
+	static const char *const type[] = { "Content-Type: application/octet-stream", NULL };
+	struct atl_errinfo info = { 0 };
+	struct atl_req *req;
+	struct atl_arena arena;
+	struct atl_buf file;
+	struct atl_job job;
+	const char *id = text_at(expect(ask(site, &owner, "POST /api/v1/jobs",
+					    fmt("{\"prompt\":\"a house\",\"model\":\"%s/picture\",\"width\":256,\"height\":256,\"seed\":%d}",
+						provider, seed)), 202), "id");
+
+	atl_arena_init(&arena, 0);
+	assert_int_equal(atl_job_wait(&site->app, &arena, owner.id, id, WAIT_MS, &job, &info), ATL_OK);
+	atl_arena_finish(&arena);
+	req = expect(ask(site, &owner, fmt("GET /api/v1/jobs/%s", id), NULL), 200);
+	req = expect(ask(site, &owner, fmt("GET /api/v1/assets/%s/file", text_at(req, "assets.0.id")), NULL), 200);
+	atl_buf_init(&file, 4 << 20);
+	atl_buf_add(&file, req->out.data, req->out.length);
+	req = expect(ask_data(site, &owner, type, "POST /api/v1/verify", file.data, file.length), 200);
+	atl_buf_finish(&file);
+	for (size_t i = 0; i < count_at(req, "checks"); i++)
+		if (atl_str_eq(text_at(req, fmt("checks.%zu.check", i)), "watermark"))
+			return text_at(req, fmt("checks.%zu.result", i));
+	return "";
+}
+
+static void test_mark(void **state)
+{
+	static const unsigned char key[ATL_WATERMARK_KEY_SIZE] = { 7 };
+	struct site *site = *state;
+	unsigned char made[ATL_WATERMARK_KEY_SIZE], again[ATL_WATERMARK_KEY_SIZE];
+	struct atl_errinfo info = { 0 };
+
+	assert_string_equal(mark_result(site, 1), "unavailable"); /* there is no key */
+	site->app.watermark_key = key;
+	assert_string_equal(mark_result(site, 2), "similar");
+	settings(site, "{\"watermark\":false}");
+	assert_string_equal(mark_result(site, 3), "none");
+	settings(site, "{\"watermark\":true}");
+	site->app.watermark_key = NULL;
+	/* the key of an instance is made once */
+	assert_int_equal(atl_picture_mark_load(&site->app, made, &info), ATL_OK);
+	assert_int_equal(atl_picture_mark_load(&site->app, again, &info), ATL_OK);
+	assert_memory_equal(made, again, sizeof(made));
+}
+
+/* ---- /v1/moderations ---- */
+
+static bool flagged(struct atl_req *req, size_t result, const char *category)
+{
+	const struct atl_json *one = atl_json_path(json_of(req), fmt("results.%zu.categories", result));
+
+	one = atl_json_get(one, category);
+	assert_non_null(one);
+	return one->number != 0;
+}
+
+static void test_moderations(void **state)
+{
+	struct site *site = *state;
+	struct atl_req *req = expect(ask(site, &member, "POST /v1/moderations", "{\"input\":\"a house by the sea\"}"), 200);
+	unsigned char rgb[48 * 48 * 3];
+	struct atl_buf png, body;
+
+	assert_false(flagged(req, 0, "sexual"));
+	req = expect(ask(site, &member, "POST /v1/moderations",
+			 "{\"model\":\"text-moderation-latest\",\"input\":[\"a house\",\"" ATL_POLICY_CANARY "\",\"a naked woman, nude, nsfw\"]}"), 200);
+	assert_string_equal(text_at(req, "model"), "text-moderation-latest");
+	assert_int_equal(count_at(req, "results"), 3);
+	assert_false(flagged(req, 0, "sexual"));
+	assert_true(flagged(req, 1, "sexual/minors"));
+	assert_true(flagged(req, 2, "sexual"));
+	assert_false(flagged(req, 2, "sexual/minors"));
+	for (int dies = 0; dies < 2; dies++) {
+		for (size_t i = 0; i < sizeof(rgb); i++)
+			rgb[i] = i % 3 == 2 ? (dies ? DIES : BARE) : 60;
+		atl_buf_init(&png, 1 << 20);
+		atl_buf_init(&body, 1 << 20);
+		assert_int_equal(atl_png_encode(rgb, 48, 48, 3, &png, NULL), ATL_OK);
+		atl_buf_adds(&body, "{\"input\":[{\"type\":\"text\",\"text\":\"a house\"},{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,");
+		atl_base64_encode(&body, ATL_BASE64_STANDARD, png.data, png.length);
+		atl_buf_adds(&body, "\"}}]}");
+		req = expect(ask(site, &member, "POST /v1/moderations", body.data), dies ? 503 : 200);
+		assert_true(dies || (count_at(req, "results") == 1 && flagged(req, 0, "sexual")));
+		atl_buf_finish(&png);
+		atl_buf_finish(&body);
+	}
+	expect(ask(site, &member, "POST /v1/moderations", "{\"input\":[]}"), 400);
+	expect(ask(site, &member, "POST /v1/moderations", "{\"input\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://a.example/b\"}}]}"), 400);
+	expect(ask(site, &nobody, "POST /v1/moderations", "{\"input\":\"x\"}"), 401);
+}
+
 /* ---- the gate fails ---- */
 
 static void test_gate_down(void **state)
@@ -318,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_decision), cmocka_unit_test(test_uploads), cmocka_unit_test(test_avatars),
 		cmocka_unit_test(test_inputs),	 cmocka_unit_test(test_results), cmocka_unit_test(test_film),
 		cmocka_unit_test(test_gate_down), cmocka_unit_test(test_review),
+		cmocka_unit_test(test_mark),	 cmocka_unit_test(test_moderations),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -59,6 +59,7 @@ static const struct exempt {
 	{ "POST /api/v1/quota-requests/{id}/decision", OPERATING },
 	{ "PATCH /api/v1/server", OPERATING },
 	{ "POST /api/v1/server/backups", OPERATING },
+	{ "POST /v1/moderations", NOT_MADE },
 	{ "PATCH /api/v1/settings", OPERATING },
 	{ "POST /api/v1/settings/history/{id}/revert", OPERATING },
 	{ "POST /api/v1/moderation/pictures/{id}", OPERATING },
