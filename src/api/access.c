@@ -12,6 +12,7 @@
 #include "core/api_key.h"
 #include "core/audit.h"
 #include "core/auth.h"
+#include "core/impersonation.h"
 #include "core/quota.h"
 #include "core/rights.h"
 #include "core/session.h"
@@ -38,7 +39,7 @@ static const struct atl_json_field user_fields[] = {
 DESC(user_desc, struct user_out, "User", user_fields);
 
 struct status_out {
-	const char *version, *csrf_token;
+	const char *version, *csrf_token, *impersonator;
 	bool setup_required, setup_token_required, signed_in, mature_allowed, mail;
 	const struct user_out *user;
 	struct atl_strs permissions, features_off;
@@ -52,6 +53,7 @@ static const struct atl_json_field status_fields[] = {
 	F_STR(struct status_out, csrf_token, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "for the header X-CSRF-Token"),
 	F_BOOL(struct status_out, mature_allowed, ATL_JF_REQUIRED, NULL),
 	F_BOOL(struct status_out, mail, ATL_JF_REQUIRED, "a link to a new password can be asked for by mail"),
+	F_STR(struct status_out, impersonator, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "who works in this person's name"),
 	F_STRS(struct status_out, permissions, ATL_JF_REQUIRED, 0, ATL_PERM_COUNT, "what whoever asks may do"),
 	F_STRS(struct status_out, features_off, ATL_JF_REQUIRED, 0, ATL_FEATURE_COUNT, "what they do not have, or nobody has"),
 };
@@ -225,6 +227,7 @@ static void handle_status(struct atl_req *req)
 			off[out.features_off.count++] = atl_feature_name((enum atl_feature)i);
 	if (atl_identity_signed_in(identity)) {
 		out.signed_in = true;
+		out.impersonator = identity->by_user_id[0] ? identity->by_user_name : NULL;
 		user_of_identity(identity, &user);
 		out.user = &user;
 		out.csrf_token = identity->csrf_token[0] ? identity->csrf_token : NULL;
@@ -431,7 +434,9 @@ static void handle_sign_out(struct atl_req *req)
 	struct atl_errinfo info = { 0 };
 	enum atl_err err = ATL_OK;
 
-	if (identity->session_id[0])
+	if (identity->by_user_id[0])
+		err = atl_impersonation_stop(atl_api_app(req), identity, &info);
+	else if (identity->session_id[0])
 		err = atl_session_delete(atl_api_app(req), identity, identity->user_id, identity->session_id, &info);
 	if (err && err != ATL_ERR_NOT_FOUND) {
 		atl_api_fail(req, err, &info);

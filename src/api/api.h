@@ -43,6 +43,7 @@
 	X(characters)     \
 	X(people)         \
 	X(privacy)        \
+	X(impersonation)  \
 	X(invitations)    \
 	X(groups)         \
 	X(picture_review) \

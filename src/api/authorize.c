@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "core/announcement.h"
 #include "core/auth.h"
+#include "core/impersonation.h"
 #include "core/rate.h"
 #include "core/rights.h"
 
@@ -208,6 +209,34 @@ static bool by_key(const struct atl_identity *identity)
 	return identity && (identity->channel == ATL_CHANNEL_BEARER || identity->channel == ATL_CHANNEL_X_API_KEY);
 }
 
+/* In another person's name: the account's own routes are closed but for what a page needs, and each change is written down
+ * before it is made; so these go to the pool. */
+static enum atl_auth impersonated(struct atl_req *req, enum atl_permission perm, bool changes, bool may_block,
+				  struct atl_errinfo *info)
+{
+	static const struct {
+		enum atl_method method;
+		const char *path;
+	} open[] = { { ATL_GET, "/api/v1/me/preferences" }, { ATL_PUT, "/api/v1/me/preferences" }, { ATL_GET, "/api/v1/sessions" },
+		     { ATL_GET, "/api/v1/me/impersonations" } };
+	const char *path = req->route->path;
+	bool closed = perm == ATL_PERM_ACCOUNT_MANAGE || perm == ATL_PERM_KEYS_MANAGE ||
+		      (req->route->feature && (atl_str_eq(req->route->feature, "webhooks") || atl_str_eq(req->route->feature, "api_keys")));
+
+	for (size_t i = 0; closed && i < ATL_COUNT(open); i++)
+		closed = req->method != open[i].method || !atl_str_eq(path, open[i].path);
+	if (closed)
+		return deny(info, ATL_ERR_IMPERSONATED, "Only the person can do this: not while you work in their name.");
+	if (!changes)
+		return ATL_AUTH_OK;
+	if (!may_block)
+		return ATL_AUTH_BLOCK;
+	if (atl_impersonation_note(atl_api_app(req), atl_api_identity(req),
+				   atl_arena_printf(&req->arena, "%s %.200s", atl_method_name(req->method), path), info) != ATL_OK)
+		return ATL_AUTH_DENY;
+	return ATL_AUTH_OK;
+}
+
 enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_errinfo *info)
 {
 	const struct atl_identity *identity;
@@ -268,5 +297,7 @@ enum atl_auth atl_api_authorize(struct atl_req *req, bool may_block, struct atl_
 		if (atl_rights_feature(identity, feature, info) != ATL_OK)
 			return ATL_AUTH_DENY;
 	}
+	if (identity && identity->by_user_id[0])
+		return impersonated(req, perm, changes, may_block, info);
 	return ATL_AUTH_OK;
 }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/cost_ceiling.h"
+#include "core/auth.h"
 #include "core/usage.h"
 #include "net/fetch.h"
 #include "provider/openai_chat.h"
@@ -19,6 +20,7 @@
 #define WHOLE_PATIENCE_MS 600000 /* a whole answer comes at its end; clients wait ten minutes too */
 #define FIRST_EVENT_MS 300000	 /* reading a long prompt */
 #define BETWEEN_EVENTS_MS 120000
+#define WATCH_MS 250 /* how often a stream looks whether its account was ended */
 #define SLOW_READER_MS 10 /* how often a slow reader's queue is looked at */
 
 struct relay {
@@ -36,6 +38,9 @@ struct relay {
 	struct atl_fetch *fetch; /* NULL: ended */
 	struct atl_stream *stream;
 	struct atl_timer *slow; /* while the service is held back */
+	struct atl_timer *watch; /* of a stream: is whoever asked still let in? */
+	uint64_t began_ms;
+	bool ended; /* they are not */
 	struct atl_openai_sse sse;
 	struct atl_buf body;
 	int status, retry_after_s;
@@ -51,6 +56,7 @@ static void relay_free(struct relay *relay)
 	if (relay->sse_ready)
 		atl_openai_sse_finish(&relay->sse);
 	atl_timer_destroy(relay->slow);
+	atl_timer_destroy(relay->watch);
 	atl_buf_finish(&relay->body);
 	atl_model_route_unref(relay->route);
 	free(relay);
@@ -106,6 +112,19 @@ static void hold_back(struct relay *relay)
 	atl_timer_start(relay->slow, SLOW_READER_MS, SLOW_READER_MS);
 }
 
+/* A suspended person's stream ends, also one that says nothing now. */
+static void look_at_account(void *arg)
+{
+	struct relay *relay = arg;
+
+	if (!atl_auth_ended(relay->app->auth, &relay->identity, relay->began_ms))
+		return;
+	atl_timer_stop(relay->watch);
+	relay->ended = true;
+	if (relay->fetch)
+		atl_fetch_cancel(relay->fetch);
+}
+
 static void send_events(void *arg, const char *data, size_t length)
 {
 	struct relay *relay = arg;
@@ -156,6 +175,8 @@ static void on_head(void *arg, const struct atl_fetch_head *head)
 	relay->stream_open = true;
 	atl_req_on_hangup(relay->req, NULL, NULL);
 	atl_res_header(relay->req, "X-Accel-Buffering", "no"); /* a proxy in front must not collect the events */
+	if (atl_timer_create(relay->loop, look_at_account, relay, &relay->watch) == ATL_OK)
+		atl_timer_start(relay->watch, WATCH_MS, WATCH_MS);
 	relay->stream = atl_stream_begin(relay->req, 200, "text/event-stream", stream_closed, relay);
 }
 
@@ -170,7 +191,7 @@ static void on_data(void *arg, const char *data, size_t length)
 {
 	struct relay *relay = arg;
 
-	if (relay->gone || relay->err)
+	if (relay->gone || relay->err || relay->ended)
 		return;
 	if (!relay->first_us)
 		relay->first_us = atl_monotonic_us();
@@ -235,6 +256,8 @@ static enum atl_err judge(struct relay *relay, enum atl_err err, const struct at
 
 	if (relay->gone)
 		return atl_fail(info, ATL_ERR_CANCELLED, "The client hung up.");
+	if (relay->ended)
+		return atl_fail(info, ATL_ERR_CANCELLED, "The account, session or key that asked for this was ended.");
 	if (relay->sse_ready && relay->sse.error.length)
 		return read_error_event(relay, info);
 	if (relay->err == ATL_ERR_COST)
@@ -417,6 +440,7 @@ void atl_openai_relay(struct atl_req *req, const struct atl_openai_call *call)
 	relay->estimate = call->estimate;
 	relay->ceiling = call->ceiling;
 	relay->started_us = atl_monotonic_us();
+	relay->began_ms = relay->started_us / 1000;
 	relay->wants_stream = call->stream;
 	relay->strip_usage = call->strip_usage;
 	atl_buf_init(&relay->body, ATL_OPENAI_REPLY_MAX);

@@ -546,8 +546,10 @@ enum atl_err atl_api_key_revoke(struct atl_app *app, const struct atl_identity *
 
 	if (err)
 		return err;
-	if (app->auth)
+	if (app->auth) {
 		atl_auth_forget(app->auth, id);
+		atl_auth_end(app->auth, id);
+	}
 	if (app->events)
 		atl_events_end_session(app->events, user_id, id);
 	return ATL_OK;

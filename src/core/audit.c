@@ -84,7 +84,7 @@ enum atl_err atl_audit(struct atl_conn *conn, const struct atl_audit *in, struct
 	char before[ATL_AUDIT_HASH_SIZE], hash[ATL_AUDIT_HASH_SIZE], note[ATL_AUDIT_NOTE_MAX + 1];
 	struct atl_audit_row row = {
 		.at = atl_now_ms(),
-		.user_id = in->who ? in->who->user_id : "",
+		.user_id = !in->who ? "" : in->who->by_user_id[0] ? in->who->by_user_id : in->who->user_id,
 		.user_name = "", /* rows outlive people, and name them by their id */
 		.channel = channel_name(in->who),
 		.remote = in->remote ? in->remote : in->who ? in->who->remote : "",
@@ -97,7 +97,10 @@ enum atl_err atl_audit(struct atl_conn *conn, const struct atl_audit *in, struct
 
 	if (err)
 		return err;
-	atl_str_copy(note, sizeof(note), in->note ? in->note : "");
+	if (in->who && in->who->by_user_id[0]) /* both: who did it, and in whose name */
+		snprintf(note, sizeof(note), "as %s: %s", in->who->user_id, in->note ? in->note : "");
+	else
+		atl_str_copy(note, sizeof(note), in->note ? in->note : "");
 	if (!atl_utf8_valid(note, strlen(note)))
 		note[0] = '\0';
 	atl_audit_row_hash(&row, before, hash);

@@ -3,6 +3,7 @@
 #include "core/auth.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 
 #define HASH_SIZE (ATL_SHA256_SIZE * 2 + 1)
 #define FLUSH_BATCH 500
+#define ENDED_MAX 10000
 
 struct entry {
 	struct atl_identity identity;
@@ -24,12 +26,19 @@ struct entry {
 	bool refused;	     /* the secret is not valid */
 };
 
+struct end {
+	uint64_t at_ms;
+};
+
 struct atl_auth_cache {
+	atomic_uint_fast64_t last_end_ms; /* of all in `ended`; 0: none */
 	struct atl_rights_book *rights; /* set at create */
 	pthread_mutex_t lock;
 	/* guarded by lock */
 	struct atl_map known;	/* hash -> entry */
 	struct atl_map refused; /* apart, so that a stranger's guesses push nobody out */
+	struct atl_map ended;	/* id -> struct end; starts over at ENDED_MAX, which is told as an end of everything before */
+	uint64_t ended_all_ms;	/* what was ended before that is not known any more */
 	uint64_t generation;	/* counts forgetting: a lookup that began before must not be remembered */
 	void (*told)(void *arg, const char *id, bool user);
 	void *told_arg;
@@ -60,6 +69,7 @@ enum atl_err atl_auth_create(struct atl_auth_cache **ret)
 	pthread_mutex_init(&auth->lock, NULL);
 	atl_map_init(&auth->known);
 	atl_map_init(&auth->refused);
+	atl_map_init(&auth->ended);
 	*ret = auth;
 	return ATL_OK;
 }
@@ -70,8 +80,10 @@ void atl_auth_destroy(struct atl_auth_cache *auth)
 		return;
 	clear(&auth->known);
 	clear(&auth->refused);
+	clear(&auth->ended);
 	atl_map_finish(&auth->known);
 	atl_map_finish(&auth->refused);
+	atl_map_finish(&auth->ended);
 	pthread_mutex_destroy(&auth->lock);
 	atl_rights_book_destroy(auth->rights);
 	free(auth);
@@ -229,6 +241,48 @@ void atl_auth_on_forget(struct atl_auth_cache *auth, void (*told)(void *arg, con
 	auth->told = told;
 	auth->told_arg = arg;
 	pthread_mutex_unlock(&auth->lock);
+}
+
+void atl_auth_end(struct atl_auth_cache *auth, const char *id)
+{
+	struct end *end = calloc(1, sizeof(*end));
+	uint64_t now = atl_monotonic_ms();
+	void *old = NULL;
+
+	pthread_mutex_lock(&auth->lock);
+	if (auth->ended.count >= ENDED_MAX) {
+		clear(&auth->ended);
+		auth->ended_all_ms = now;
+	}
+	if (end)
+		end->at_ms = now;
+	if (!end || atl_map_put(&auth->ended, id, end, &old) != ATL_OK) {
+		free(end);
+		auth->ended_all_ms = now; /* rather too many than one too few */
+	}
+	free(old);
+	atomic_store(&auth->last_end_ms, now + 1);
+	pthread_mutex_unlock(&auth->lock);
+}
+
+static bool was_ended(struct atl_auth_cache *auth, const char *id, uint64_t since_ms)
+{
+	const struct end *end = *id ? atl_map_get(&auth->ended, id) : NULL;
+
+	return end && end->at_ms >= since_ms;
+}
+
+bool atl_auth_ended(struct atl_auth_cache *auth, const struct atl_identity *who, uint64_t since_ms)
+{
+	bool ended;
+
+	if (!auth || atomic_load(&auth->last_end_ms) <= since_ms)
+		return false;
+	pthread_mutex_lock(&auth->lock);
+	ended = (auth->ended_all_ms && auth->ended_all_ms >= since_ms) || was_ended(auth, who->user_id, since_ms) ||
+		was_ended(auth, who->key_id, since_ms) || was_ended(auth, who->session_id, since_ms);
+	pthread_mutex_unlock(&auth->lock);
+	return ended;
 }
 
 struct use {

@@ -40,6 +40,11 @@ void atl_auth_forget_user(struct atl_auth_cache *auth, const char *user_id);
 void atl_auth_forget_here(struct atl_auth_cache *auth, const char *session_or_key_id, const char *user_id);
 /* Who is told of each forgetting but that (core/peers.h): a session or key, or a user. Called with a lock: short. */
 void atl_auth_on_forget(struct atl_auth_cache *auth, void (*told)(void *arg, const char *id, bool user), void *arg);
+/* A user, session or key that is no more (suspended, deleted, revoked): what runs for it is to stop. Its id is remembered
+ * for those who ask below. */
+void atl_auth_end(struct atl_auth_cache *auth, const char *id);
+/* Was one of the three ended since then (atl_monotonic_ms())? Any thread, without a lock where nothing was ended. */
+bool atl_auth_ended(struct atl_auth_cache *auth, const struct atl_identity *who, uint64_t since_ms);
 /* Write the times of last use; called now and then and at the end. */
 enum atl_err atl_auth_flush(struct atl_app *app, struct atl_errinfo *info) ATL_MUST_USE;
 

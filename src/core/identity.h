@@ -40,6 +40,8 @@ struct atl_identity {
 	bool mature;			 /* the role has mature content, where the server allows any (core/setting.h) */
 	char session_id[ATL_ID_SIZE];	 /* COOKIE, else "" */
 	char csrf_token[ATL_TOKEN_SIZE]; /* COOKIE, else "" */
+	char by_user_id[ATL_ID_SIZE];	 /* whoever works in this person's name (core/impersonation.h), else "" */
+	char by_user_name[ATL_USER_NAME_SIZE];
 	char key_id[ATL_ID_SIZE];	 /* BEARER and X_API_KEY, else "" */
 	char remote[ATL_REMOTE_SIZE];	 /* address of the request, else "" */
 	int64_t expires_at_ms;		 /* of the session or key; 0: never */

@@ -7,6 +7,7 @@
 #include "core/audit.h"
 #include "core/auth.h"
 #include "core/events.h"
+#include "core/impersonation.h"
 #include "core/rights.h"
 #include "core/role.h"
 #include "db/db.h"
@@ -139,6 +140,8 @@ static enum atl_err find_read(struct atl_conn *conn, void *arg, struct atl_errin
 	atl_rows_close(rows);
 	atl_arena_finish(&arena);
 	err = atl_role_give(conn, find->rights, role, identity, info);
+	if (!err)
+		err = atl_impersonation_give(conn, identity, info);
 	if (err)
 		return err;
 	identity->channel = ATL_CHANNEL_COOKIE;
@@ -230,8 +233,10 @@ enum atl_err atl_session_delete(struct atl_app *app, const struct atl_identity *
 
 	if (err)
 		return err;
-	if (app->auth)
+	if (app->auth) {
 		atl_auth_forget(app->auth, id);
+		atl_auth_end(app->auth, id);
+	}
 	if (app->events)
 		atl_events_end_session(app->events, user_id, id);
 	return ATL_OK;

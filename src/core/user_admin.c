@@ -315,6 +315,8 @@ void atl_user_stop_work(struct atl_app *app, const char *id)
 	struct streaming s = { .id = id, .arena = &arena };
 	int64_t cancelled;
 
+	if (app->auth) /* answers of /v1 that are being sent */
+		atl_auth_end(app->auth, id);
 	atl_arena_init(&arena, 0);
 	if (app->generations && atl_db_read(app->db, streaming_read, &s, &info) == ATL_OK) {
 		for (size_t i = 0; i < s.count; i++)

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "core/model_route.h"
 #include "core/usage.h"
@@ -423,13 +424,33 @@ static int connect_raw(void)
 	return fd;
 }
 
-static void send_stream_request(int fd)
+static void send_stream_as(int fd, const struct person *who)
 {
 	static const char body[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}],\"stream\":true}";
 	const char *text = fmt("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n%s\r\nContent-Type: application/json"
-			       "\r\nContent-Length: %zu\r\n\r\n%s", key.authorization, strlen(body), body);
+			       "\r\nContent-Length: %zu\r\n\r\n%s", who->authorization, strlen(body), body);
 
 	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static void send_stream_request(int fd)
+{
+	send_stream_as(fd, &key);
+}
+
+/* Reads until the text has come; its place in `text`. */
+static void read_until(int fd, char *text, size_t size, const char *wanted)
+{
+	size_t length = strlen(text);
+
+	while (!strstr(text, wanted) && length < size - 1) {
+		ssize_t got = read(fd, text + length, size - 1 - length);
+
+		assert_true(got > 0);
+		length += (size_t)got;
+		text[length] = '\0';
+	}
+	assert_non_null(strstr(text, wanted));
 }
 
 static void wait_closed(void)
@@ -448,20 +469,45 @@ static void wait_closed(void)
 static void hanging_up_stops_the_service(void **state)
 {
 	char text[4096] = "";
-	size_t length = 0;
 	int fd = connect_raw();
 
 	service.mode = HANG;
+	service.closed = false;
 	send_stream_request(fd);
-	while (!strstr(text, "Hi") && length < sizeof(text) - 1) {
-		ssize_t got = read(fd, text + length, sizeof(text) - 1 - length);
-
-		assert_true(got > 0);
-		length += (size_t)got;
-		text[length] = '\0';
-	}
+	read_until(fd, text, sizeof(text), "Hi");
 	close(fd);
 	wait_closed();
+}
+
+/* A stream that says nothing more ends within a second when its account or key does. */
+static void stream_ends_after(const struct person *who, const char *line, const char *body, int status)
+{
+	uint64_t began;
+	char text[4096] = "";
+	int fd = connect_raw();
+
+	service.mode = HANG;
+	service.closed = false;
+	send_stream_as(fd, who);
+	read_until(fd, text, sizeof(text), "Hi");
+	began = atl_monotonic_ms();
+	expect(ask(site, &owner, line, body), status);
+	read_until(fd, text, sizeof(text), "was ended");
+	assert_null(strstr(text, "[DONE]"));
+	assert_true(atl_monotonic_ms() - began < 1000);
+	close(fd);
+	wait_closed();
+}
+
+static void a_suspended_persons_stream_ends(void **state)
+{
+	struct person member, members_key, other;
+
+	person_create(site, "Mia", ATL_ROLE_MEMBER, &member);
+	person_key(site, &member, "chat", &members_key);
+	person_key(site, &owner, "chat", &other);
+	stream_ends_after(&members_key, fmt("POST /api/v1/users/%s/suspend", member.id), "{}", 200);
+	stream_ends_after(&other, fmt("DELETE /api/v1/keys/%s", other.session_id), NULL, 204);
 }
 
 /* Bytes the server has sent or keeps waiting, since `start`. */
@@ -515,6 +561,7 @@ int main(void)
 		T(other_paths_go_where_they_belong),
 		T(usage_is_written_before_the_end),
 		T(hanging_up_stops_the_service),
+		T(a_suspended_persons_stream_ends),
 		T(a_slow_reader_holds_the_service_back),
 	};
 

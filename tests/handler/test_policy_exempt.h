@@ -50,6 +50,7 @@ static const struct exempt {
 	{ "POST /api/v1/users/{id}/approve", OPERATING },
 	{ "POST /api/v1/roles", OPERATING },
 	{ "PATCH /api/v1/roles/{id}", OPERATING },
+	{ "POST /api/v1/users/{id}/impersonate", OPERATING },
 	{ "POST /api/v1/groups", OPERATING },
 	{ "PUT /api/v1/groups/{id}", OPERATING },
 	{ "POST /api/v1/login-providers", OPERATING },
