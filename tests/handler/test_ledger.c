@@ -366,6 +366,77 @@ static void test_race_never_oversells(void **state)
 	setup(state); /* so many balances need not be checked again */
 }
 
+/* The same for a limit of each scope, and for one of a model: a fresh book a round. */
+#define SCOPE_ROUNDS 20
+#define SCOPE_ROUNDS_PG 3
+
+struct scoped {
+	struct site *site;
+	pthread_barrier_t line;
+	const char *user_id, *key_id, *model;
+	_Atomic int won, failed, number;
+};
+
+static void *scoped_racer(void *arg)
+{
+	struct scoped *race = arg;
+	struct atl_errinfo info = { 0 };
+	char ref[48];
+	enum atl_err err;
+
+	snprintf(ref, sizeof(ref), "s%d", race->number++);
+	pthread_barrier_wait(&race->line);
+	do
+		err = try_reserve(race->site, ref, race->user_id, race->key_id, race->model, 1, &info);
+	while (err == ATL_ERR_DB_BUSY);
+	race->won += err == ATL_OK;
+	race->failed += err != ATL_OK && err != ATL_ERR_QUOTA;
+	return NULL;
+}
+
+static void run_scoped(struct site *site, const struct person *who, const struct person *key, const char *scope, const char *subject,
+		       const char *model)
+{
+	struct scoped race = { .site = site, .user_id = who->id, .key_id = key->session_id, .model = "m" };
+	pthread_t threads[RACERS];
+	void *state = site;
+
+	setup(&state);
+	expect(ask(site, &owner, "PUT /api/v1/quotas",
+		   fmt("{\"scope\":\"%s\",\"subject\":\"%s\",\"kind\":\"messages\",\"span\":\"month\",\"model\":\"%s\",\"amount\":%d}",
+		       scope, subject, model, ALLOWED)), 200);
+	pthread_barrier_init(&race.line, NULL, RACERS);
+	for (int i = 0; i < RACERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, scoped_racer, &race), 0);
+	for (int i = 0; i < RACERS; i++)
+		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&race.line);
+	assert_int_equal(race.failed, 0);
+	assert_int_equal(race.won, ALLOWED);
+	books_balance(site);
+}
+
+static void test_race_each_scope(void **state)
+{
+	struct site *site = *state;
+	int rounds = atl_str_eq(atl_db_kind(site->app.db), "sqlite") ? SCOPE_ROUNDS : SCOPE_ROUNDS_PG;
+	struct person mia, key;
+	const char *group;
+
+	person_create(site, "Racer", ATL_ROLE_MEMBER, &mia);
+	person_key(site, &mia, "chat", &key);
+	group = text_at(expect(ask(site, &owner, "POST /api/v1/groups", "{\"name\":\"Racers\"}"), 201), "id");
+	expect(ask(site, &owner, fmt("PATCH /api/v1/users/%s", mia.id), fmt("{\"groups\":[\"%s\"]}", group)), 200);
+	for (int round = 0; round < rounds; round++) {
+		run_scoped(site, &mia, &key, "user", mia.id, "");
+		run_scoped(site, &mia, &key, "group", group, "");
+		run_scoped(site, &mia, &key, "key", key.session_id, "");
+		run_scoped(site, &mia, &key, "everyone", "", "m");
+		run_scoped(site, &mia, &key, "server", "", "");
+	}
+	setup(state);
+}
+
 /* ---- jobs ---- */
 
 static enum atl_err submit(struct site *site, const struct person *who, const char *prompt, int64_t count, int64_t not_before,
@@ -513,7 +584,8 @@ int main(void)
 		cmocka_unit_test(test_windows),			   cmocka_unit_test_setup(test_tightest_and_whose, setup),
 		cmocka_unit_test_setup(test_one_model, setup),	   cmocka_unit_test_setup(test_next_day, setup),
 		cmocka_unit_test_setup(test_usage_records, setup),
-		cmocka_unit_test_setup(test_race_never_oversells, setup), cmocka_unit_test_setup(test_jobs, setup),
+		cmocka_unit_test_setup(test_race_never_oversells, setup), cmocka_unit_test_setup(test_race_each_scope, setup),
+		cmocka_unit_test_setup(test_jobs, setup),
 		cmocka_unit_test_setup(test_restart, setup),	cmocka_unit_test_setup(test_asking_for_more, setup),
 	};
 
