@@ -187,6 +187,7 @@ enum atl_err atl_verify(struct atl_app *app, const struct atl_identity *who, con
 	struct looked l = { .app = app, .who = who, .arena = arena, .data = data, .length = length };
 	struct atl_verify_finding *found = ATL_ARENA_ARRAY(arena, struct atl_verify_finding, ATL_VERIFY_CHECKS_MAX);
 	const char *made = "unknown";
+	size_t count = 0;
 	enum atl_err err = found ? may_ask(app, who, remote, info) : atl_fail(info, ATL_ERR_NOMEM, "verify");
 
 	if (!err && !length)
@@ -196,15 +197,16 @@ enum atl_err atl_verify(struct atl_app *app, const struct atl_identity *who, con
 	if (err)
 		return err;
 	atl_sha256_hex(data, length, l.sha256);
-	for (size_t i = 0; i < ATL_COUNT(CHECKS) && !err; i++) {
+	for (size_t i = 0; i < ATL_COUNT(CHECKS) && !err && !atl_str_eq(made, "yes"); i++) { /* the cheap and certain first */
 		found[i] = (struct atl_verify_finding){ .check = CHECKS[i].name, .result = "none" };
 		err = CHECKS[i].run(&l, &found[i], info);
 		if (CHECKS[i].proves && atl_str_eq(found[i].result, "match"))
 			made = "yes";
-		else if (atl_str_eq(found[i].result, "similar") && !atl_str_eq(made, "yes"))
+		else if (atl_str_eq(found[i].result, "similar") || atl_str_eq(found[i].result, "match"))
 			made = "likely";
+		count++;
 	}
 	if (!err)
-		*ret = (struct atl_verify){ .made_here = made, .asset_id = l.own_id, .checks = { found, ATL_COUNT(CHECKS) } };
+		*ret = (struct atl_verify){ .made_here = made, .asset_id = l.own_id, .checks = { found, count } };
 	return err;
 }

@@ -1,9 +1,9 @@
 /* verify.h - did this server make this file? Asked by anybody who has a file, answered without telling whose it is.
  *
- * A row of checks, from certain to likely: the file's own hash, Content Credentials signed by this server, what the file
- * says about itself, the invisible mark, and what it looks like. Each says what it found; together they are "yes" (a check that proves it
- * matched), "likely" (it carries the mark, or looks like something made here), or "unknown". Nobody learns the owner, the prompt or the time; an
- * asker who owns the picture is given its id.
+ * A row of checks, from certain to likely: the file's own hash, Content Credentials signed by this server, its invisible
+ * mark, what the file says about itself, and what it looks like. Each says what it found; together they are "yes" (a check
+ * that proves it matched; those after it are not run), "likely" (it carries our mark or looks like something made here), or
+ * "unknown". Nobody learns the owner, the prompt or the time; an asker who owns the picture is given its id.
  *
  * Threads: blocking: pool threads. The file is decoded in the sandboxed child. Limits: ATL_VERIFY_LOOKS_MAX pictures, the
  * newest, are compared by their looks. Adding one: a function and a row in CHECKS (verify.c), a text verify.check.* of the page.
