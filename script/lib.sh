@@ -60,7 +60,7 @@ check_sha256() { # FILE HASH
 
 PACKAGES_RUN="build-essential meson ninja-build pkg-config cmake brotli python3 python3-venv ca-certificates
 	libuv1-dev libwslay-dev libcurl4-openssl-dev libsqlite3-dev libpq-dev libhiredis-dev libsodium-dev libssl-dev libvips-dev
-	libinih-dev libseccomp-dev libdeflate-dev
+	libinih-dev libseccomp-dev libdeflate-dev libfido2-dev
 	libavformat-dev libavcodec-dev libswscale-dev"
 PACKAGES_TEST="clang libcmocka-dev postgresql redis-server chromium iproute2 procps"
 PACKAGES_BENCH="wrk nginx-light haproxy libpng-dev"

@@ -40,6 +40,7 @@
 	X(oidc)           \
 	X(second_factor)  \
 	X(password_reset) \
+	X(passkeys)       \
 	X(characters)     \
 	X(people)         \
 	X(privacy)        \

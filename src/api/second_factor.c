@@ -72,7 +72,8 @@ static void handle_get(struct atl_req *req)
 }
 
 /* A session alone may be somebody's who found the screen unlocked: the password shows who it is. */
-static enum atl_err check_password(struct atl_req *req, const struct proof_in *in, bool code_instead, struct atl_errinfo *info)
+enum atl_err atl_sign_in_proof(struct atl_req *req, const char *password, const char *code, bool code_instead,
+			       struct atl_errinfo *info)
 {
 	struct atl_app *app = atl_api_app(req);
 	const struct atl_identity *identity = atl_api_identity(req);
@@ -81,16 +82,16 @@ static enum atl_err check_password(struct atl_req *req, const struct proof_in *i
 	bool has_password = !err && !atl_str_eq(user.password_hash, ATL_USER_NO_PASSWORD);
 
 	if (!err && !identity->session_id[0])
-		err = atl_fail(info, ATL_ERR_FORBIDDEN, "The second factor is changed from a browser's session.");
+		err = atl_fail(info, ATL_ERR_FORBIDDEN, "How one signs in is changed from a browser's session.");
 	if (err || (!has_password && !code_instead))
 		return err;
 	err = atl_throttle_try(app->throttle, req->remote, user.name, identity->session_id, info);
 	if (err)
 		return err;
-	if (has_password && (!in->password || !atl_password_verify(user.password_hash, in->password)))
+	if (has_password && (!password || !atl_password_verify(user.password_hash, password)))
 		return atl_fail_field(info, ATL_ERR_CREDENTIALS, "password", "The password is wrong.");
 	if (!has_password)
-		err = atl_second_factor_use(app, identity->user_id, in->code ? in->code : "", req->remote, info);
+		err = atl_second_factor_use(app, identity->user_id, code ? code : "", req->remote, info);
 	if (!err)
 		atl_throttle_success(app->throttle, req->remote, user.name, identity->session_id);
 	return err;
@@ -104,7 +105,7 @@ static void handle_begin(struct atl_req *req)
 	enum atl_err err = atl_req_json(req, &in, &info);
 
 	if (!err)
-		err = check_password(req, &in, false, &info);
+		err = atl_sign_in_proof(req, in.password, in.code, false, &info);
 	if (!err)
 		err = atl_second_factor_begin(atl_api_app(req), atl_api_identity(req), &req->arena, &out.secret, &out.url, &info);
 	if (err)
@@ -136,7 +137,7 @@ static void handle_off(struct atl_req *req)
 	enum atl_err err = atl_req_json(req, &in, &info);
 
 	if (!err)
-		err = check_password(req, &in, true, &info);
+		err = atl_sign_in_proof(req, in.password, in.code, true, &info);
 	if (!err)
 		err = atl_second_factor_remove(atl_api_app(req), atl_api_identity(req), atl_api_user(req), &info);
 	if (err)

@@ -1,4 +1,4 @@
-/* sign_in.h - what the ways in share: password (access.c), services (oidc.c), second step (second_factor.c). */
+/* sign_in.h - what the ways in share: password (access.c), services (oidc.c), second step (second_factor.c), passkeys (passkeys.c). */
 #ifndef ATL_API_SIGN_IN_H
 #define ATL_API_SIGN_IN_H
 
@@ -14,5 +14,10 @@ void atl_sign_in_answer(struct atl_req *req, int status, const struct atl_identi
 /* After the first step: true when the person has a second factor (or asking failed). Then *ret_err is what to answer,
  * SECOND_FACTOR, and the cookie of the step is set. */
 bool atl_sign_in_second(struct atl_req *req, const char *user_id, enum atl_err *ret_err, struct atl_errinfo *info);
+
+/* Who changes how an account is signed in to shows who they are: the password. Accounts without one: nothing, or a code
+ * of the second factor. FORBIDDEN: no browser's session. CREDENTIALS. */
+enum atl_err atl_sign_in_proof(struct atl_req *req, const char *password, const char *code, bool code_instead,
+			       struct atl_errinfo *info) ATL_MUST_USE;
 
 #endif

@@ -314,6 +314,13 @@ static const char *make_delivery(struct site *site)
 }
 
 /* The owner's link with a sign-in service. */
+static const char *make_passkey(struct site *site)
+{
+	execute(site->app.db, fmt("INSERT INTO passkeys (id, user_id, name, rp_id, credential_id, public_key, alg, sign_count, synced, "
+				  "created_at) VALUES ('psk_1', '%s', 'Mine', 'localhost', 'a', 'a', -7, 0, 0, 1)", owner.id));
+	return "psk_1";
+}
+
 static const char *make_login(struct site *site)
 {
 	char id[ATL_ID_SIZE];
@@ -353,6 +360,7 @@ static size_t make_objects(struct site *site, struct object *objects)
 	objects[n++] = (struct object){ "/api/v1/messages/{id}", add_message(site, &owner, conversation, "Hello") };
 	objects[n++] = (struct object){ "/api/v1/sessions/{id}", owner.session_id };
 	objects[n++] = (struct object){ "/api/v1/me/logins/{id}", make_login(site) };
+	objects[n++] = (struct object){ "/api/v1/me/passkeys/{id}", make_passkey(site) };
 	objects[n++] = (struct object){ "/api/v1/keys/{id}", key.session_id };
 	objects[n++] = (struct object){ "/api/v1/notices/{id}", make_notice(site) };
 	objects[n++] = (struct object){ "/api/v1/personas/{id}",

@@ -37,6 +37,31 @@ CREATE TABLE one_time_links (
 	expires_at BIGINT NOT NULL
 );
 CREATE INDEX one_time_links_user ON one_time_links (user_id, kind);
+
+-- logins: passkeys
+-- both
+CREATE TABLE passkeys (
+	id TEXT PRIMARY KEY,
+	user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	name TEXT NOT NULL,
+	rp_id TEXT NOT NULL,
+	credential_id TEXT NOT NULL, -- base64url
+	public_key TEXT NOT NULL, -- base64url
+	alg BIGINT NOT NULL,
+	sign_count BIGINT NOT NULL,
+	synced BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	last_used_at BIGINT,
+	UNIQUE (rp_id, credential_id)
+);
+CREATE INDEX passkeys_user ON passkeys (user_id);
+CREATE TABLE passkey_challenges (
+	challenge_hash TEXT PRIMARY KEY,
+	user_id TEXT REFERENCES users (id) ON DELETE CASCADE, -- NULL: a sign-in
+	session_id TEXT,
+	expires_at BIGINT NOT NULL
+);
+CREATE INDEX passkey_challenges_expires ON passkey_challenges (expires_at);
 -- rights: what a role (role_rights of 0005) and an API key may use besides their permissions
 -- both
 ALTER TABLE role_rights ADD COLUMN features_off TEXT;

@@ -4,6 +4,7 @@ import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { moment } from "../format.js";
 import { attempt, copy, dialog, toast } from "../components/ui.js";
+import { makePasskey, passkeysOffered } from "../components/passkeys.js";
 
 const button = (/** @type {string} */ label, /** @type {() => any} */ run, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: () => attempt(async () => run()) }, label);
 const input = (props = {}) => h("input", { class: "input", ...props });
@@ -85,8 +86,37 @@ function services(links, offers, again) {
     }))), h("br"));
 }
 
+/** @param {any[]} list @param {() => any} again */
+function passkeys(list, again) {
+  const add = () => {
+    const name = input({ required: true, maxlength: 60, value: deviceName(navigator.userAgent) }), password = input({ type: "password", autocomplete: "current-password" });
+    const close = dialog(t("passkeys.add"), h("form", { class: "stack", onsubmit: submit(async () => {
+      const made = await makePasskey(name.value.trim(), password.value);
+      if (!made) return;
+      close();
+      toast(t("passkeys.added"));
+      again();
+    }) }, field(t("passkeys.name"), name), field(t("account.current"), password, t("second.password.hint")), h("button", { class: "button primary" }, t("second.next"))));
+    password.focus();
+  };
+  const rename = (/** @type {any} */ one) => {
+    const name = input({ required: true, maxlength: 60, value: one.name });
+    const close = dialog(t("passkeys.rename"), h("form", { class: "stack", onsubmit: submit(async () => {
+      await api.patch(`/me/passkeys/${one.id}`, { name: name.value.trim() });
+      close();
+      again();
+    }) }, field(t("passkeys.name"), name), h("button", { class: "button primary" }, t("services.save"))));
+    name.select();
+  };
+  return h("section", { class: "stack" }, h("h2", {}, t("passkeys.title")), h("p", { class: "hint" }, t("passkeys.text")),
+    list.map((one) => h("div", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name), one.synced && h("span", { class: "chip" }, t("passkeys.synced")),
+      h("div", { class: "hint" }, [one.rp_id, one.last_used_at ? t("passkeys.used", { at: moment(one.last_used_at) }) : t("passkeys.unused")].join(" · "))),
+    button(t("passkeys.rename"), () => rename(one), "quiet"), button(t("passkeys.remove"), () => api.del(`/me/passkeys/${one.id}`).then(again)))),
+    h("div", {}, passkeysOffered() ? button(t("passkeys.add"), add) : h("p", { class: "hint" }, t("passkeys.not_here"))), h("br"));
+}
+
 /** @param {Element} box @param {any[]} sessions @param {() => any} again */
 export async function mountAccount(box, sessions, again) {
-  const [state, links, offers] = await Promise.all([api.get("/me/second-factor"), api.get("/me/logins"), api.get("/login")]);
-  replace(box, h("div", { class: "stack" }, secondFactor(state, again), services(links.items, offers.items, again), devices(sessions, again)));
+  const [state, links, offers, keys] = await Promise.all([api.get("/me/second-factor"), api.get("/me/logins"), api.get("/login"), api.get("/me/passkeys")]);
+  replace(box, h("div", { class: "stack" }, passkeys(keys.items, again), secondFactor(state, again), services(links.items, offers.items, again), devices(sessions, again)));
 }

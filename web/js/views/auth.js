@@ -4,6 +4,7 @@ import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { attempt, avatar } from "../components/ui.js";
 import { modelName } from "../format.js";
+import { passkeysOffered, signInWithPasskey } from "../components/passkeys.js";
 
 const gate = (/** @type {string} */ title, /** @type {any[]} */ ...children) => h("main", { class: "gate", id: "work" },
   h("div", { class: "gate-card" }, h("img", { src: "/icon.svg", alt: "" }), h("h1", {}, title), ...children));
@@ -35,6 +36,12 @@ function tellingForm(fields, button, run, said = "") {
   } }, fields, problem, h("br"), button);
 }
 
+/** @param {(session: any, fresh: boolean) => void} done */
+const passkeyButton = (done) => passkeysOffered() && h("button", { type: "button", class: "button wide", onclick: () => attempt(async () => {
+  const session = await signInWithPasskey();
+  if (session) done(session, false);
+}) }, t("signin.passkey"));
+
 /** @param {Element} root @param {any} status @param {(session: any, fresh: boolean) => void} done */
 function secondGate(root, status, done) {
   const code = h("input", { class: "input", name: "code", required: true, autocomplete: "one-time-code", maxlength: 40, autocapitalize: "none", spellcheck: false });
@@ -44,7 +51,7 @@ function secondGate(root, status, done) {
       throw error;
     }
   });
-  replace(root, gate(t("signin.second"), h("p", {}, t("signin.second.text")), form, h("br"), h("button", { class: "button quiet wide", onclick: () => accountGate(root, status, done) }, t("signin.back"))));
+  replace(root, gate(t("signin.second"), h("p", {}, t("signin.second.text")), form, h("br"), passkeyButton(done), h("button", { class: "button quiet wide", onclick: () => accountGate(root, status, done) }, t("signin.back"))));
   code.focus();
 }
 
@@ -69,7 +76,7 @@ export function accountGate(root, status, done, said) {
       done(session, setup);
     }, said ?? outcomeText(outcome) ?? "");
   replace(root, gate(setup ? t("setup.title") : t("signin.title"), h("p", {}, setup ? t("setup.text") : ""), form,
-    !setup && status.mail && h("p", { class: "center" }, h("button", { type: "button", class: "button small quiet", onclick: () => import("./reset.js").then((module) => module.askGate(root, () => accountGate(root, status, done))) }, t("reset.forgot"))), services));
+    !setup && status.mail && h("p", { class: "center" }, h("button", { type: "button", class: "button small quiet", onclick: () => import("./reset.js").then((module) => module.askGate(root, () => accountGate(root, status, done))) }, t("reset.forgot"))), !setup && h("div", { class: "stack" }, h("br"), passkeyButton(done)), services));
   name.focus();
   if (!setup) api.get("/sign-up").then((door) => (door.mode === "open" || door.mode === "domain") && form.after(h("p", { class: "hint center" }, h("a", { href: "/join", target: "_self" }, t("join.title.open"))))).catch(() => {});
   if (!setup) api.get("/login").then((list) => list.items.length && replace(services, h("br"), h("p", { class: "hint" }, t("signin.or")),

@@ -53,8 +53,8 @@ export function resetGate(root) {
 /** A button, not the link itself: programs that look into mails open links. @param {Element} root */
 export function verifyGate(root) {
   const token = takeToken();
-  show(root, t("verify.title"), h("p", {}, t("verify.text")), form([], t("verify.go"), async () => {
+  show(root, t("prove.title"), h("p", {}, t("prove.text")), form([], t("prove.go"), async () => {
     await api.post("/sign-up/verify", { token });
-    show(root, t("verify.done"), h("p", { role: "status" }, t("verify.done.text")), home());
+    show(root, t("prove.done"), h("p", { role: "status" }, t("prove.done.text")), home());
   }));
 }
