@@ -313,14 +313,17 @@ static const char *make_delivery(struct site *site)
 	return fmt("%s", id);
 }
 
-/* The owner's link with a sign-in service. */
 static const char *make_passkey(struct site *site)
 {
+	char id[ATL_ID_SIZE];
+
+	atl_id_new("psk", id);
 	execute(site->app.db, fmt("INSERT INTO passkeys (id, user_id, name, rp_id, credential_id, public_key, alg, sign_count, synced, "
-				  "created_at) VALUES ('psk_1', '%s', 'Mine', 'localhost', 'a', 'a', -7, 0, 0, 1)", owner.id));
-	return "psk_1";
+				  "created_at) VALUES ('%s', '%s', 'Mine', 'localhost', '%s', 'a', -7, 0, 0, 1)", id, owner.id, id));
+	return fmt("%s", id);
 }
 
+/* The owner's link with a sign-in service. */
 static const char *make_login(struct site *site)
 {
 	char id[ATL_ID_SIZE];
