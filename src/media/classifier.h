@@ -12,7 +12,7 @@
 #include "ipc/frame.h"
 #include "media/picture.h"
 
-#define ATL_CLASSIFIER_TIMEOUT_MS 10000
+#define ATL_CLASSIFIER_TIMEOUT_MS 30000 /* an ordinary machine needs 0.3 s, one with more to do than cores much more */
 #define ATL_CLASSIFIER_IDLE_MS 30000 /* a child without work leaves */
 #define ATL_CLASSIFIER_LIBRARY "libonnxruntime.so"
 #define ATL_CLASSIFIER_MODEL "open-nsfw.onnx"
