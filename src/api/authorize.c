@@ -7,9 +7,9 @@
  */
 #include "api/api.h"
 
-#include <stdio.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/str.h"
 #include "core/announcement.h"
@@ -164,19 +164,20 @@ static struct atl_rate take_all(struct atl_req *req, enum atl_rate_class class)
 {
 	struct atl_rates *rates = atl_api_app(req)->rates;
 	const struct atl_identity *identity = atl_api_identity(req);
+	const int64_t now_us = (int64_t)atl_monotonic_us();
 	struct atl_rate tightest, rate;
 
 	if (class == ATL_RATE_SIGN_IN || !atl_identity_signed_in(identity)) {
-		atl_rate_take(rates, class, ATL_RATE_ADDRESS, req->remote, &tightest);
+		atl_rate_take(rates, class, ATL_RATE_ADDRESS, req->remote, now_us, &tightest);
 		return tightest;
 	}
-	atl_rate_take(rates, class, ATL_RATE_USER, identity->user_id, &tightest);
+	atl_rate_take(rates, class, ATL_RATE_USER, identity->user_id, now_us, &tightest);
 	if (!tightest.retry_after_s && identity->key_id[0]) {
-		atl_rate_take(rates, class, ATL_RATE_KEY, identity->key_id, &rate);
+		atl_rate_take(rates, class, ATL_RATE_KEY, identity->key_id, now_us, &rate);
 		tighter(&tightest, &rate);
 	}
 	if (!tightest.retry_after_s) {
-		atl_rate_take(rates, class, ATL_RATE_SITE, req->remote, &rate);
+		atl_rate_take(rates, class, ATL_RATE_SITE, req->remote, now_us, &rate);
 		tighter(&tightest, &rate);
 	}
 	return tightest;
@@ -187,16 +188,14 @@ static enum atl_err limit_rate(struct atl_req *req, bool changes, struct atl_err
 {
 	const struct atl_rates *rates = atl_api_app(req)->rates;
 	struct atl_rate rate;
-	char text[96];
+	char lines[ATL_RATE_LINES_SIZE];
 
 	if (!rates || req->route->rate == ATL_CLASS_FREE)
 		return ATL_OK;
 	rate = take_all(req, class_of(req, changes));
 	if (!rate.limit)
 		return ATL_OK;
-	snprintf(text, sizeof(text), "%s;r=%lld;t=%d", rate.name, (long long)rate.remaining, rate.reset_s);
-	atl_res_header(req, "RateLimit-Policy", rate.policy);
-	atl_res_header(req, "RateLimit", text);
+	atl_res_lines(req, lines, atl_rate_lines(&rate, lines));
 	if (!rate.retry_after_s || (req->loopback && !atl_rates_local(rates)))
 		return ATL_OK;
 	info->retry_after_s = rate.retry_after_s;

@@ -17,6 +17,8 @@
 #define ID_MAX 96
 #define LINE_SIZE 48
 
+_Static_assert(3 * LINE_SIZE + 32 + 2 * 20 + 5 <= ATL_RATE_LINES_SIZE, "the header lines fit");
+
 struct bucket {
 	uint64_t name; /* 0: free */
 	int64_t ahead; /* us: when all that was taken is paid back; in the past: full */
@@ -25,7 +27,8 @@ struct bucket {
 
 struct limit {
 	int64_t count, step_us; /* requests a window; what one costs */
-	char name[LINE_SIZE], policy[LINE_SIZE + 32];
+	char name[LINE_SIZE], policy[LINE_SIZE + 32], head[3 * LINE_SIZE + 32];
+	size_t head_length;
 };
 
 struct atl_rates {
@@ -64,6 +67,8 @@ static void make_limits(struct atl_rates *rates, const struct atl_rates_options 
 			snprintf(limit->name, sizeof(limit->name), "\"%s-%s\"", class_names[class], scope_names[scope]);
 			snprintf(limit->policy, sizeof(limit->policy), "%s;q=%lld;w=%d", limit->name,
 				 (long long)limit->count, ATL_RATE_WINDOW_S);
+			limit->head_length = (size_t)snprintf(limit->head, sizeof(limit->head),
+							      "RateLimit-Policy: %s\r\nRateLimit: %s;r=", limit->policy, limit->name);
 		}
 	}
 }
@@ -186,10 +191,10 @@ static void note_unsettled(struct atl_rates *rates, struct bucket *bucket, int64
 }
 
 void atl_rate_take(struct atl_rates *rates, enum atl_rate_class class, enum atl_rate_scope scope, const char *id,
-		   struct atl_rate *ret)
+		   int64_t now_us, struct atl_rate *ret)
 {
 	const struct limit *limit = &rates->limits[class][scope];
-	int64_t now, ahead;
+	int64_t ahead;
 	struct bucket *bucket;
 	uint64_t name;
 
@@ -197,12 +202,11 @@ void atl_rate_take(struct atl_rates *rates, enum atl_rate_class class, enum atl_
 	if (!limit->count)
 		return;
 	name = name_of(rates, class, scope, id);
-	now = (int64_t)atl_monotonic_us();
 	pthread_mutex_lock(lock_of(rates, name));
 	bucket = place_of(rates, name, true);
-	ahead = (bucket->ahead > now ? bucket->ahead - now : 0) + limit->step_us;
+	ahead = (bucket->ahead > now_us ? bucket->ahead - now_us : 0) + limit->step_us;
 	if (ahead <= WINDOW_US) {
-		bucket->ahead = now + ahead;
+		bucket->ahead = now_us + ahead;
 		if (rates->shared)
 			note_unsettled(rates, bucket, limit->step_us);
 	} else {
@@ -212,11 +216,39 @@ void atl_rate_take(struct atl_rates *rates, enum atl_rate_class class, enum atl_
 	pthread_mutex_unlock(lock_of(rates, name));
 	ret->policy = limit->policy;
 	ret->name = limit->name;
+	ret->head = limit->head;
+	ret->head_length = limit->head_length;
 	ret->limit = limit->count;
 	ret->remaining = ahead < WINDOW_US ? (WINDOW_US - ahead) / limit->step_us : 0;
 	if (ret->remaining > limit->count)
 		ret->remaining = limit->count;
 	ret->reset_s = (int)((ahead + 999999) / 1000000);
+}
+
+static char *put_number(char *at, uint64_t number)
+{
+	char digits[20];
+	size_t count = 0;
+
+	do {
+		digits[count++] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	while (count)
+		*at++ = digits[--count];
+	return at;
+}
+
+size_t atl_rate_lines(const struct atl_rate *rate, char out[ATL_RATE_LINES_SIZE])
+{
+	char *at = out + rate->head_length;
+
+	memcpy(out, rate->head, rate->head_length);
+	at = put_number(at, (uint64_t)rate->remaining);
+	memcpy(at, ";t=", 3);
+	at = put_number(at + 3, (uint64_t)rate->reset_s);
+	memcpy(at, "\r\n", 2);
+	return (size_t)(at + 2 - out);
 }
 
 /* ---- settling ---- */

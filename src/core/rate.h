@@ -58,13 +58,19 @@ bool atl_rates_local(const struct atl_rates *rates);
 struct atl_rate {
 	const char *policy; /* RateLimit-Policy's value */
 	const char *name;   /* of the policy, quoted */
+	const char *head;   /* both header lines up to the number that remains */
+	size_t head_length;
 	int64_t limit, remaining;
 	int reset_s;	   /* until it is full again */
 	int retry_after_s; /* above 0: refused */
 };
-/* Take one request from the bucket of `id` ("" is one, too). An address is counted by its network where it is IPv6. */
+/* Take one request from the bucket of `id` ("" is one, too). An address is counted by its network where it is IPv6.
+ * `now_us`: atl_monotonic_us(), asked once for all buckets of a request. */
 void atl_rate_take(struct atl_rates *rates, enum atl_rate_class class, enum atl_rate_scope scope, const char *id,
-		   struct atl_rate *ret);
+		   int64_t now_us, struct atl_rate *ret);
+/* The header lines of a bucket, each ending in CR LF: "RateLimit-Policy: ...", "RateLimit: ...". */
+#define ATL_RATE_LINES_SIZE 256
+size_t atl_rate_lines(const struct atl_rate *rate, char out[ATL_RATE_LINES_SIZE]);
 
 /* ---- settling with other servers ---- */
 struct atl_rate_debt {

@@ -131,6 +131,8 @@ enum atl_err atl_req_tree_take(struct atl_req *req, struct atl_json **ret, struc
 
 /* ---- answering (same thread) ---- */
 void atl_res_header(struct atl_req *req, const char *name, const char *value); /* CR, LF and NUL: dropped with a log line */
+/* Whole header lines, each ending in CR LF, that the caller made of nothing from outside: for every answer, so cheap. */
+void atl_res_lines(struct atl_req *req, const char *lines, size_t length);
 void atl_res_cookie(struct atl_req *req, const char *name, const char *value, int64_t max_age_s, bool http_only);
 void atl_res_json(struct atl_req *req, int status, const struct atl_json_desc *desc, const void *value);
 void atl_res_json_text(struct atl_req *req, int status, const char *json, size_t length);

@@ -185,6 +185,16 @@ void atl_res_header(struct atl_req *req, const char *name, const char *value)
 	atl_buf_add(&call->extra, "\r\n", 2);
 }
 
+void atl_res_lines(struct atl_req *req, const char *lines, size_t length)
+{
+	struct call *call = (struct call *)req;
+
+	if (call->extra.length + length > EXTRA_HEADERS_MAX)
+		atl_warn(MODULE, "dropped response headers: too many bytes of them");
+	else
+		atl_buf_add(&call->extra, lines, length);
+}
+
 void atl_res_cookie(struct atl_req *req, const char *name, const char *value, int64_t max_age_s, bool http_only)
 {
 	const char *text;

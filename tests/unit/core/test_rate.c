@@ -20,7 +20,7 @@ static bool take(struct atl_rates *of, enum atl_rate_class class, enum atl_rate_
 {
 	struct atl_rate rate;
 
-	atl_rate_take(of, class, scope, id, &rate);
+	atl_rate_take(of, class, scope, id, (int64_t)atl_monotonic_us(), &rate);
 	if (rate.retry_after_s > 0)
 		assert_int_equal(rate.remaining, 0);
 	return rate.retry_after_s == 0;
@@ -56,13 +56,13 @@ static void test_burst_and_refusal(void **state)
 	struct atl_rate rate;
 
 	for (int i = 9; i >= 0; i--) {
-		atl_rate_take(rates, ATL_RATE_READ, ATL_RATE_USER, "usr_1", &rate);
+		atl_rate_take(rates, ATL_RATE_READ, ATL_RATE_USER, "usr_1", (int64_t)atl_monotonic_us(), &rate);
 		assert_int_equal(rate.limit, 10);
 		assert_int_equal(rate.retry_after_s, 0);
 		assert_int_equal(rate.remaining, i);
 		assert_true(rate.reset_s > 0 && rate.reset_s <= 60);
 	}
-	atl_rate_take(rates, ATL_RATE_READ, ATL_RATE_USER, "usr_1", &rate);
+	atl_rate_take(rates, ATL_RATE_READ, ATL_RATE_USER, "usr_1", (int64_t)atl_monotonic_us(), &rate);
 	assert_in_range(rate.retry_after_s, 1, 6);
 	assert_string_equal(rate.policy, "\"read-user\";q=10;w=60");
 	assert_string_equal(rate.name, "\"read-user\"");
@@ -89,7 +89,7 @@ static void test_no_limit(void **state)
 {
 	struct atl_rate rate;
 
-	atl_rate_take(rates, ATL_RATE_WRITE, ATL_RATE_USER, "usr_1", &rate);
+	atl_rate_take(rates, ATL_RATE_WRITE, ATL_RATE_USER, "usr_1", (int64_t)atl_monotonic_us(), &rate);
 	assert_int_equal(rate.limit, 0);
 	assert_int_equal(drain(rates, ATL_RATE_WRITE, ATL_RATE_USER, "usr_1"), 1000);
 }
