@@ -324,3 +324,33 @@ for (const colorScheme of ["light", "dark"])
     await axe(page, `viewer, ${colorScheme}`);
     await shoot(page, `viewer-desktop-${colorScheme}`);
   }, { device: { ...DESKTOP, colorScheme } }));
+
+for (const [name, device] of [["desktop-light", { ...DESKTOP, colorScheme: "light" }], ["phone-dark", { ...SMALL_PHONE, colorScheme: "dark" }]])
+  test(`what the picture check covers is shown after a click, what it holds is not asked for, ${name}`, () => open({}, async (page, mock) => {
+    const asked = [];
+    page.on("request", (request) => { if (request.url().includes("/file")) asked.push(new URL(request.url()).pathname); });
+    const [covered, held] = mock.pictures.all;
+    covered.check = "blur";
+    held.check = "held";
+    await loaded(page);
+    asked.length = 0;
+    await page.reload();
+    await loaded(page);
+    assert.equal(await page.locator(`.pic[data-id="${covered.id}"] img.covered`).count(), 1);
+    assert.match(await page.locator(`.pic[data-id="${held.id}"]`).innerText(), /Waits for review/);
+    await axe(page, `library with covered pictures, ${name}`);
+    await shoot(page, `library-covered-${name}`);
+    await page.goto(`${mock.url}/library/${covered.id}`);
+    const show = page.getByRole("button", { name: "Show the picture" });
+    await show.waitFor();
+    await page.locator(".stage img.covered").evaluate((img) => img.decode());
+    await axe(page, `covered picture, ${name}`);
+    await shoot(page, `viewer-covered-${name}`);
+    await show.focus();
+    await page.keyboard.press("Enter");
+    await page.locator(".stage img:not(.covered)").waitFor();
+    assert.equal(await page.locator(".stage img.covered").count(), 0);
+    await page.goto(`${mock.url}/library/${held.id}`);
+    await page.getByText("Somebody who moderates looks at it first").waitFor();
+    assert.deepEqual(asked.filter((one) => one.includes(held.id)), []);
+  }, { device }));

@@ -8,7 +8,7 @@ import { h, icon } from "../dom.js";
 import { t } from "../i18n.js";
 import { emptyLayout, extend, neighbour, rowOf, visible } from "../pictures/justify.js";
 import { blurUrl } from "../pictures/blurhash.js";
-import { fileOf, nameOf, thumbWidth } from "../pictures/actions.js";
+import { coverText, fileOf, isCovered, isHeld, nameOf, thumbWidth } from "../pictures/actions.js";
 import { duration } from "../format.js";
 
 const GAP = 6, AHEAD_PX = 700, MORE_PX = 3000;
@@ -21,7 +21,7 @@ export function mountGrid(scroller, on) {
   /** @type {any[]} */ let items = [];
   let layout = emptyLayout(0, 0, GAP), current = 0, anchor = 0, touch = false, frame = 0, whole = false, drawing = false;
   /** @type {Set<string>} */ let chosen = new Set();
-  /** @type {Map<string, {node: any, item: any, place: string}>} */ const shown = new Map();
+  /** @type {Map<string, {node: any, item: any, place: string, covered: boolean}>} */ const shown = new Map();
   const box = h("div", { class: "wall", role: "listbox", "aria-multiselectable": "true", "aria-label": t("library.pictures"), tabindex: -1 });
   scroller.append(box);
 
@@ -31,8 +31,9 @@ export function mountGrid(scroller, on) {
     const node = h("div", { class: "pic", role: "option", id: `pic-${item.id}`, tabindex: -1, dataset: { id: item.id } });
     const blur = blurUrl(item.blur_hash);
     if (blur) node.style.backgroundImage = `url("${blur}")`;
-    const image = h("img", { alt: nameOf(item), loading: "eager", decoding: "async", draggable: "false", onload: () => image.classList.add("in") });
-    node.append(image, h("span", { class: "pick", "aria-hidden": "true" }, icon("check")), h("span", { class: "marks", "aria-hidden": "true" }, item.kind === "video" && `▶ ${duration(item.duration_ms / 1000)} `, item.starred && "★"));
+    const cover = coverText(item);
+    const image = h("img", { class: isCovered(item) ? "covered" : "", alt: cover ? `${nameOf(item)}. ${cover}` : nameOf(item), loading: "eager", decoding: "async", draggable: "false", onload: () => image.classList.add("in") });
+    node.append(image, h("span", { class: "pick", "aria-hidden": "true" }, icon("check")), h("span", { class: "marks", "aria-hidden": "true" }, item.kind === "video" && `▶ ${duration(item.duration_ms / 1000)} `, item.starred && "★"), cover && h("span", { class: "cover-text", "aria-hidden": "true" }, cover));
     return { node, image };
   }
 
@@ -46,11 +47,11 @@ export function mountGrid(scroller, on) {
       if (!item || !row || keep.has(item.id)) return;
       keep.add(item.id);
       let entry = shown.get(item.id);
-      if (!entry || (entry.item !== item && (entry.item.version !== item.version || entry.item.starred !== item.starred))) {
+      if (!entry || (entry.item !== item && (entry.item.version !== item.version || entry.item.starred !== item.starred || entry.covered !== isCovered(item)))) {
         const made = tile(item), focused = entry?.node === document.activeElement;
-        made.image.src = fileOf(item, thumbWidth(layout.wide[index] ?? 256));
+        if (!isHeld(item)) made.image.src = fileOf(item, thumbWidth(layout.wide[index] ?? 256));
         if (entry) { entry.node.replaceWith(made.node); if (focused) { drawing = true; made.node.focus({ preventScroll: true }); drawing = false; } } else box.append(made.node);
-        shown.set(item.id, entry = { node: made.node, item, place: "" });
+        shown.set(item.id, entry = { node: made.node, item, place: "", covered: isCovered(item) });
       }
       entry.item = item;
       const place = `${layout.left[index]},${row.top},${layout.wide[index]},${row.height}`;

@@ -5,7 +5,7 @@
 import { h, icon, iconButton, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import { duration, soon } from "../format.js";
-import { fileOf, menuRows, modelFor, nameOf, remix, star, submit, thumbWidth, vary } from "../pictures/actions.js";
+import { coverText, faceOf, fileOf, menuRows, modelFor, nameOf, remix, star, submit, thumbWidth, vary } from "../pictures/actions.js";
 import { attempt, longPress, menu, toast } from "./ui.js";
 
 const PHASES = ["loading", "preparing", "queued", "sampling", "decoding", "upscaling", "downloading"];
@@ -58,10 +58,10 @@ function result(asset, width) {
   const tools = h("div", { class: "tile-tools", role: "group", "aria-label": t("asset.actions") }, starred,
     iconButton("vary", t("asset.vary"), () => vary(asset), { class: "icon-button small wide" }), iconButton("remix", t("asset.remix"), () => remix(asset), { class: "icon-button small wide" }),
     iconButton("more", `${t("asset.actions")}: ${t("common.more")}`, (event) => menu(event.currentTarget, menuRows(asset)), { class: "icon-button small" }));
-  const image = asset.kind === "video" ? h("video", { src: fileOf(asset), muted: true, loop: true, playsinline: true, preload: "metadata", onmouseenter: (/** @type {any} */ event) => event.target.play()?.catch?.(() => {}), onmouseleave: (/** @type {any} */ event) => event.target.pause() })
-    : h("img", { src: fileOf(asset, thumbWidth(width)), alt: name, width: asset.width, height: asset.height, loading: "lazy", decoding: "async", draggable: "false" });
+  const image = asset.kind === "video" && !coverText(asset) ? h("video", { src: fileOf(asset), muted: true, loop: true, playsinline: true, preload: "metadata", onmouseenter: (/** @type {any} */ event) => event.target.play()?.catch?.(() => {}), onmouseleave: (/** @type {any} */ event) => event.target.pause() })
+    : h("img", { ...faceOf(asset, thumbWidth(width)), alt: name, width: asset.width, height: asset.height, loading: "lazy", decoding: "async", draggable: "false" });
   return h("div", { class: asset.starred ? "tile starred" : "tile", dataset: { asset: asset.id }, ...longPress((element) => menu(element.querySelector(".tile-tools button:last-child"), menuRows(asset))) },
-    h("a", { class: "tile-link", href: `/library/${asset.id}`, "aria-label": `${t("asset.open")}: ${name}` }, image), tools);
+    h("a", { class: "tile-link", href: `/library/${asset.id}`, "aria-label": `${t("asset.open")}: ${name}` }, image, coverText(asset) && h("span", { class: "cover-text" }, coverText(asset))), tools);
 }
 
 /** The picture of a waiting or running job shall be enlarged as soon as it is there. @param {any} job */

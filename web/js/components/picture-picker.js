@@ -2,7 +2,7 @@
 import { debounce, h, icon, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
-import { fileOf, nameOf } from "../pictures/actions.js";
+import { faceOf, nameOf } from "../pictures/actions.js";
 import { attempt, dialog, failed } from "./ui.js";
 
 const SHOWN = 60;
@@ -24,7 +24,7 @@ export function pickPicture(title, done, ask) {
       const page = await api.get(`/assets${api.query({ kind: "picture", limit: SHOWN, q: search.value.trim() || null })}`);
       if (mine !== turn) return;
       list.removeAttribute("aria-busy");
-      replace(list, page.items.map((/** @type {any} */ one) => h("button", { type: "button", class: "picker-one", title: nameOf(one), "aria-label": nameOf(one), onclick: () => end(one) }, h("img", { src: fileOf(one, 256), alt: "", loading: "lazy", width: 120, height: 120 }))),
+      replace(list, page.items.map((/** @type {any} */ one) => h("button", { type: "button", class: "picker-one", title: nameOf(one), "aria-label": nameOf(one), onclick: () => end(one) }, h("img", { ...faceOf(one, 256), alt: "", loading: "lazy", width: 120, height: 120 }))),
         !page.items.length && h("p", { class: "muted" }, t(search.value ? "library.none.found" : "picker.empty")));
     } catch (error) { if (mine === turn) failed(list, error, load); }
   }

@@ -7,7 +7,7 @@ import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { offered, store } from "../state.js";
 import { duration, moment, size } from "../format.js";
-import { download, fileOf, menuRows, nameOf, rate, recall, remix, star, trash, useAsInput } from "../pictures/actions.js";
+import { coverText, download, faceOf, fileOf, isCovered, isHeld, menuRows, nameOf, rate, recall, remix, star, trash, uncover, useAsInput } from "../pictures/actions.js";
 import { blurUrl } from "../pictures/blurhash.js";
 import { attempt, copy, dialog, failed, menu, toast } from "./ui.js";
 import { boardMenu } from "./boards.js";
@@ -56,7 +56,7 @@ export function mountViewer(root, on) {
   function drawStage() {
     stage.className = zoomed ? "stage zoomed" : "stage";
     const parent = parentOf();
-    if (comparing && parent) {
+    if (comparing && parent && !coverText(asset) && !coverText(parent)) {
       const before = h("img", { src: fileOf(parent), alt: t("viewer.compare.before"), class: "before" }), line = h("span", { class: "compare-line", "aria-hidden": "true" });
       const range = h("input", { type: "range", min: 0, max: 100, value: 50, class: "compare-range", "aria-label": t("viewer.compare.slider") });
       const set = () => { before.style.clipPath = `inset(0 ${100 - Number(range.value)}% 0 0)`; line.style.left = `${range.value}%`; };
@@ -66,6 +66,11 @@ export function mountViewer(root, on) {
       frame.style.aspectRatio = `${asset.width} / ${asset.height}`;
       frame.style.width = `min(100cqw, calc(100cqh * ${asset.width / asset.height}))`;
       return replace(stage, frame);
+    }
+    if (isHeld(asset)) return replace(stage, h("p", { class: "cover-note" }, t("cover.held.text")));
+    if (isCovered(asset)) { // a still, also of a film
+      const still = h("img", { src: fileOf(asset, 512), alt: `${nameOf(asset)}. ${coverText(asset)}`, class: "covered", draggable: "false" });
+      return replace(stage, h("div", { class: "cover-stage" }, still, h("div", { class: "cover-note" }, h("p", {}, t("cover.on.text")), h("button", { class: "button", onclick: () => { uncover(asset); drawStage(); } }, t("cover.show")))));
     }
     const picture = asset.kind === "video" ? h("video", { src: fileOf(asset), controls: true, loop: true, playsinline: true, "aria-label": nameOf(asset) })
       : h("img", { src: fileOf(asset), alt: nameOf(asset), width: asset.width, height: asset.height, draggable: "false", onload: () => { picture.style.backgroundImage = ""; }, ondblclick: () => toggleZoom() });
@@ -118,7 +123,7 @@ export function mountViewer(root, on) {
     film.hidden = lineage.length < 2;
     const depths = [...new Set(lineage.map((one) => one.depth))].sort((a, b) => a - b);
     const name = (/** @type {any} */ one) => one.depth === 0 ? t("viewer.this") : t(`lineage.${LINEAGE.includes(one.role) ? one.role : "init"}`);
-    const item = (/** @type {any} */ one) => h("li", { class: INPUTS.includes(one.role) && one.depth ? "film-input" : "" }, h("a", { href: `/library/${one.asset.id}${location.search}`, "aria-current": one.depth === 0 ? "true" : null, title: one.asset.prompt || name(one) }, h("img", { src: fileOf(one.asset, 128), alt: one.depth < 0 ? t("viewer.parent") : one.depth > 0 ? t("viewer.child") : t("viewer.this") })), h("span", { class: "film-name" }, one.depth > 0 || (one.depth < 0 && INPUTS.includes(one.role)) ? name(one) : one.depth === 0 ? name(one) : one.asset.task ? t(`task.${one.asset.task}`) : t(one.asset.library ? "lineage.upload" : "lineage.canvas")));
+    const item = (/** @type {any} */ one) => h("li", { class: INPUTS.includes(one.role) && one.depth ? "film-input" : "" }, h("a", { href: `/library/${one.asset.id}${location.search}`, "aria-current": one.depth === 0 ? "true" : null, title: one.asset.prompt || name(one) }, h("img", { ...faceOf(one.asset, 128), alt: one.depth < 0 ? t("viewer.parent") : one.depth > 0 ? t("viewer.child") : t("viewer.this") })), h("span", { class: "film-name" }, one.depth > 0 || (one.depth < 0 && INPUTS.includes(one.role)) ? name(one) : one.depth === 0 ? name(one) : one.asset.task ? t(`task.${one.asset.task}`) : t(one.asset.library ? "lineage.upload" : "lineage.canvas")));
     replace(film, h("ol", { class: "film-steps" }, depths.map((depth) => h("li", { class: "film-step" }, h("ul", {}, lineage.filter((one) => one.depth === depth).sort((a, b) => Number(INPUTS.includes(a.role)) - Number(INPUTS.includes(b.role))).map(item))))));
     const here = film.querySelector("[aria-current]");
     if (here) film.scrollLeft = here.offsetLeft - film.clientWidth / 2 + 28;

@@ -10,6 +10,18 @@ import { controlTypes } from "./form.js";
 
 /** @param {any} asset @param {number} [width] one of 64, 128, 256, 512; without it the picture itself */
 export const fileOf = (asset, width) => `/api/v1/assets/${asset.id}/file${width ? `?width=${width}` : ""}`;
+/** @type {Set<string>} pictures that were covered by the picture check and have been clicked, until the page is left */
+const uncovered = new Set();
+/** Shown after a click only. @param {any} asset */
+export const isCovered = (asset) => asset.check === "blur" && !uncovered.has(asset.id);
+/** Nobody sees it before somebody who moderates has looked. @param {any} asset */
+export const isHeld = (asset) => asset.check === "held" || asset.check === "removed";
+/** @param {any} asset */
+export function uncover(asset) { uncovered.add(asset.id); store.dispatch({ type: "asset.updated", asset: { ...asset } }); }
+/** The picture's address and class as an image of it shall have them. @param {any} asset @param {number} [width] */
+export const faceOf = (asset, width) => ({ ...(isHeld(asset) ? {} : { src: fileOf(asset, width) }), class: isCovered(asset) ? "covered" : "" });
+/** What a covered or held picture is called. @param {any} asset */
+export const coverText = (asset) => (isHeld(asset) ? t("cover.held") : isCovered(asset) ? t("cover.on") : "");
 /** The thumbnail for a box this wide on this screen. @param {number} width */
 export const thumbWidth = (width) => [64, 128, 256, 512].find((one) => one >= width * Math.min(devicePixelRatio || 1, 2) * 0.9) ?? 512;
 /** @param {any} asset */

@@ -10,7 +10,7 @@ import { go } from "../router.js";
 import { duration, moment, soon } from "../format.js";
 import { announce, attempt, dialog, menu, toast } from "../components/ui.js";
 import { canFollow, errorOf, isActive, isLater, price, ring, share, stateWords, thenUpscale, titleOf } from "../components/job-card.js";
-import { fileOf } from "../pictures/actions.js";
+import { faceOf } from "../pictures/actions.js";
 import * as draft from "../pictures/draft.js";
 import { followQueue, jobVerbs, loadPictures } from "./create.js";
 
@@ -99,7 +99,7 @@ export function mountActivity(root) {
       if (fresh === key) return;
       key = fresh;
       const had = acts.contains(document.activeElement);
-      replace(mark, asset ? h("a", { href: `/library/${asset.id}`, "aria-label": t("asset.open") }, h("img", { src: fileOf(asset, 128), alt: "", loading: "lazy" })) : running ? wait.box : icon(job.state === "failed" ? "info" : job.state === "cancelled" ? "close" : job.depends_on && queued ? "link" : queued ? "clock" : "image"));
+      replace(mark, asset ? h("a", { href: `/library/${asset.id}`, "aria-label": t("asset.open") }, h("img", { ...faceOf(asset, 128), alt: "", loading: "lazy" })) : running ? wait.box : icon(job.state === "failed" ? "info" : job.state === "cancelled" ? "close" : job.depends_on && queued ? "link" : queued ? "clock" : "image"));
       replace(acts, isActive(job) ? iconButton("close", t("job.cancel"), () => jobVerbs.cancel(job), { class: "icon-button small" }) : job.state !== "done" && iconButton("again", t("job.retry"), () => jobVerbs.retry(job), { class: "icon-button small" }),
         job.priority !== 0 && queued && h("span", { class: "chip" }, t(`activity.priority.${job.priority > 0 ? "high" : "low"}`)), iconButton("more", t("job.menu"), (event) => menu(event.currentTarget, rowMenu(job)), { class: "icon-button small" }));
       if (had) node.focus();

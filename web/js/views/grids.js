@@ -11,7 +11,7 @@ import { moment } from "../format.js";
 import { announce, attempt, dialog, failed, toast } from "../components/ui.js";
 import { ring, share } from "../components/job-card.js";
 import { mountViewer } from "../components/viewer.js";
-import { fileOf } from "../pictures/actions.js";
+import { faceOf, fileOf } from "../pictures/actions.js";
 import { tables } from "../pictures/grid-axes.js";
 import { loadPictures } from "./create.js";
 
@@ -95,7 +95,7 @@ function mountOne(root, id) {
       const had = node.contains(document.activeElement);
       if (asset && !asset.deleted_at) {
         replace(node, h("a", { href: `/library/${asset.id}`, class: "grid-cell", "aria-label": t("grid.cell.done", { name: describe(cell) }), onclick: (/** @type {MouseEvent} */ event) => { if (event.button || event.metaKey || event.ctrlKey || event.shiftKey) return; event.preventDefault(); show(asset); } },
-          h("img", { src: fileOf(asset, 512), alt: "", width: asset.width, height: asset.height, loading: "lazy", decoding: "async", draggable: "false" })));
+          h("img", { ...faceOf(asset, 512), alt: "", width: asset.width, height: asset.height, loading: "lazy", decoding: "async", draggable: "false" })));
         if (had) node.querySelector("a").focus();
       } else {
         const words = t(cell.state === "done" ? "grid.cell.none" : `grid.cell.${cell.state}`);
