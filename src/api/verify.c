@@ -21,7 +21,6 @@ static void handle_verify(struct atl_req *req)
 
 const struct atl_route atl_verify_routes[] = {
 	{ .method = ATL_POST, .path = "/api/v1/verify", .permission = "public", .tag = "Moderation", .handler = handle_verify,
-	  .rate = ATL_CLASS_SIGN_IN,
 	  .summary = "Was this picture or video made here? Send the file as the body", .out = &atl_verify_desc,
 	  .body_max = ATL_PICTURE_BYTES_MAX, .rate = ATL_CLASS_UPLOAD },
 	{ 0 },
