@@ -155,10 +155,16 @@ test("was it made here: a file is looked at, by strangers where the operator off
     await axe(page, "verify");
     await shoot(page, "verify-desktop-light");
   });
-  await olga.call("PATCH", "/settings", { verify_public: true });
+  await on(olga.context, async (page) => {
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await page.goto(`${server.url}/settings/verify`);
+    await page.getByLabel(/^Anybody may ask/).check();
+    await page.getByText("Saved").waitFor();
+    await axe(page, "verify for everybody");
+  });
   const stranger = await browser.newContext({ ...PHONE, colorScheme: "dark" });
   await on(stranger, async (page) => {
-    await page.goto(`${server.url}/verify`);
+    await page.goto(`${server.url}/made-here`);
     await page.locator("#verify-file").setInputFiles(PICTURE.pathname);
     await page.getByRole("heading", { name: "Not known here" }).waitFor();
     await axe(page, "verify page");

@@ -143,7 +143,7 @@ async function begin() {
     if (location.pathname === "/verify") return (await import("./views/reset.js")).verifyGate(root);
     if (location.pathname === "/join") return await (await import("./views/join.js")).joinGate(root, status, (session) => signedIn(session, false));
     if (/^\/report(\/|$)/.test(location.pathname)) return await (await import("./views/report.js")).reportGate(root, status);
-    if (location.pathname === "/verify") return await (await import("./views/report.js")).verifyGate(root);
+    if (location.pathname === "/made-here") return await (await import("./views/report.js")).madeHereGate(root);
     if (!status.signed_in) return accountGate(root, status, (session, fresh) => signedIn(session, fresh));
     await enter();
     const said = takeOutcome(), text = outcomeText(said);

@@ -1,4 +1,4 @@
-/** report.js - pages for people without an account: /report (?s=a link's key), /report/KEY tells how it ended, /verify. */
+/** report.js - pages for people without an account: /report (?s=a link's key), /report/KEY tells how it ended, /made-here. */
 import { h, replace, stylesheet } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
@@ -22,7 +22,7 @@ export async function reportGate(root, status) {
 }
 
 /** @param {Element} root */
-export async function verifyGate(root) {
+export async function madeHereGate(root) {
   await stylesheet("people").catch(() => {});
-  card(root, t("verify.title"), verifyBox());
+  card(root, t("made_here.title"), verifyBox());
 }

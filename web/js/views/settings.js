@@ -105,7 +105,12 @@ const sections = {
   allowances: (box) => import("./usage-admin.js").then((module) => module.mountUsageAdmin(box)),
   moderation: (box, again, id) => import("./moderation.js").then((module) => module.mountModeration(box, id)),
   notices: (box) => import("./notices.js").then((module) => module.mountNotices(box)),
-  verify: (box) => import("../components/verify.js").then((module) => replace(box, module.verifyBox())),
+  async verify(box) {
+    const { verifyBox } = await import("../components/verify.js");
+    const settings = store.get().status?.permissions?.includes("settings.manage") ? await api.get("/settings") : null;
+    const all = h("input", { type: "checkbox", checked: settings?.verify_public, onchange: () => attempt(async () => { await api.patch("/settings", { verify_public: all.checked }); toast(t("common.saved")); }) });
+    replace(box, h("div", { class: "stack" }, verifyBox(), settings && h("label", { class: "row check" }, all, t("made_here.public", { address: `${location.origin}/made-here` }))));
+  },
   audit: (box) => import("./audit.js").then((module) => module.mountAudit(box)),
   webhooks: (box) => import("./webhooks.js").then((module) => module.mountWebhooks(box)),
   async keys(box, again) {
