@@ -144,15 +144,22 @@ async function browse(provider) {
 
 /** Sections that not everybody has: the permission each needs. @type {Record<string, string>} */
 const NEEDS = { services: "settings.manage", people: "people.manage", server: "server.manage", audit: "audit.read", moderation: "moderate", allowances: "usage.read", overview: "usage.read", switches: "settings.manage" };
+/** Sections about the server, not about oneself. */
+const HOUSE = ["overview", "people", "allowances", "moderation", "services", "models", "providers", "server", "switches", "audit"];
 const mine = () => Object.keys(sections).filter((one) => !NEEDS[one] || store.get().status?.permissions?.includes(NEEDS[one]));
 
 /** @param {Element} root @param {string} section @param {string} [id] what is open in it */
 export function mountSettings(root, section, id) {
   const name = mine().includes(section) ? section : "appearance";
-  const box = h("div"), nav = h("nav", { class: "row", "aria-label": t("settings.title") });
+  const box = h("div"), nav = h("nav", { class: "settings-nav", "aria-label": t("settings.title") });
   const search = input({ type: "search", id: "list-search", placeholder: t("settings.search"), "aria-label": t("settings.search") });
   const words = (/** @type {string} */ one) => t(`settings.${one}`) + ({ appearance: "theme dark light enter send", keyboard: "shortcuts keys", models: "pictures engine gguf context threads gpu download catalogue", providers: "openai venice openrouter key url", personas: "about you", workflows: "comfyui graph nodes inputs json", wildcards: "dynamic prompts lists words __name__", webhooks: "signed address notify jobs deliveries secret", keys: "api scopes", account: "password name devices sessions second factor authenticator codes link", services: "google openid oidc login", server: "backup restore log maintenance announcement disk health", audit: "who did what export verify", moderation: "reports appeals blocked pictures queue quarantine", notices: "decisions appeal reported", verify: "made here verify provenance file", usage: "limits quota allowance cost tokens messages used", allowances: "quota limits requests cost everybody csv", about: "version", overview: "dashboard cost failures latency users health backup csv", switches: "features history revert ceiling most cost" })[one];
-  const drawNav = () => replace(nav, mine().filter((one) => words(one).toLowerCase().includes(search.value.trim().toLowerCase())).map((one) => h("a", { class: "chip", href: `/settings/${one}`, "aria-current": one === name ? "page" : null, "aria-pressed": null }, t(`settings.${one}`))));
+  const link = (/** @type {string} */ one) => h("a", { class: "chip", href: `/settings/${one}`, "aria-current": one === name ? "page" : null, "aria-pressed": null }, t(`settings.${one}`));
+  const group = (/** @type {string} */ title, /** @type {string[]} */ names) => names.length ? h("div", {}, h("p", { class: "muted small" }, t(title)), h("div", { class: "settings-links" }, names.map(link))) : null;
+  const drawNav = () => {
+    const found = mine().filter((one) => words(one).toLowerCase().includes(search.value.trim().toLowerCase()));
+    replace(nav, group("settings.yours", found.filter((one) => !HOUSE.includes(one))), group("settings.house", HOUSE.filter((one) => found.includes(one))));
+  };
   search.addEventListener("input", drawNav);
   search.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => { const first = nav.querySelector("a"); if (event.key === "Enter" && first) go(first.getAttribute("href")); });
   drawNav();
@@ -163,5 +170,9 @@ export function mountSettings(root, section, id) {
     try { const next = await sections[name](box, fill, id); off?.(); off = next; if (closed) off?.(); } catch (error) { failed(box, error, fill); }
   }
   fill();
+  requestAnimationFrame(() => { // on a phone each group is one line
+    const here = /** @type {HTMLElement|null} */ (nav.querySelector("[aria-current=page]"));
+    if (here?.parentElement) here.parentElement.scrollLeft = here.offsetLeft - 48;
+  });
   return Object.assign(() => { closed = true; off?.(); }, { reset: () => off?.reset?.() });
 }
