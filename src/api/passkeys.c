@@ -56,7 +56,7 @@ static const struct atl_json_field new_fields[] = {
 DESC(new_desc, struct passkey_in, "PasskeyNew", new_fields);
 
 static const struct atl_json_field name_fields[] = {
-	F_STR(struct passkey_in, name, ATL_JF_REQUIRED, 1, ATL_PASSKEY_NAME_MAX, NULL),
+	F_STR(struct passkey_in, name, 0, 1, ATL_PASSKEY_NAME_MAX, NULL),
 };
 DESC(name_desc, struct passkey_in, "PasskeyName", name_fields);
 

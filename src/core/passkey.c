@@ -271,7 +271,7 @@ static enum atl_err rename_tx(struct atl_conn *conn, void *arg, struct atl_errin
 {
 	const struct work *w = arg;
 	int64_t changed = 0;
-	enum atl_err err = atl_exec_count(conn, &changed, info, "UPDATE passkeys SET name = ? WHERE id = ? AND user_id = ?", "sss",
+	enum atl_err err = atl_exec_count(conn, &changed, info, "UPDATE passkeys SET name = coalesce(?, name) WHERE id = ? AND user_id = ?", "sss",
 					  w->name, w->id, w->who->user_id);
 
 	return err || changed ? err : atl_fail(info, ATL_ERR_NOT_FOUND, "There is no such passkey.");

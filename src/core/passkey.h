@@ -46,7 +46,7 @@ enum atl_err atl_passkey_add(struct atl_app *app, const struct atl_identity *who
 /* Whose it is. GONE, UNPROCESSABLE (also for a passkey that nobody has). */
 enum atl_err atl_passkey_use(struct atl_app *app, struct atl_arena *arena, const struct atl_passkey_answer *answer,
 			     char ret_user_id[ATL_ID_SIZE], struct atl_errinfo *info) ATL_MUST_USE;
-/* One's own; NOT_FOUND also for another's. */
+/* One's own; NOT_FOUND also for another's. name NULL: it keeps its name. */
 enum atl_err atl_passkey_rename(struct atl_app *app, const struct atl_identity *who, const char *id, const char *name,
 				struct atl_errinfo *info) ATL_MUST_USE;
 enum atl_err atl_passkey_remove(struct atl_app *app, const struct atl_identity *who, const char *id,

@@ -9,7 +9,10 @@ import { createHmac } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still } from "./browser.mjs";
+import { createRequire } from "node:module";
 import { startReal, unavailable } from "./real-server.mjs";
+
+const jsQR = process.env.ATELIER_NODE_MODULES && createRequire(import.meta.url)(`${process.env.ATELIER_NODE_MODULES}/jsqr`);
 
 const skip = unavailable, WORDS = "correct horse battery";
 let browser, server, cookies, service, issuer;
@@ -49,6 +52,14 @@ function codeOf(secret, ahead = 0) {
   step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30000) + ahead));
   const mac = createHmac("sha1", key).update(step).digest(), at = mac[19] & 15;
   return String((mac.readUInt32BE(at) & 0x7fffffff) % 1000000).padStart(6, "0");
+}
+
+/** What a camera reads, by a program that knows nothing of ours. */
+function readQr(d) {
+  const dark = [...d.matchAll(/M(\d+) (\d+)/g)].map((one) => [Number(one[1]), Number(one[2])]), edge = Math.max(...dark.map((one) => one[0])) + 5, scale = 4, size = edge * scale;
+  const data = new Uint8ClampedArray(size * size * 4).fill(255);
+  for (const [x, y] of dark) for (let i = 0; i < scale * scale; i++) { const at = ((y * scale + Math.floor(i / scale)) * size + x * scale + i % scale) * 4; data.fill(0, at, at + 3); }
+  return jsQR(data, size, size)?.data;
 }
 
 async function signIn(page) {
@@ -138,6 +149,7 @@ test("an authenticator app: set up, asked for, a recovery code instead", { skip 
     await dialog.getByLabel("Current password").fill(WORDS);
     await dialog.getByRole("button", { name: "Continue" }).click();
     secret = await dialog.locator("code").textContent();
+    assert.match(readQr(await dialog.locator("svg.qr path").getAttribute("d")), new RegExp(`^otpauth://totp/Atelier:Olga\\?secret=${secret.replaceAll(" ", "")}&`));
     await axe(page, "second factor");
     await shoot(page, "second-set-desktop-dark");
     await dialog.getByLabel("Code").fill("000 000");
