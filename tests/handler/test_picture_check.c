@@ -247,7 +247,7 @@ static const char *mark_result(struct site *site, int seed)
 	assert_int_equal(atl_job_wait(&site->app, &arena, owner.id, id, WAIT_MS, &job, &info), ATL_OK);
 	atl_arena_finish(&arena);
 	req = expect(ask(site, &owner, fmt("GET /api/v1/jobs/%s", id), NULL), 200);
-	req = expect(ask(site, &owner, fmt("GET /api/v1/assets/%s/file", text_at(req, "assets.0.id")), NULL), 200);
+	req = expect(ask(site, &owner, fmt("GET /api/v1/assets/%s/file?metadata=strip", text_at(req, "assets.0.id")), NULL), 200);
 	atl_buf_init(&file, 4 << 20);
 	atl_buf_add(&file, req->out.data, req->out.length);
 	req = expect(ask_data(site, &owner, type, "POST /api/v1/verify", file.data, file.length), 200);
