@@ -45,6 +45,7 @@
 	X(people)         \
 	X(privacy)        \
 	X(impersonation)  \
+	X(keyring)        \
 	X(invitations)    \
 	X(groups)         \
 	X(picture_review) \

@@ -4,7 +4,7 @@
 
 #include "app/beside.h"
 #include "app/commands.h"
-#include "app/master_key.h"
+#include "core/keyring.h"
 #include "core/provenance.h"
 #include "db/db.h"
 #include "os/file.h"
@@ -50,7 +50,6 @@ int atl_cmd_check(int argc, char **argv)
 	struct atl_errinfo info = { 0 };
 	struct atl_app app = { 0 };
 	struct atl_config config;
-	unsigned char key[ATL_MASTER_KEY_SIZE];
 	char path[4200];
 	uint64_t free_bytes = 0;
 	int failed = 0;
@@ -62,8 +61,8 @@ int atl_cmd_check(int argc, char **argv)
 	failed |= report("data folder and database", err, &info);
 	if (!err) {
 		snprintf(path, sizeof(path), "%s/master.key", app.data_dir);
-		failed |= report("master key", atl_master_key_load(path, key, &info), &info);
-		atl_wipe(key, sizeof(key));
+		failed |= report("master key", atl_keyring_open(&app, path, &info), &info);
+		atl_keyring_close(&app);
 		if (atl_disk_free(app.data_dir, &free_bytes, &info) == ATL_OK)
 			printf("note  free disk space: %.1f GiB\n", (double)free_bytes / (1 << 30));
 	}

@@ -22,7 +22,6 @@
 #include "app/beside.h"
 #include "app/commands.h"
 #include "app/https.h"
-#include "app/master_key.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -37,6 +36,7 @@
 #include "core/export.h"
 #include "core/generation.h"
 #include "core/idempotency.h"
+#include "core/keyring.h"
 #include "core/message.h"
 #include "core/job.h"
 #include "core/metrics.h"
@@ -80,7 +80,6 @@
 struct serve {
 	struct atl_app app;
 	struct atl_config config;
-	unsigned char master_key[ATL_MASTER_KEY_SIZE];
 	char setup_token[ATL_TOKEN_SIZE];
 	struct atl_loop *loops[LOOPS_MAX];
 	struct atl_guard guard;
@@ -197,13 +196,12 @@ static enum atl_err key_up(struct serve *s, struct atl_errinfo *info)
 	char path[PATH_SIZE];
 
 	snprintf(path, sizeof(path), "%s/master.key", s->app.data_dir);
-	s->app.master_key = s->master_key;
-	return atl_master_key_load(path, s->master_key, info);
+	return atl_keyring_open(&s->app, path, info);
 }
 
 static void key_down(struct serve *s)
 {
-	atl_wipe(s->master_key, sizeof(s->master_key));
+	atl_keyring_close(&s->app);
 }
 
 static enum atl_err setup_up(struct serve *s, struct atl_errinfo *info)
@@ -835,6 +833,7 @@ static void housekeeping(struct serve *s)
 		{ "remove old idempotency keys", atl_idempotency_purge, 1 },
 		{ "make the daily backup", atl_backup_tick, 1 },
 		{ "empty the trash", atl_assets_purge, 1 },
+		{ "seal secrets anew", atl_key_housekeeping, 1 },
 		{ "remove old exports", atl_exports_purge, 10 },
 		{ "erase what was deleted", atl_erase_tick, 1 },
 		{ "remove unfinished uploads", atl_uploads_purge, 1 },

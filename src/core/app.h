@@ -22,6 +22,7 @@ struct atl_guard;
 struct atl_blobs;    /* blob/blob.h */
 struct atl_server; /* net/http.h; only api and app may look inside */
 struct atl_auth_cache;
+struct atl_keyring; /* core/keyring.h */
 struct atl_identity;
 struct atl_buf;
 struct atl_throttle;
@@ -71,7 +72,9 @@ struct atl_app {
 	bool engine_enabled;
 	bool mature_default; /* mature_allowed until the owner chooses */
 	int64_t session_ttl_ms;
-	const unsigned char *master_key; /* ATL_MASTER_KEY_SIZE bytes */
+	const unsigned char *_Atomic master_key; /* ATL_MASTER_KEY_SIZE bytes; changes while it runs: core/keyring.h */
+	const unsigned char *_Atomic old_master_key; /* while it is being changed, else NULL */
+	struct atl_keyring *keyring;
 	const char *setup_token;	 /* "" once there is a user at start */
 
 	/* machinery */

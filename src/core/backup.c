@@ -317,10 +317,29 @@ static void remove_copy(const struct writing *w)
 	}
 }
 
+/* The key's file as a whole: rows must be readable with what is in it, and it may change meanwhile (core/keyring.h). */
+static enum atl_err hash_key(const struct writing *w, unsigned char out[ATL_SHA256_SIZE], struct atl_errinfo *info)
+{
+	char path[PATH_SIZE];
+	struct atl_buf text;
+	enum atl_err err = ATL_OK;
+
+	snprintf(path, sizeof(path), "%s/" ATL_BACKUP_KEY, w->app->data_dir);
+	atl_buf_init(&text, 4096);
+	if (access(path, F_OK) == 0)
+		err = atl_file_read(path, 4096, &text, info);
+	atl_sha256(text.data ? text.data : "", text.length, out);
+	if (text.length)
+		atl_wipe(text.data, text.length);
+	atl_buf_finish(&text);
+	return err;
+}
+
 enum atl_err atl_backup_write(struct atl_app *app, const char *path, const char *passphrase,
 			      struct atl_backup_summary *ret, struct atl_errinfo *info)
 {
 	struct writing w = { .app = app, .sum = { .created_at = atl_now_ms(), .schema = (int)atl_migration_count } };
+	unsigned char before[ATL_SHA256_SIZE], after[ATL_SHA256_SIZE];
 	char part[PATH_SIZE];
 	int fd;
 	enum atl_err err;
@@ -336,9 +355,15 @@ enum atl_err atl_backup_write(struct atl_app *app, const char *path, const char 
 	atl_buf_init(&w.tables, ATL_BACKUP_TEXT_MAX / 2);
 	err = atl_sealer_create(fd, passphrase, &w.sealer, info);
 	if (!err)
+		err = hash_key(&w, before, info);
+	if (!err)
 		err = copy_database(&w, part, info);
 	if (!err)
 		err = put_all(&w, info);
+	if (!err)
+		err = hash_key(&w, after, info);
+	if (!err && memcmp(before, after, sizeof(before)) != 0)
+		err = atl_fail(info, ATL_ERR_CONFLICT, "The master key was being changed. Make the backup again.");
 	remove_copy(&w);
 	atl_sealer_destroy(w.sealer);
 	atl_buf_finish(&w.tables);

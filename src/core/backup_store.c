@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/audit.h"
+#include "core/keyring.h"
 #include "core/setting.h"
 #include "os/file.h"
 #include "os/pool.h"
@@ -135,7 +136,7 @@ static enum atl_err planned_passphrase(struct atl_app *app, const char *text, st
 	if (!atl_base64_decode(&sealed, ATL_BASE64_URL, text, strlen(text)))
 		err = atl_fail(info, ATL_ERR_CONFIG, "The kept passphrase cannot be read.");
 	if (!err)
-		err = atl_unseal(out, app->master_key, CONTEXT, sealed.data, sealed.length, info);
+		err = atl_secret_open(app, out, CONTEXT, sealed.data, sealed.length, info);
 	atl_buf_finish(&sealed);
 	return err;
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/audit.h"
+#include "core/keyring.h"
 #include "core/user_admin.h"
 #include "db/db.h"
 #include "provider/oauth.h"
@@ -150,7 +151,7 @@ enum atl_err atl_login_provider_secret(struct atl_app *app, struct atl_arena *ar
 	if (!atl_base64_decode(&raw, ATL_BASE64_STANDARD, sealed, strlen(sealed)))
 		err = atl_fail(info, ATL_ERR_CONFIG, "The secret of %s is damaged in the database.", row.name);
 	else
-		err = atl_unseal(&plain, app->master_key, id, raw.data, raw.length, info);
+		err = atl_secret_open(app, &plain, id, raw.data, raw.length, info);
 	if (!err && !(*ret = atl_arena_strndup(arena, plain.data, plain.length)))
 		err = atl_fail(info, ATL_ERR_NOMEM, "open a secret");
 	if (*ret)

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/crypto.h"
+#include "core/keyring.h"
 #include "core/setting.h"
 #include "db/db.h"
 #include "media/picture.h"
@@ -81,7 +82,7 @@ static enum atl_err open_key(struct atl_app *app, const struct stored *s, unsign
 	if (!s->sealed || !atl_base64_decode(&sealed, ATL_BASE64_URL, s->sealed, strlen(s->sealed)))
 		err = atl_fail(info, ATL_ERR_CONFIG, "The kept key of the invisible mark cannot be read.");
 	if (!err)
-		err = atl_unseal(&plain, app->master_key, CONTEXT, sealed.data, sealed.length, info);
+		err = atl_secret_open(app, &plain, CONTEXT, sealed.data, sealed.length, info);
 	if (!err && plain.length != ATL_WATERMARK_KEY_SIZE)
 		err = atl_fail(info, ATL_ERR_CONFIG, "The kept key of the invisible mark has another size.");
 	if (!err)

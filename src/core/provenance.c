@@ -1,5 +1,6 @@
 /* provenance.c - see provenance.h. SQL of `signing_keys`. */
 #include "core/provenance.h"
+#include "core/keyring.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -112,7 +113,7 @@ static enum atl_err open_key(struct atl_app *app, const struct stored *s, struct
 	if (!atl_base64_decode(&sealed, ATL_BASE64_URL, s->sealed, strlen(s->sealed)))
 		err = atl_fail(info, ATL_ERR_CONFIG, "The kept signing key cannot be read.");
 	if (!err)
-		err = atl_unseal(&key, app->master_key, CONTEXT, sealed.data, sealed.length, info);
+		err = atl_secret_open(app, &key, CONTEXT, sealed.data, sealed.length, info);
 	if (!err)
 		err = atl_signer_load(key.data, key.length, s->chain, strlen(s->chain), ret, info);
 	if (key.length)

@@ -15,6 +15,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "core/audit.h"
+#include "core/keyring.h"
 #include "core/model_route.h"
 #include "core/price.h"
 #include "core/publish.h"
@@ -109,7 +110,7 @@ static enum atl_err unseal_key(struct atl_providers *self, struct entry *e, cons
 	if (!atl_base64_decode(&raw, ATL_BASE64_STANDARD, sealed, strlen(sealed)))
 		err = atl_fail(info, ATL_ERR_CONFIG, "The key of %s is damaged in the database.", e->p.name);
 	else
-		err = atl_unseal(&plain, self->app->master_key, e->p.id, raw.data, raw.length, info);
+		err = atl_secret_open(self->app, &plain, e->p.id, raw.data, raw.length, info);
 	if (!err) {
 		e->key = atl_arena_strndup(&e->arena, plain.data, plain.length);
 		err = e->key ? ATL_OK : ATL_ERR_NOMEM;

@@ -7,6 +7,7 @@
 #include "base/codec.h"
 #include "base/str.h"
 #include "core/audit.h"
+#include "core/keyring.h"
 #include "core/session.h"
 #include "core/totp.h"
 #include "core/user_int.h"
@@ -39,7 +40,7 @@ static enum atl_err unseal_secret(struct factor *f, const char *sealed, struct a
 	if (!sealed || !atl_base64_decode(&raw, ATL_BASE64_STANDARD, sealed, strlen(sealed)))
 		err = atl_fail(info, ATL_ERR_CONFIG, "The second factor is damaged in the database.");
 	if (!err)
-		err = atl_unseal(&plain, f->app->master_key, f->user_id, raw.data, raw.length, info);
+		err = atl_secret_open(f->app, &plain, f->user_id, raw.data, raw.length, info);
 	if (!err && plain.length != sizeof(f->secret))
 		err = atl_fail(info, ATL_ERR_CONFIG, "The second factor is damaged in the database.");
 	if (!err)

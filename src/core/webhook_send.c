@@ -14,6 +14,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/keyring.h"
 #include "core/publish.h"
 #include "core/webhook.h"
 #include "provider/hook.h"
@@ -115,7 +116,7 @@ static enum atl_err open_secret(struct atl_app *app, const struct claim *c, unsi
 	if (!atl_base64_decode(&raw, ATL_BASE64_STANDARD, c->secret_sealed, strlen(c->secret_sealed)))
 		err = atl_fail(info, ATL_ERR_CONFIG, "The webhook's secret is damaged in the database.");
 	if (!err)
-		err = atl_unseal(&plain, app->master_key, c->secret_id, raw.data, raw.length, info);
+		err = atl_secret_open(app, &plain, c->secret_id, raw.data, raw.length, info);
 	if (!err && plain.length != ATL_HOOK_SECRET_SIZE)
 		err = atl_fail(info, ATL_ERR_CONFIG, "The webhook's secret is damaged in the database.");
 	if (!err)

@@ -16,6 +16,7 @@
 #include "core/events.h"
 #include "core/generation.h"
 #include "core/idempotency.h"
+#include "core/keyring.h"
 #include "core/picture.h"
 #include "core/price.h"
 #include "core/provider.h"
@@ -164,7 +165,6 @@ struct site *site_create(void)
 	snprintf(site->models_dir, sizeof(site->models_dir), "%s/models", site->folder);
 	assert_ok(atl_dir_make(site->upload_dir, 0700, &info), &info);
 	assert_ok(atl_dir_make(site->models_dir, 0700, &info), &info);
-	memset(site->master_key, 7, sizeof(site->master_key));
 	atl_token_new(site->setup_token);
 	app->version = "test";
 	app->data_dir = site->folder;
@@ -174,7 +174,8 @@ struct site *site_create(void)
 	if (!app->decode_program)
 		app->decode_program = "/nonexistent";
 	app->address = "127.0.0.1";
-	app->master_key = site->master_key;
+	snprintf(site->key_path, sizeof(site->key_path), "%s/master.key", site->folder);
+	assert_ok(atl_keyring_open(app, site->key_path, &info), &info);
 	app->setup_token = site->setup_token;
 	app->undo_ms = 3600 * 1000LL;
 	app->session_ttl_ms = 24 * 3600 * 1000LL;
@@ -199,6 +200,7 @@ static void remove_tree(const char *path)
 void site_destroy(struct site *site)
 {
 	parts_down(site);
+	atl_keyring_close(&site->app);
 	fixture_destroy(&site->store);
 	remove_tree(site->folder);
 	atl_arena_finish(&words);

@@ -40,7 +40,7 @@ struct site {
 	struct atl_guard guard;
 	struct atl_mock *mock;
 	struct atl_server_options options;
-	unsigned char master_key[32];
+	char key_path[96];
 	char setup_token[ATL_TOKEN_SIZE];
 	char folder[64], upload_dir[96], blob_dir[96], models_dir[96];
 	struct model_script model;

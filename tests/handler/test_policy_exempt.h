@@ -52,6 +52,7 @@ static const struct exempt {
 	{ "POST /api/v1/users/{id}/suspend", OPERATING },
 	{ "POST /api/v1/users/{id}/resume", OPERATING },
 	{ "POST /api/v1/users/{id}/hold", OPERATING },
+	{ "POST /api/v1/server/key/rotate", OPERATING },
 	{ "POST /api/v1/users/{id}/approve", OPERATING },
 	{ "POST /api/v1/roles", OPERATING },
 	{ "PATCH /api/v1/roles/{id}", OPERATING },

@@ -12,11 +12,13 @@ import re
 import secrets
 import struct
 import subprocess
+import threading
 import zipfile
 import zlib
 from pathlib import Path
 
 import pytest
+import requests
 
 from harness import PASSWORD, Client, wait_until
 from test_second_identity import example
@@ -278,3 +280,36 @@ def test_everything_as_one_file(make_server, db):
     assert person.request("POST", f"/api/v1/users/{owner.user['id']}/exports", {}).status_code == 403
     person.post("/api/v1/me/delete", {"password": PASSWORD}, status=204)
     wait_until(lambda: not places(server, canary), WITHIN_S, "the canary to be gone from exports, too")
+
+
+@pytest.mark.parametrize("db", ["sqlite", "postgres"])
+def test_killed_while_the_master_key_is_changed(make_server, db):
+    """Whenever the program dies, the next start opens what is sealed: the kept passphrase makes a backup."""
+    server = make_server(db=db).start()
+    owner = server.setup()
+    owner.patch("/api/v1/server", {"backup_passphrase": "a long way home 17"})
+    for number in range(30):
+        owner.post("/api/v1/providers", {"preset": "custom", "name": f"P{number}", "base_url": "https://8.8.8.8/v1",
+                                         "key": f"sk-{secrets.token_hex(20)}"}, status=201)
+    changed = set()
+    for turn in range(6):
+        def ask(client=owner.again()):
+            try:
+                client.request("POST", "/api/v1/server/key/rotate", {}, timeout=10)
+            except requests.exceptions.RequestException:
+                pass
+        asking = threading.Thread(target=ask)
+        asking.start()
+        asking.join(turn * 0.006)
+        server.kill()
+        asking.join()
+        server.start()
+        owner = server.sign_in()
+        lines = (server.data / "master.key").read_text().split()
+        changed.add(lines[0])
+        assert len(lines) in (1, 2)
+        owner.post("/api/v1/server/backups", {}, status=201)
+        for made in owner.get("/api/v1/server/backups")["items"]:
+            (server.data / "backups" / made["name"]).unlink()
+    assert len(changed) > 1, "no turn changed the key"
+    assert owner.get("/api/v1/server/key")["unreadable"] == 0
