@@ -12,6 +12,7 @@ const struct atl_personal atl_personal_tables[] = {
 	MINE("api_keys", "id", "sssssstttt", "id, name, prefix, scopes, models, addresses, created_at, expires_at, last_used_at, revoked_at"),
 	MINE("external_logins", "id", "sssstt", "id, issuer, subject, label, created_at, last_used_at"),
 	MINE("totp", "user_id", "tt", "created_at, confirmed_at"),
+	MINE("passkeys", "id", "sssibtt", "id, name, rp_id, sign_count, synced, created_at, last_used_at"),
 	MINE("assets", "id", "ssssiiisisiissssjisssbisssttttt",
 	     "id, kind, media_type, sha256, size_bytes, width, height, origin, library, job_id, job_index, duration_ms, task, model, "
 	     "title, prompt, params, seed, character_id, conversation_id, message_id, starred, rating, blur_hash, phash, version, "
@@ -76,6 +77,9 @@ const struct atl_personal_exempt atl_personal_exempt[] = {
 	{ "recovery_codes", "hashes of secrets only" },
 	{ "second_steps", "a sign-in that is half done, for minutes" },
 	{ "login_attempts", "a sign-in that is half done, for minutes" },
+	{ "passkey_challenges", "a sign-in that is half done, for minutes" },
+	{ "one_time_links", "hashes of links that were mailed, for hours" },
+	{ "mails", "letters about to be sent to the account's own address" },
 	{ "job_assets", "which inputs a job names: in its request" },
 	{ "quotas", "rules of the operator's" },
 	{ "balances", "sums of the ledger" },
