@@ -121,13 +121,42 @@ static void handle_failures(struct atl_req *req)
 		atl_api_list(req, &atl_dashboard_failure_desc, items, count, NULL);
 }
 
+static void handle_storage(struct atl_req *req)
+{
+	struct atl_dashboard_storage *items;
+	struct atl_errinfo info = { 0 };
+	struct atl_buf out;
+	size_t count;
+	enum atl_err err = atl_dashboard_storage(atl_api_app(req), &req->arena, NULL, &items, &count, &info);
+
+	if (err) {
+		atl_api_fail(req, err, &info);
+		return;
+	}
+	if (!atl_usage_wants_csv(req)) {
+		atl_api_list(req, &atl_dashboard_storage_desc, items, count, NULL);
+		return;
+	}
+	atl_buf_init(&out, ATL_USAGE_CSV_MAX);
+	atl_buf_adds(&out, "user_id,user_name,files,bytes\r\n");
+	for (size_t i = 0; i < count; i++) {
+		atl_usage_csv_text(&out, items[i].user_id);
+		atl_buf_adds(&out, ",");
+		atl_usage_csv_text(&out, items[i].user_name);
+		atl_buf_addf(&out, ",%lld,%lld\r\n", (long long)items[i].files, (long long)items[i].bytes);
+	}
+	send_csv(req, &out, "attachment; filename=\"storage.csv\"");
+}
+
+#define FORMAT { "format", ATL_JT_ENUM, 0, 0, FORMATS, "csv also by Accept: text/csv" }
 #define SPAN { "from", ATL_JT_STR, 0, 10, NULL, "first day (UTC), 2026-11-21; 30 days to `to` unless told" },                 \
 	     { "to", ATL_JT_STR, 0, 10, NULL, "last day; today unless told" },                                                \
-	     { "format", ATL_JT_ENUM, 0, 0, FORMATS, "csv also by Accept: text/csv" }
+	     FORMAT
 static const struct atl_query_param summary_params[] = {
 	{ "by", ATL_JT_ENUM, 0, 0, atl_dashboard_bys, "what a line is of; total unless told" }, SPAN, { 0 },
 };
 static const struct atl_query_param failure_params[] = { SPAN, { 0 } };
+static const struct atl_query_param storage_params[] = { FORMAT, { 0 } };
 
 #define R(path_, handler_, summary_) \
 	.method = ATL_GET, .path = "/api/v1/usage/" path_, .permission = "usage.read", .handler = (handler_), .tag = "Usage", \
@@ -137,5 +166,7 @@ const struct atl_route atl_dashboard_routes[] = {
 	  .out = &atl_dashboard_desc, .query = summary_params },
 	{ R("failures", handle_failures, "What failed and why, the most frequent causes first"), .out = &atl_dashboard_failure_desc,
 	  .query = failure_params },
+	{ R("storage", handle_storage, "What everybody's files take now, the most first"), .out = &atl_dashboard_storage_desc,
+	  .query = storage_params },
 	{ 0 },
 };

@@ -7,6 +7,7 @@
 #include "api/usage_int.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/dashboard.h"
 #include "core/quota.h"
 
 #define DAY_MS 86400000LL
@@ -49,12 +50,15 @@ DESC(line_desc, struct atl_usage_line, "UsageLine", line_fields);
 
 struct mine_out {
 	struct atl_items quotas, history, requests;
+	int64_t storage_bytes, storage_limit_bytes;
 	const char *from, *to;
 };
 static const struct atl_json_field mine_fields[] = {
 	F_LIST(struct mine_out, quotas, ATL_JF_REQUIRED, &state_desc, "tightest first"),
 	F_LIST(struct mine_out, history, ATL_JF_REQUIRED, &line_desc, "the last 30 days on which something was used"),
 	F_LIST(struct mine_out, requests, ATL_JF_REQUIRED, &atl_quota_request_desc, "what was asked for, and the answers"),
+	F_INT(struct mine_out, storage_bytes, ATL_JF_REQUIRED, 0, 0, "what your files take now"),
+	F_INT(struct mine_out, storage_limit_bytes, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "null: no limit"),
 	F_STR(struct mine_out, from, ATL_JF_REQUIRED, 0, 0, "first day of the history"),
 	F_STR(struct mine_out, to, ATL_JF_REQUIRED, 0, 0, "today"),
 };
@@ -86,7 +90,9 @@ static void handle_mine(struct atl_req *req)
 	struct state_out *quotas = ATL_ARENA_ARRAY(&req->arena, struct state_out, ATL_QUOTA_APPLIES_MAX);
 	struct atl_quota_request *requests;
 	struct atl_errinfo info = { 0 };
+	struct atl_dashboard_storage *storage;
 	struct atl_usage_line *lines;
+	size_t storage_count;
 	struct mine_out out = { 0 };
 	int64_t now = atl_now_ms();
 	enum atl_err err = states && quotas ? ATL_OK : atl_fail(&info, ATL_ERR_NOMEM, "usage");
@@ -98,10 +104,14 @@ static void handle_mine(struct atl_req *req)
 				      now - (HISTORY_DAYS - 1) * DAY_MS, now, &lines, &out.history.count, &info);
 	if (!err)
 		err = atl_quota_requests(atl_api_app(req), &req->arena, atl_api_user(req), &requests, &out.requests.count, &info);
+	if (!err)
+		err = atl_dashboard_storage(atl_api_app(req), &req->arena, atl_api_user(req), &storage, &storage_count, &info);
 	if (err) {
 		atl_api_fail(req, err, &info);
 		return;
 	}
+	out.storage_bytes = storage[0].bytes;
+	out.storage_limit_bytes = atl_api_identity(req)->storage_bytes;
 	for (size_t i = 0; i < states->count; i++)
 		fill_state(&states->items[i], &quotas[i]);
 	out.quotas = (struct atl_items){ .items = quotas, .count = states->count };

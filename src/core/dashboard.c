@@ -185,3 +185,56 @@ enum atl_err atl_dashboard_failures(struct atl_app *app, struct atl_arena *arena
 	*ret_count = q.count;
 	return ATL_OK;
 }
+
+/* ---- what is kept ---- */
+
+#define SOFF(member) offsetof(struct atl_dashboard_storage, member)
+static const struct atl_json_field STORAGE_FIELDS[] = {
+	{ "user_id", ATL_JT_STR, SOFF(user_id), R },
+	{ "user_name", ATL_JT_STR, SOFF(user_name), R },
+	{ "files", ATL_JT_INT, SOFF(files), R, .doc = "pictures and films, those in the trash with them" },
+	{ "bytes", ATL_JT_INT, SOFF(bytes), R },
+};
+const struct atl_json_desc atl_dashboard_storage_desc = { "StorageLine", "What somebody's files take.", STORAGE_FIELDS,
+	ATL_COUNT(STORAGE_FIELDS), sizeof(struct atl_dashboard_storage), ATL_JSON_NO_PRESENT, false };
+
+struct storage {
+	struct atl_arena *arena;
+	const char *user_id;
+	struct atl_dashboard_storage *items;
+	size_t count;
+};
+
+static enum atl_err storage_fn(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
+{
+	struct storage *s = arg;
+	struct atl_rows *rows;
+	enum atl_err err = atl_query(conn, &rows, info,
+				     "SELECT a.user_id, coalesce(min(u.name), ''), count(*), CAST(sum(a.size_bytes) AS BIGINT) FROM assets a "
+				     "LEFT JOIN users u ON u.id = a.user_id WHERE (? = '' OR a.user_id = ?) "
+				     "GROUP BY a.user_id ORDER BY 4 DESC, 1 LIMIT ?",
+				     "ssi", s->user_id ? s->user_id : "", s->user_id ? s->user_id : "",
+				     (int64_t)ATL_DASHBOARD_LINES_MAX);
+
+	s->count = 0;
+	while (!err && atl_rows_next(rows, &err, info))
+		s->items[s->count++] = (struct atl_dashboard_storage){ atl_col_text(rows, 0, s->arena), atl_col_text(rows, 1, s->arena),
+								       atl_col_int(rows, 2), atl_col_int(rows, 3) };
+	return err;
+}
+
+enum atl_err atl_dashboard_storage(struct atl_app *app, struct atl_arena *arena, const char *user_id,
+				   struct atl_dashboard_storage **ret, size_t *ret_count, struct atl_errinfo *info)
+{
+	struct storage s = { .arena = arena, .user_id = user_id,
+			     .items = ATL_ARENA_ARRAY(arena, struct atl_dashboard_storage, ATL_DASHBOARD_LINES_MAX) };
+	enum atl_err err = s.items ? atl_db_read(app->db, storage_fn, &s, info) : atl_fail(info, ATL_ERR_NOMEM, "storage");
+
+	if (err)
+		return err;
+	if (user_id && !s.count)
+		s.items[s.count++] = (struct atl_dashboard_storage){ .user_id = user_id, .user_name = "" };
+	*ret = s.items;
+	*ret_count = s.count;
+	return ATL_OK;
+}

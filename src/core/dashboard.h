@@ -39,4 +39,14 @@ extern const struct atl_json_desc atl_dashboard_failure_desc;
 enum atl_err atl_dashboard_failures(struct atl_app *app, struct atl_arena *arena, int64_t from_ms, int64_t to_ms,
 				    struct atl_dashboard_failure **ret, size_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;
 
+/* What everybody keeps now: a gauge, not a flow, so it is measured and not booked. The largest first. */
+struct atl_dashboard_storage {
+	const char *user_id, *user_name; /* name "": the account is gone */
+	int64_t files, bytes;
+};
+extern const struct atl_json_desc atl_dashboard_storage_desc;
+/* user_id NULL: everybody's lines; else one line of theirs, also when they keep nothing. */
+enum atl_err atl_dashboard_storage(struct atl_app *app, struct atl_arena *arena, const char *user_id,
+				   struct atl_dashboard_storage **ret, size_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;
+
 #endif

@@ -29,6 +29,8 @@ struct atl_quota_notices;
 	X(PICTURES, "pictures", "picture", "pictures")                           \
 	X(VIDEO_MS, "video_ms", "millisecond of video", "milliseconds of video") \
 	X(GPU_MS, "gpu_ms", "millisecond of this server's engine", "milliseconds of this server's engine") \
+	X(TRAINING_MS, "training_ms", "millisecond of training", "milliseconds of training") \
+	X(SPEECH, "speech_characters", "spoken character", "spoken characters")  \
 	X(MONEY, "money_micro_usd", "millionth of a US dollar", "millionths of a US dollar")
 enum atl_ledger_kind {
 #define ATL_LEDGER_KIND_X(name, text, one, many) ATL_LEDGER_##name,

@@ -256,6 +256,13 @@ static void test_dashboard(void **state)
 	assert_int_equal(count_at(req, "items"), 1);
 	assert_string_equal(text_at(req, "items.0.error"), "upstream_error");
 	assert_int_equal(int_at(req, "items.0.count"), 1);
+	assert_int_equal(int_at(expect(ask(site, &owner, "GET /api/v1/usage/me", NULL), 200), "storage_bytes"), 0);
+	(void)make_asset(site, &owner, "good.png");
+	req = expect(ask(site, &owner, "GET /api/v1/usage/storage", NULL), 200);
+	assert_string_equal(text_at(req, "items.0.user_id"), owner.id);
+	assert_true(int_at(req, "items.0.bytes") > 0);
+	assert_int_equal(int_at(expect(ask(site, &owner, "GET /api/v1/usage/me", NULL), 200), "storage_bytes"),
+			 int_at(req, "items.0.bytes"));
 	expect_problem(ask(site, &owner, "GET /api/v1/usage/summary?by=moon", NULL), 400, "invalid_request", "by");
 	expect_problem(ask(site, &owner, "GET /api/v1/usage/failures?from=2020-01-01", NULL), 400, "invalid_request", "from");
 	atl_usage_destroy(site->app.usage);

@@ -7,7 +7,7 @@ import { field, h, replace, stylesheet } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { store } from "../state.js";
-import { moment } from "../format.js";
+import { moment, size } from "../format.js";
 import { attempt } from "../components/ui.js";
 import { loading } from "../components/pieces.js";
 import { amount, chart, everyDay } from "./usage.js";
@@ -31,6 +31,7 @@ export async function mountOverview(box) {
   const pick = (/** @type {any[]} */ values, /** @type {string} */ words, /** @type {any} */ first, /** @type {() => any} */ change) => h("select", { class: "input", onchange: () => attempt(change) }, values.map((value) => h("option", { value, selected: value === first }, t(`${words}.${value}`))));
   const days = pick(SPANS, "overview.days", 30, () => draw()), by = pick(BYS, "overview.by", "user", () => drawTable()), kind = pick(SHOWN.slice(0, 5).concat("p95_ms"), "overview", "requests", () => drawChart());
   const facts = h("div", { class: "grid" }), health = h("div", { class: "stack" }), curve = h("div", { class: "card" }), table = h("div", { class: "text table figures", tabindex: 0, role: "region", "aria-label": t("overview.who") }), failures = h("div", { class: "text table figures", tabindex: 0, role: "region", "aria-label": t("overview.failures") });
+  const storage = h("div", { class: "text table figures", tabindex: 0, role: "region", "aria-label": t("overview.storage") });
   const file = h("a", { class: "button small", download: "summary.csv" }, t("usage.csv")), failureFile = h("a", { class: "button small", download: "failures.csv" }, t("usage.csv"));
   /** @type {any[]} */ let perDay = [];
   const span = () => { const to = new Date().toISOString().slice(0, 10); return { from: new Date(Date.parse(to) - (Number(days.value) - 1) * DAY_MS).toISOString().slice(0, 10), to }; };
@@ -55,6 +56,11 @@ export async function mountOverview(box) {
     replace(failures, list.length ? h("table", {}, h("thead", {}, h("tr", {}, ["cause", "model", "count", "users", "last"].map((key) => h("th", { scope: "col" }, t(`overview.failure.${key}`))))),
       h("tbody", {}, list.map((/** @type {any} */ one) => h("tr", {}, h("th", { scope: "row" }, one.sentence || one.error), h("td", {}, one.model || "–"), h("td", {}, number(one.count)), h("td", {}, number(one.users)), h("td", {}, moment(one.last_at)))))) : h("p", { class: "muted" }, t("overview.failures.none")));
   }
+  async function drawStorage() {
+    const list = (await api.get("/usage/storage")).items;
+    replace(storage, list.length ? h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("overview.by.user")), h("th", { scope: "col" }, t("overview.storage.files")), h("th", { scope: "col" }, t("overview.storage.bytes")))),
+      h("tbody", {}, list.slice(0, 50).map((/** @type {any} */ one) => h("tr", {}, h("th", { scope: "row" }, one.user_name || one.user_id), h("td", {}, number(one.files)), h("td", {}, size(one.bytes)))))) : h("p", { class: "muted" }, t("overview.storage.none")));
+  }
   async function drawHealth() {
     const server = may("server.manage") ? await api.get("/server").catch(() => null) : null;
     if (!server) return replace(health);
@@ -64,7 +70,7 @@ export async function mountOverview(box) {
       h("p", { class: late ? "notice bad" : "notice" }, server.last_backup ? t("server.backup.last", { at: moment(server.last_backup.created_at) }) : t("server.backup.none"), " ", h("a", { href: "/settings/server" }, t("settings.server"))));
   }
   async function draw() {
-    const [[all], daily] = await Promise.all([ask("summary"), ask("summary", { by: "day" }), drawTable(), drawFailures(), drawHealth()]);
+    const [[all], daily] = await Promise.all([ask("summary"), ask("summary", { by: "day" }), drawTable(), drawFailures(), drawStorage(), drawHealth()]);
     const one = all ?? { requests: 0, failed: 0, active_users: 0, pictures: 0, cost_micro_usd: 0, p50_ms: 0, p95_ms: 0, estimated_micro_usd: 0 };
     perDay = daily;
     replace(facts, fact("requests", number(one.requests)), fact("active_users", number(one.active_users)), fact("cost_micro_usd", amount("money_micro_usd", one.cost_micro_usd), one.estimated_micro_usd ? t("overview.drift.text", { drift: drift(one) }) : ""),
@@ -73,5 +79,5 @@ export async function mountOverview(box) {
   }
   await draw().finally(done);
   replace(box, h("div", { class: "stack" }, field(t("overview.days"), days), facts, health, h("div", { class: "row between" }, h("h3", {}, t("overview.daily")), field(t("overview.what"), kind)), curve,
-    h("div", { class: "row between" }, h("h3", {}, t("overview.who")), field(t("usage.by"), by)), table, h("div", {}, file), h("h3", {}, t("overview.failures")), failures, h("div", {}, failureFile)));
+    h("div", { class: "row between" }, h("h3", {}, t("overview.who")), field(t("usage.by"), by)), table, h("div", {}, file), h("h3", {}, t("overview.failures")), failures, h("div", {}, failureFile), h("h3", {}, t("overview.storage")), storage, h("div", {}, h("a", { class: "button small", download: "storage.csv", href: "/api/v1/usage/storage?format=csv" }, t("usage.csv")))));
 }

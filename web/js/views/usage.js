@@ -2,7 +2,7 @@
 import { field, h, replace, stylesheet } from "../dom.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
-import { duration, moment } from "../format.js";
+import { duration, moment, size } from "../format.js";
 import { announce, dialog, toast } from "../components/ui.js";
 import { button, follow, loading, submit } from "../components/pieces.js";
 
@@ -62,6 +62,7 @@ export async function mountUsage(box) {
   function draw() {
     const shown = KINDS.filter((kind) => own.history.some((/** @type {any} */ day) => day[kind])), main = shown.includes("pictures") ? "pictures" : shown[0];
     replace(box, h("div", { class: "stack" }, own.quotas.length ? h("ul", { class: "recipes", "aria-label": t("usage.limits") }, own.quotas.map(bar)) : h("p", { class: "muted" }, t("usage.none")),
+      h("p", { class: "muted" }, own.storage_limit_bytes ? t("usage.storage.of", { size: size(own.storage_bytes), limit: size(own.storage_limit_bytes) }) : t("usage.storage", { size: size(own.storage_bytes) })),
       h("h3", {}, t("usage.history")), main ? [h("div", { class: "card" }, chart(everyDay(own.history, own.from, own.to), main, t("usage.chart", { what: t(`usage.kind.${main}`) }))),
         h("div", { class: "text table figures", tabindex: 0, role: "region", "aria-label": t("usage.history") }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("usage.day")), shown.map((kind) => h("th", { scope: "col" }, t(`usage.kind.${kind}`))))), h("tbody", {}, [...own.history].reverse().map((/** @type {any} */ day) => h("tr", {}, h("th", { scope: "row" }, day.day), shown.map((kind) => h("td", {}, amount(kind, day[kind]))))))))] : h("p", { class: "muted" }, t("usage.nothing")),
       own.requests.length > 0 && [h("h3", {}, t("usage.requests")), h("ul", { class: "recipes" }, own.requests.map((/** @type {any} */ one) => h("li", { class: "card" }, h("div", {}, t(`usage.request.${one.state}`, { what: t(`usage.kind.${one.kind}`), asked: amount(one.kind, one.amount), granted: amount(one.kind, one.granted) })), one.answer && h("p", {}, one.answer), h("div", { class: "hint" }, moment(one.decided_at ?? one.created_at)))))]));
