@@ -17,6 +17,7 @@ static const struct atl_json_field FIELDS[] = {
 	{ "id", ATL_JT_STR, OFF(id), ATL_JF_REQUIRED },
 	{ "scope", ATL_JT_ENUM, OFF(scope), ATL_JF_REQUIRED, .values = atl_quota_scopes },
 	{ "subject", ATL_JT_STR, OFF(subject), ATL_JF_REQUIRED, .doc = "id of the user, group, role or key; \"\" for everyone and server" },
+	{ "subject_name", ATL_JT_STR, OFF(subject_name), ATL_JF_REQUIRED | ATL_JF_NULLABLE, .doc = "for people to read" },
 	{ "kind", ATL_JT_ENUM, OFF(kind), ATL_JF_REQUIRED, .values = atl_ledger_kinds },
 	{ "span", ATL_JT_ENUM, OFF(span), ATL_JF_REQUIRED, .values = atl_windows },
 	{ "model", ATL_JT_STR, OFF(model), ATL_JF_REQUIRED, .doc = "\"\": every model" },
@@ -28,7 +29,11 @@ static const struct atl_json_field FIELDS[] = {
 const struct atl_json_desc atl_quota_desc = { "Quota", "How much somebody may use in a window of time.", FIELDS,
 	ATL_COUNT(FIELDS), sizeof(struct atl_quota), ATL_JSON_NO_PRESENT, false };
 
-#define COLUMNS "id, scope, subject, kind, span, model, amount, version, created_at, updated_at"
+#define COLUMNS "id, scope, subject, kind, span, model, amount, version, created_at, updated_at, " \
+	"CASE scope WHEN 'user' THEN (SELECT u.name FROM users u WHERE u.id = subject) "               \
+	"WHEN 'group' THEN (SELECT g.name FROM people_groups g WHERE g.id = subject) "                  \
+	"WHEN 'role' THEN (SELECT r.name FROM roles r WHERE r.id = subject) "                            \
+	"WHEN 'key' THEN (SELECT k.name FROM api_keys k WHERE k.id = subject) END"
 
 static void read_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_quota *ret)
 {
@@ -36,7 +41,8 @@ static void read_row(struct atl_rows *rows, struct atl_arena *arena, struct atl_
 				   .subject = atl_col_text(rows, 2, arena), .kind = atl_col_text(rows, 3, arena),
 				   .span = atl_col_text(rows, 4, arena), .model = atl_col_text(rows, 5, arena),
 				   .amount = atl_col_int(rows, 6), .version = atl_col_int(rows, 7),
-				   .created_at = atl_col_int(rows, 8), .updated_at = atl_col_int(rows, 9) };
+				   .created_at = atl_col_int(rows, 8), .updated_at = atl_col_int(rows, 9),
+				   .subject_name = atl_col_text(rows, 10, arena) };
 }
 
 /* ---- whether there are any ---- */
@@ -113,27 +119,36 @@ static bool whole(const struct atl_quota *quota) /* a scope without a subject */
 	return atl_str_eq(quota->scope, "everyone") || atl_str_eq(quota->scope, "server");
 }
 
-static enum atl_err check_subject(struct atl_conn *conn, const struct atl_quota *quota, struct atl_errinfo *info)
+/* Its id: people write names. */
+static enum atl_err find_subject(struct atl_conn *conn, struct atl_arena *arena, const struct atl_quota *quota, const char **ret,
+				 struct atl_errinfo *info)
 {
 	static const struct {
 		const char *scope, *sql;
 	} tables[] = {
-		{ "user", "SELECT 1 FROM users WHERE id = ?" },
-		{ "group", "SELECT 1 FROM people_groups WHERE id = ?" },
-		{ "role", "SELECT 1 FROM roles WHERE id = ?" },
-		{ "key", "SELECT 1 FROM api_keys WHERE id = ?" },
+		{ "user", "SELECT id FROM users WHERE id = ? OR name_folded = ?" },
+		{ "group", "SELECT id FROM people_groups WHERE id = ? OR name_folded = ?" },
+		{ "role", "SELECT id FROM roles WHERE id = ? OR name_folded = ?" },
+		{ "key", "SELECT id FROM api_keys WHERE id = ? AND ? <> ''" },
 	};
 	struct atl_rows *rows;
 	enum atl_role role;
 	bool found = whole(quota) || (atl_str_eq(quota->scope, "role") && atl_role_find(quota->subject, &role));
-	enum atl_err err = ATL_OK;
+	char *folded = atl_arena_strdup(arena, quota->subject);
+	enum atl_err err = folded ? ATL_OK : atl_fail(info, ATL_ERR_NOMEM, "set a quota");
 
+	*ret = whole(quota) ? "" : quota->subject;
+	for (char *at = folded; at && *at; at++)
+		if (*at >= 'A' && *at <= 'Z')
+			*at = (char)(*at + 32);
 	for (size_t i = 0; !err && !found && i < ATL_COUNT(tables); i++) {
 		if (!atl_str_eq(tables[i].scope, quota->scope))
 			continue;
-		err = atl_query(conn, &rows, info, tables[i].sql, "s", quota->subject);
-		while (!err && atl_rows_next(rows, &err, info))
-			found = true;
+		err = atl_query(conn, &rows, info, tables[i].sql, "ss", quota->subject, folded);
+		while (!err && atl_rows_next(rows, &err, info)) {
+			*ret = atl_col_text(rows, 0, arena);
+			found = *ret != NULL;
+		}
 	}
 	if (!err && !found)
 		return atl_fail_field(info, ATL_ERR_NOT_FOUND, "subject", "There is no such %s.", quota->scope);
@@ -169,10 +184,10 @@ static enum atl_err set_fn(struct atl_conn *conn, void *arg, struct atl_errinfo 
 {
 	struct set *set = arg;
 	const struct atl_quota *q = set->quota;
-	const char *subject = whole(q) ? "" : q->subject;
+	const char *subject = "";
 	int64_t now = atl_now_ms();
 	struct atl_rows *rows;
-	enum atl_err err = check_subject(conn, q, info);
+	enum atl_err err = find_subject(conn, set->arena, q, &subject, info);
 
 	if (!err)
 		err = atl_exec(conn, info,

@@ -29,6 +29,7 @@ extern const char *const atl_quota_scopes[]; /* "user", "group", "role", "key", 
 
 struct atl_quota {
 	const char *id, *scope, *subject, *kind, *span, *model;
+	const char *subject_name; /* for people; NULL: none, or it is gone */
 	int64_t amount, version, created_at, updated_at;
 };
 extern const struct atl_json_desc atl_quota_desc;
@@ -75,7 +76,8 @@ enum atl_err atl_quota_look(struct atl_app *app, struct atl_errinfo *info) ATL_M
 
 enum atl_err atl_quota_list(struct atl_app *app, struct atl_arena *arena, struct atl_quota **ret, size_t *ret_count,
 			    struct atl_errinfo *info) ATL_MUST_USE;
-/* Sets the quota of this scope, subject, kind, span and model: changed where it is there, else made. INVALID names the
+/* Sets the quota of this scope, subject, kind, span and model: changed where it is there, else made. The subject
+ * is an id, or the name of a person, group or role. INVALID names the
  * field; NOT_FOUND: no such person, group, role or key. */
 enum atl_err atl_quota_set(struct atl_app *app, const struct atl_identity *who, const char *remote,
 			   struct atl_arena *arena, const struct atl_quota *quota, struct atl_quota *ret,

@@ -29,6 +29,13 @@ function devices(sessions, again) {
     sessions.length > 1 && h("div", {}, button(t("account.end.others"), () => api.del("/sessions").then(again))));
 }
 
+/** Who worked in one's name. @param {any[]} items */
+function impersonations(items) {
+  if (!items.length) return null;
+  return h("section", { class: "stack" }, h("h2", {}, t("impersonate.list")), h("p", { class: "hint" }, t("impersonate.list.text")),
+    items.map((one) => h("div", { class: "card" }, h("strong", {}, one.by_user_name), h("div", {}, one.why), h("div", { class: "hint" }, one.ended_at ? t("impersonate.from_to", { from: moment(one.started_at), to: moment(one.ended_at) }) : t("impersonate.since", { from: moment(one.started_at) })))));
+}
+
 /** Shown once. @param {string[]} codes */
 function showCodes(codes) {
   dialog(t("second.codes"), h("div", { class: "stack" }, h("p", {}, t("second.codes.text")), h("pre", { class: "notice", tabindex: 0 }, codes.join("\n")),
@@ -127,6 +134,6 @@ function passkeys(list, again) {
 
 /** @param {Element} box @param {any[]} sessions @param {() => any} again */
 export async function mountAccount(box, sessions, again) {
-  const [state, links, offers, keys] = await Promise.all([api.get("/me/second-factor"), api.get("/me/logins"), api.get("/login"), api.get("/me/passkeys")]);
-  replace(box, h("div", { class: "stack" }, passkeys(keys.items, again), secondFactor(state, again), services(links.items, offers.items, again), devices(sessions, again)));
+  const [state, links, offers, keys, others] = await Promise.all([api.get("/me/second-factor"), api.get("/me/logins"), api.get("/login"), api.get("/me/passkeys"), api.get("/me/impersonations")]);
+  replace(box, h("div", { class: "stack" }, passkeys(keys.items, again), secondFactor(state, again), services(links.items, offers.items, again), devices(sessions, again), impersonations(others.items)));
 }

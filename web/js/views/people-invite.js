@@ -6,6 +6,7 @@ import { moment } from "../format.js";
 import { attempt, copy, dialog, toast } from "../components/ui.js";
 import { button, emptyState, loading, submit, sure } from "../components/pieces.js";
 import { givable, roleName, select } from "./people.js";
+import { askRights, limitsOf } from "./role-rights.js";
 
 const DAY_MS = 86400000;
 
@@ -85,8 +86,8 @@ export async function mountRoles(box) {
   }
   function draw() {
     replace(list, roles.map((/** @type {any} */ one) => h("li", { class: "card recipe", dataset: { id: one.id } },
-      h("div", { class: "grow" }, h("div", { class: "row tight" }, h("strong", { class: "recipe-name" }, roleName(one)), h("span", { class: "muted small" }, t("roles.people", { count: one.users }))), h("p", { class: "muted small" }, one.built_in ? t(`roles.text.${one.id}`) : one.permissions.join(", ") || t("roles.nothing"))),
-      h("div", { class: "row tight" }, matureSwitch(one), !one.built_in && [button(t("common.edit"), () => edit(one), "", { "aria-label": t("roles.edit", { name: one.name }) }), button(t("common.delete"), () => sure(t("roles.delete.title"), t("roles.delete.text"), t("roles.delete", { name: one.name }), async () => { await api.del(`/roles/${one.id}`); await again(); }), "quiet danger", { "aria-label": t("roles.delete", { name: one.name }) })]))));
+      h("div", { class: "grow" }, h("div", { class: "row tight" }, h("strong", { class: "recipe-name" }, roleName(one)), h("span", { class: "muted small" }, t("roles.people", { count: one.users }))), h("p", { class: "muted small" }, one.built_in ? t(`roles.text.${one.id}`) : one.permissions.join(", ") || t("roles.nothing")), limitsOf(one) && h("p", { class: "muted small" }, limitsOf(one))),
+      h("div", { class: "row tight" }, matureSwitch(one), one.id !== "owner" && givable([one]).length > 0 && button(t("rights.edit"), () => askRights(one, roleName(one), again), "", { "aria-label": t("rights.of", { name: roleName(one) }) }), !one.built_in && [button(t("common.edit"), () => edit(one), "", { "aria-label": t("roles.edit", { name: one.name }) }), button(t("common.delete"), () => sure(t("roles.delete.title"), t("roles.delete.text"), t("roles.delete", { name: one.name }), async () => { await api.del(`/roles/${one.id}`); await again(); }), "quiet danger", { "aria-label": t("roles.delete", { name: one.name }) })]))));
   }
   draw();
   replace(box, h("div", { class: "stack" }, h("p", { class: "muted" }, t("roles.about")), list, h("div", {}, button(t("roles.make"), () => edit(null), "primary"))));

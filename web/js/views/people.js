@@ -24,11 +24,12 @@ export const select = (rows, value, props = {}) => h("select", { class: "input",
 /** @param {any} box @param {string} [tab] @returns {Promise<any>} dispose */
 export async function mountPeople(box, tab) {
   await Promise.all([stylesheet("recipes"), stylesheet("people")]).catch(() => {});
-  const open = tab === "invitations" || tab === "roles" ? tab : "list";
+  const open = tab === "invitations" || tab === "roles" || tab === "groups" ? tab : "list";
   const inner = h("div");
   const link = (/** @type {string} */ name, /** @type {string} */ href) => h("a", { href, "aria-current": name === open ? "page" : null }, t(`people.tab.${name}`));
-  replace(box, h("nav", { class: "people-tabs", "aria-label": t("settings.people") }, link("list", "/settings/people"), link("invitations", "/settings/people/invitations"), link("roles", "/settings/people/roles")), inner);
+  replace(box, h("nav", { class: "people-tabs", "aria-label": t("settings.people") }, link("list", "/settings/people"), link("invitations", "/settings/people/invitations"), link("roles", "/settings/people/roles"), link("groups", "/settings/people/groups")), inner);
   if (open === "list") return mountList(inner);
+  if (open === "groups") return (await import("./people-groups.js")).mountGroups(inner);
   const module = await import("./people-invite.js");
   return open === "roles" ? module.mountRoles(inner) : module.mountInvitations(inner);
 }
@@ -44,6 +45,18 @@ function askSuspend(one, put) {
     announce(t("people.suspended", { name: one.name }));
   }) }, h("p", {}, t("people.suspend.text")), field(t("people.suspend.how_long"), days), field(t("people.suspend.why"), why, t("people.suspend.why.hint")),
     h("div", { class: "row" }, h("button", { class: "button danger" }, t("people.suspend")), h("button", { type: "button", class: "button quiet", onclick: () => close() }, t("common.cancel")))));
+}
+
+/** Work in their name: the page begins again as that person, with a banner. @param {any} one */
+function askImpersonate(one) {
+  const why = h("input", { class: "input", maxlength: 200, required: true, autocomplete: "off" });
+  const close = dialog(t("impersonate.title", { name: one.name }), h("form", { class: "stack", onsubmit: submit(async () => {
+    await api.post(`/users/${one.id}/impersonate`, { why: why.value.trim() });
+    sessionStorage.clear();
+    location.href = "/";
+  }) }, h("p", {}, t("impersonate.text", { name: one.name })), field(t("impersonate.why"), why, t("impersonate.why.hint")),
+    h("div", { class: "row" }, h("button", { class: "button primary" }, t("impersonate.begin")), h("button", { type: "button", class: "button quiet", onclick: () => close() }, t("common.cancel")))));
+  why.focus();
 }
 
 /** @param {any} box */
@@ -87,6 +100,7 @@ async function mountList(box) {
       one.state === "suspended" ? button(t("people.resume"), act(one, "resume"), "", { "aria-label": t("people.resume.one", { name: one.name }) }) : one.state === "active" && button(t("people.suspend"), () => askSuspend(one, put), "", { "aria-label": t("people.suspend.one", { name: one.name }) }),
       button(t("people.export"), () => import("./privacy.js").then((module) => module.showExport(one)), "quiet", { "aria-label": t("privacy.export.of", { name: one.name }) }),
       one.state === "active" && button(t("people.access"), () => import("./person-access.js").then((module) => module.helpPerson(one)), "quiet", { "aria-label": t("people.access.one", { name: one.name }) }),
+      one.state === "active" && one.role !== "owner" && button(t("impersonate"), () => askImpersonate(one), "quiet", { "aria-label": t("impersonate.one", { name: one.name }) }),
       button(t("common.delete"), () => sure(t("people.delete.title"), t("people.delete.text", { name: one.name }), t("people.delete", { name: one.name }), async () => { await api.del(`/users/${one.id}`); people = people.filter((it) => it.id !== one.id); draw(); announce(t("people.deleted", { name: one.name })); }), "quiet danger", { "aria-label": t("people.delete", { name: one.name }) })]));
   function draw() {
     const held = list.contains(document.activeElement) ? /** @type {any} */ (document.activeElement).closest("li")?.dataset.id : null;

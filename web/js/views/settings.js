@@ -114,15 +114,9 @@ const sections = {
   },
   audit: (box) => import("./audit.js").then((module) => module.mountAudit(box)),
   webhooks: (box) => import("./webhooks.js").then((module) => module.mountWebhooks(box)),
-  async keys(box, again) {
-    const list = await api.get("/keys");
-    let days = "90";
-    const expires = pick([["30", t("keys.expires.days", { days: 30 })], ["90", t("keys.expires.days", { days: 90 })], ["365", t("keys.expires.days", { days: 365 })], ["", t("keys.expires.never")]], days, (value) => { days = value; });
-    const name = input({ required: true, maxlength: 100 }), scopes = ["chat", "models", "characters", "admin"].map((scope) => ({ scope, check: h("input", { type: "checkbox", checked: scope === "chat" || scope === "models" }) }));
-    replace(box, h("div", { class: "stack" }, list.items.length ? list.items.map((/** @type {any} */ one) => h("div", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name), h("div", { class: "hint" }, [`${one.prefix}…`, one.scopes.join(", "), one.expires_at ? t("keys.expires.at", { at: moment(one.expires_at) }) : null, one.last_used_at ? t("keys.used", { at: moment(one.last_used_at) }) : t("keys.unused")].filter(Boolean).join(" · "))), button(t("common.delete"), () => sure(t("keys.revoke", { name: one.name }), () => api.del(`/keys/${one.id}`).then(again)), "quiet danger"))) : h("p", { class: "muted" }, t("keys.none")),
-      h("form", { class: "card", onsubmit: submit(async () => { const made = await api.post("/keys", { name: name.value, scopes: scopes.filter((one) => one.check.checked).map((one) => one.scope), ...(days ? { expires_at: new Date(Date.now() + Number(days) * 86400000).toISOString() } : {}) }); dialog(t("keys.create"), h("div", { class: "stack" }, h("p", {}, t("keys.once")), h("code", { class: "notice" }, made.key), button(t("common.copy"), () => copy(made.key)))); again(); }) }, h("h2", {}, t("keys.create")), h("br"), field(t("common.name"), name), h("fieldset", { class: "row" }, h("legend", { class: "field-label" }, t("keys.scopes")), scopes.map((one) => h("label", { class: "row" }, one.check, one.scope))), h("br"), field(t("keys.expires"), expires), h("button", { class: "button primary" }, t("keys.create")))));
-  },
+  keys: (box, again) => import("./keys.js").then((module) => module.mountKeys(box, again)),
   async account(box, again) {
+    if (store.get().status?.impersonator) { replace(box, h("p", { class: "muted" }, t("impersonate.closed"))); return; }
     const more = h("div"), privacy = h("div");
     const [me, sessions] = await Promise.all([api.get("/me"), api.get("/sessions")]);
     const name = input({ value: me.name, required: true }), current = input({ type: "password", required: true, autocomplete: "current-password" }), fresh = input({ type: "password", required: true, minlength: 10, autocomplete: "new-password" });
