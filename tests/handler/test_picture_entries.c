@@ -257,6 +257,25 @@ static void test_every_row(void **state)
 	assert_int_equal(number_of(site->app.db, fmt("SELECT count(*) FROM assets WHERE phash = %lld", (long long)ATL_CANARY_PHASH)), 1);
 }
 
+/* Another size is the same picture. */
+static void test_sizes(void **state)
+{
+	static const char *const type[] = { "Content-Type: image/png", NULL };
+	static const unsigned sides[] = { 48, 200, 1000 };
+	static unsigned char rgb[1000 * 1000 * 3];
+
+	for (size_t i = 0; i < ATL_COUNT(sides); i++) {
+		struct atl_buf png;
+
+		atl_canary_picture(rgb, sides[i]);
+		atl_buf_init(&png, (size_t)8 << 20);
+		assert_int_equal(atl_png_encode(rgb, sides[i], sides[i], 3, &png, NULL), ATL_OK);
+		expect_problem(ask_data(*state, &owner, type, "POST /api/v1/assets", png.data, png.length), 403, "refused_by_policy",
+			       NULL);
+		atl_buf_finish(&png);
+	}
+}
+
 static int setup(void **state)
 {
 	static unsigned char rgb[SIDE * SIDE * 3];
@@ -291,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_row),
+		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_every_route_is_gated_or_says_why),
 		cmocka_unit_test(test_every_line_has_a_route),
 	};
