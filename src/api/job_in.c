@@ -68,6 +68,8 @@ static const struct atl_json_field in_fields[] = {
 	{ "not_before", ATL_JT_TIME, IN(not_before), ATL_JF_NULLABLE },
 	{ "depends_on", ATL_JT_STR, IN(depends_on), ATL_JF_NULLABLE, .max = 40,
 	  .doc = "a job that must be done first; its first result is the init picture when none is given" },
+	{ "max_cost_micro_usd", ATL_JT_INT, IN(max_cost_micro_usd), ATL_JF_NULLABLE, .max = 1e12,
+	  .doc = "it is refused where it would cost more, in millionths of a US dollar; 0: no ceiling of its own" },
 	{ "webhook_url", ATL_JT_STR, IN(webhook_url), ATL_JF_NULLABLE, .max = 2000, .doc = "told when the job has ended" },
 };
 const struct atl_json_desc atl_job_in_desc = { .name = "JobInput", .fields = in_fields, .field_count = ATL_COUNT(in_fields),

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/cost_ceiling.h"
 #include "core/events.h"
 #include "core/idempotency.h"
 #include "core/job_int.h"
@@ -110,6 +111,7 @@ static enum atl_err make(struct atl_app *app, const struct atl_identity *who, st
 {
 	struct atl_json *request;
 	char id[ATL_ID_SIZE];
+	int64_t ceiling; /* what is made costs its price: it does not become dearer while it runs */
 	enum atl_err err = check_new(app, new, info);
 
 	if (!err)
@@ -132,7 +134,9 @@ static enum atl_err make(struct atl_app *app, const struct atl_identity *who, st
 	if (!job->id || !job->user_id)
 		return atl_fail(info, ATL_ERR_NOMEM, "submit a job");
 	atl_job_expect(app, job, s->amounts);
-	return ATL_OK;
+	if (s->amounts[ATL_LEDGER_MONEY] <= 0)
+		return ATL_OK;
+	return atl_cost_ceiling(app, who, job->model, s->amounts[ATL_LEDGER_MONEY], new->max_cost, &ceiling, info);
 }
 
 /* After the commit: the queue and the pages learn of it. */

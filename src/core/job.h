@@ -84,6 +84,7 @@ struct atl_job_new {
 	const char *request; /* JSON text of an object */
 	int64_t priority, count, not_before;
 	const char *depends_on, *character_id, *conversation_id, *message_id, *board_id, *webhook_url; /* NULL */
+	int64_t max_cost; /* micro-USD; 0: no ceiling but those of cost_ceiling.h */
 };
 
 /* A running job, as its kind sees it. */

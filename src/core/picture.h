@@ -47,6 +47,7 @@ struct atl_picture_ask {
 	int64_t priority, not_before;
 	const char *depends_on;	 /* its first result is the init picture when none is given */
 	const char *webhook_url;
+	int64_t max_cost_micro_usd; /* 0: no ceiling of its own */
 };
 void atl_picture_ask_init(struct atl_picture_ask *ask);
 

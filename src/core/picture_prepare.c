@@ -772,7 +772,7 @@ enum atl_err atl_picture_prepare(struct atl_app *app, const struct atl_identity 
 		.priority = ask->priority == ATL_IMAGE_UNSET ? 0 : ask->priority, .count = p->ask->count,
 		.not_before = ask->not_before == ATL_IMAGE_UNSET ? 0 : ask->not_before, .depends_on = ask->depends_on,
 		.character_id = ask->character_id, .conversation_id = ask->conversation_id, .message_id = ask->message_id,
-		.board_id = ask->board_id, .webhook_url = ask->webhook_url };
+		.board_id = ask->board_id, .webhook_url = ask->webhook_url, .max_cost = ask->max_cost_micro_usd };
 	return ATL_OK;
 }
 

@@ -137,6 +137,11 @@ static void test_pictures(void **state)
 	req = expect(ask(site, &owner, "POST /api/v1/jobs/estimate",
 			 fmt("{\"model\":\"%s\",\"prompt\":\"a lighthouse\",\"width\":1000,\"height\":1000,\"count\":2}", model)), 200);
 	assert_int_equal(int_at(req, "cost_micro_usd"), 100000);
+	expect_problem(ask(site, &owner, "POST /api/v1/jobs",
+			   fmt("{\"model\":\"%s\",\"prompt\":\"a lighthouse\",\"width\":1000,\"height\":1000,\"max_cost_micro_usd\":49999}",
+			       model)), 402, "cost_ceiling", NULL);
+	expect(ask(site, &owner, "POST /api/v1/jobs",
+		   fmt("{\"model\":\"%s\",\"prompt\":\"a lighthouse\",\"width\":1000,\"height\":1000,\"max_cost_micro_usd\":50000}", model)), 202);
 	req = expect(ask(site, &owner, "GET /api/v1/prices", NULL), 200);
 	assert_non_null(strstr(req->out.data, "\"source\":\"operator\""));
 	expect(ask(site, &owner, "PUT /api/v1/prices", fmt("{\"model\":\"%s\"}", model)), 204);
