@@ -415,7 +415,8 @@ static const char *body_for(const struct atl_route *route)
 		return "{\"provider_id\":\"x\"}";
 	if (strstr(route->path, "/messages") || strstr(route->path, "/edit"))
 		return strstr(route->path, "/regenerate") || strstr(route->path, "/continue") ? "{}" : "{\"content\":\"x\"}";
-	return strstr(route->path, "folders") || strstr(route->path, "personas") || strstr(route->path, "boards") ? "{\"name\":\"x\"}" : "{}";
+	return strstr(route->path, "passkeys") || strstr(route->path, "folders") || strstr(route->path, "personas") ||
+			       strstr(route->path, "boards") ? "{\"name\":\"x\"}" : "{}";
 }
 
 /* Routes with an id that every user may call: each must be among the objects above, or be listed here with the reason. */
