@@ -173,3 +173,19 @@ test("was it made here: a file is looked at, by strangers where the operator off
   });
   await stranger.close();
 });
+
+test("the picture check's settings are kept, and nothing waits", { skip, timeout: 90000 }, () => on(olga.context, async (page) => {
+  await page.goto(`${server.url}/settings/moderation/pictures`);
+  await page.getByText("No picture waits").waitFor();
+  await page.getByText("There is no classifier on this server").waitFor();
+  await page.getByLabel("From this score on").fill("75");
+  await page.getByRole("switch", { name: "Mark generated pictures invisibly" }).uncheck();
+  await page.getByLabel("Pictures that seem to show").selectOption("off");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.waitForFunction(async () => { const kept = await (await fetch("/api/v1/settings")).json(); return kept.picture_check_threshold === 75 && !kept.watermark && kept.picture_check === "off"; });
+  await axe(page, "held pictures");
+  await shoot(page, "moderation-pictures");
+  await page.setViewportSize({ width: 390, height: 844 });
+  assert.equal(await sideways(page), 0);
+  await shoot(page, "moderation-pictures-phone");
+}));

@@ -10,6 +10,7 @@ import { announce } from "../components/ui.js";
 import { button, emptyState, loading, submit, sure } from "../components/pieces.js";
 import { KINDS } from "../components/report.js";
 import { select } from "./people.js";
+import { mountPictureReview } from "./picture-review.js";
 
 const DECISIONS = ["keep", "restrict", "remove", "suspend"], STATES = ["decided", "closed"];
 const what = (/** @type {any} */ one) => t("moderation.what", { kind: t(`report.kind.${one.kind}`), what: t(`report.target.${one.target_kind}`) });
@@ -23,11 +24,12 @@ function clock(one) {
 export async function mountModeration(box, id) {
   const done = loading(box);
   await Promise.all([stylesheet("recipes"), stylesheet("people")]).catch(() => {});
-  const inner = h("div"), open = id === "done" || id === "blocked" ? id : "queue";
+  const inner = h("div"), open = id === "done" || id === "blocked" || id === "pictures" ? id : "queue";
   const link = (/** @type {string} */ name, /** @type {string} */ href) => h("a", { href, "aria-current": name === open ? "page" : null }, t(`moderation.tab.${name}`));
   done();
-  replace(box, h("nav", { class: "people-tabs", "aria-label": t("settings.moderation") }, link("queue", "/settings/moderation"), link("done", "/settings/moderation/done"), link("blocked", "/settings/moderation/blocked")), inner);
+  replace(box, h("nav", { class: "people-tabs", "aria-label": t("settings.moderation") }, link("queue", "/settings/moderation"), link("done", "/settings/moderation/done"), link("pictures", "/settings/moderation/pictures"), link("blocked", "/settings/moderation/blocked")), inner);
   if (open === "blocked") return mountBlocked(inner);
+  if (open === "pictures") return mountPictureReview(inner);
   return id && open === "queue" ? mountOne(inner, id) : mountQueue(inner, open === "done");
 }
 
