@@ -14,6 +14,12 @@
 #define FLAG_PRESENT 0x01
 #define FLAG_VERIFIED 0x04
 #define FLAG_SYNCABLE 0x08
+#define FLAG_KEY 0x40
+#define FLAG_EXTENSIONS 0x80
+#define HEAD_SIZE 37	/* hash, flags, count */
+#define KEY_HEAD_SIZE 18 /* make, length of the id */
+#define CBOR_ITEMS_MAX 16
+#define CBOR_DEPTH_MAX 3
 
 static enum atl_err refuse(struct atl_errinfo *info, const char *why)
 {
@@ -53,6 +59,69 @@ static enum atl_err check_client(struct atl_arena *arena, const struct atl_webau
 	if (atl_json_get(tree, "topOrigin") || (atl_json_get(tree, "crossOrigin") && atl_json_bool(tree, "crossOrigin", true)))
 		return refuse(info, "it comes from inside another page");
 	return ATL_OK;
+}
+
+/* One CBOR item of the kinds that keys and extensions are made of, with small counts and lengths that are there: what
+ * libcbor is given never makes it ask for memory that nobody sent. *at moves behind it. */
+static bool walk(const unsigned char *data, size_t length, size_t *at, int depth)
+{
+	unsigned kind, more;
+	size_t value;
+
+	if (*at >= length || depth > CBOR_DEPTH_MAX)
+		return false;
+	kind = data[*at] >> 5;
+	more = data[(*at)++] & 31;
+	if (more > 25 || (more >= 24 && length - *at < more - 23))
+		return false;
+	value = more < 24 ? more : more == 24 ? data[*at] : (size_t)data[*at] << 8 | data[*at + 1];
+	*at += more < 24 ? 0 : more - 23;
+	switch (kind) {
+	case 0:
+	case 1: return true;
+	case 2:
+	case 3:
+		if (value > length - *at)
+			return false;
+		*at += value;
+		return true;
+	case 4:
+	case 5:
+		if (value > CBOR_ITEMS_MAX)
+			return false;
+		for (size_t i = 0; i < value * (kind == 5 ? 2 : 1); i++)
+			if (!walk(data, length, at, depth + 1))
+				return false;
+		return true;
+	case 7: return value >= 20 && value <= 22 && more < 24; /* false, true, null */
+	default: return false;
+	}
+}
+
+/* Head, then what the flags say and nothing else. */
+static bool well_formed(struct atl_span auth, bool with_key)
+{
+	size_t at = HEAD_SIZE;
+	unsigned char flags;
+
+	if (auth.length < HEAD_SIZE)
+		return false;
+	flags = auth.data[32];
+	if (((flags & FLAG_KEY) != 0) != with_key)
+		return false;
+	if (with_key) {
+		size_t id;
+
+		if (auth.length < HEAD_SIZE + KEY_HEAD_SIZE)
+			return false;
+		id = (size_t)auth.data[HEAD_SIZE + 16] << 8 | auth.data[HEAD_SIZE + 17];
+		at = HEAD_SIZE + KEY_HEAD_SIZE + id;
+		if (at >= auth.length || auth.data[at] >> 5 != 5 || !walk(auth.data, auth.length, &at, 0))
+			return false;
+	}
+	if ((flags & FLAG_EXTENSIONS) && (at >= auth.length || auth.data[at] >> 5 != 5 || !walk(auth.data, auth.length, &at, 0)))
+		return false;
+	return at == auth.length;
 }
 
 static bool known_alg(int alg)
@@ -95,6 +164,8 @@ enum atl_err atl_webauthn_register(struct atl_arena *arena, const struct atl_web
 		return err;
 	if (!known_alg(alg) || !auth_data.length || auth_data.length > ATL_WEBAUTHN_AUTH_DATA_MAX)
 		return refuse(info, "its kind of key is not offered");
+	if (!well_formed(auth_data, true))
+		return refuse(info, "its data cannot be read");
 	cred = fido_cred_new();
 	if (!cred)
 		return atl_fail(info, ATL_ERR_NOMEM, "read a passkey");
@@ -166,6 +237,8 @@ enum atl_err atl_webauthn_check(struct atl_arena *arena, const struct atl_webaut
 	if (!auth_data.length || auth_data.length > ATL_WEBAUTHN_AUTH_DATA_MAX || !signature.length ||
 	    signature.length > ATL_WEBAUTHN_SIGNATURE_MAX)
 		return refuse(info, "its data or its signature is missing or too long");
+	if (!well_formed(auth_data, false))
+		return refuse(info, "its data cannot be read");
 	assertion = fido_assert_new();
 	if (!assertion)
 		return atl_fail(info, ATL_ERR_NOMEM, "read a passkey");

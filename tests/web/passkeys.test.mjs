@@ -114,9 +114,9 @@ class Key {
     return Buffer.concat([Buffer.from("a5010203262001215820", "hex"), Buffer.from(x, "base64url"), Buffer.from("225820", "hex"), Buffer.from(y, "base64url")]);
   }
 
-  data({ rp = "localhost", flags = 0x45 } = {}) {
+  data({ rp = "localhost", flags = 0x45, tail } = {}) {
     const made = (flags & 0x40) !== 0;
-    return Buffer.concat([sha(rp), Buffer.from([flags]), u32(this.count), ...(made ? [Buffer.alloc(16), u16(this.id.length), this.id, this.cose()] : [])]);
+    return Buffer.concat([sha(rp), Buffer.from([flags]), u32(this.count), ...(made ? [Buffer.alloc(16), u16(this.id.length), this.id, this.cose()] : []), ...(tail ? [tail] : [])]);
   }
 }
 const clientData = (type, challenge, more = {}) => JSON.stringify({ type, challenge, origin: base, crossOrigin: false, ...more });
@@ -138,6 +138,9 @@ const MADE = {
   "nobody there": { data: { flags: 0x44 } },
   "not verified": { data: { flags: 0x41 } },
   "no key": { data: { flags: 0x05 } },
+  "something after it": { data: { tail: Buffer.from([0]) } },
+  "extensions that are not there": { data: { flags: 0xc5 } },
+  "a map of 2^40 entries": { data: { flags: 0xc5, tail: Buffer.from("bb0000010000000000", "hex") } },
   "cut": { cut: 20 },
   "empty": { cut: 1000 },
   "another algorithm told": { algorithm: -257 },
@@ -160,7 +163,7 @@ test("what no honest authenticator would make is refused", { skip }, async () =>
     const [answer] = await add(one);
     assert.ok([one.status ?? 422, 410].includes(answer.status()), `${what}: ${answer.status()} ${await answer.text()}`);
   }
-  const [good, body] = await add();
+  const [good, body] = await add({ data: { flags: 0xc5, tail: Buffer.concat([Buffer.from("a16b", "hex"), Buffer.from("credProtect"), Buffer.from([2])]) } });
   assert.equal(good.status(), 201, await good.text());
   assert.equal((await ask(context, "/me/passkeys", body)).status(), 410); // replayed
   assert.equal((await add())[0].status(), 409); // there already
