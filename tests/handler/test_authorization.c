@@ -54,7 +54,8 @@ struct identity {
 };
 enum { NO_ONE, OWNER, OWNER_BARE, OWNER_NO_TOKEN, OWNER_FOREIGN, OWNER_CROSS_SITE, USER, ADMIN, MODERATOR,
        GUEST, CUSTOM, GUESTS_KEY, CUSTOM_KEY, KEY_CHAT, KEY_CHARACTERS,
-       KEY_MODELS, KEY_ADMIN, KEY_USERS_ADMIN, KEY_X, KEY_REVOKED, KEY_EXPIRED, KEY_WRONG, COOKIE_WRONG, IDENTITIES };
+       KEY_MODELS, KEY_ADMIN, KEY_USERS_ADMIN, KEY_X, KEY_REVOKED, KEY_EXPIRED, KEY_WRONG, COOKIE_WRONG,
+       SUSPENDED, SUSPENDED_KEY, ADMINS_KEY, MODERATORS_KEY, X_ADMIN, X_GUEST, X_CUSTOM, X_REVOKED, X_EXPIRED, X_SUSPENDED, IDENTITIES };
 static struct identity identities[IDENTITIES];
 
 static uint32_t scope(const char *name)
@@ -94,13 +95,36 @@ static void key_identity(struct site *site, int index, const char *name, const s
 	identity->person.headers[0] = identity->person.authorization;
 }
 
-static struct person user, admin, moderator, guest, custom;
+static struct person user, admin, moderator, guest, custom, suspended;
 
 /* Somebody with another role than owner or member, by cookie from our own page. */
 static void role_identity(int index, const char *name, const struct person *of, uint32_t permissions)
 {
 	cookie_identity(index, name, of, of->csrf, "Origin: http://localhost");
 	identities[index].permissions = permissions;
+}
+
+/* The same key in the other header. */
+static void x_identity(int index, const char *name, int of)
+{
+	struct identity *identity = &identities[index];
+
+	*identity = identities[of];
+	identity->name = name;
+	identity->person.headers[0] = fmt("x-api-key: %s", identities[of].person.authorization + strlen("Authorization: Bearer "));
+}
+
+/* Made while all was well. */
+static void make_suspended(struct site *site)
+{
+	key_identity(site, SUSPENDED_KEY, "suspended person's key", &suspended, "admin");
+	expect(ask(site, &identities[SUSPENDED_KEY].person, "GET /api/v1/me", NULL), 200);
+	expect(ask(site, &owner, fmt("POST /api/v1/users/%s/suspend", suspended.id), "{}"), 200);
+	identities[SUSPENDED_KEY].standing = STALE;
+	identities[SUSPENDED] = (struct identity){ .name = "suspended person" };
+	identities[SUSPENDED].person.headers[0] = suspended.cookie;
+	identities[SUSPENDED].person.headers[1] = suspended.csrf;
+	identities[SUSPENDED].person.headers[2] = "Origin: http://localhost";
 }
 
 /* A role that an operator made: characters, and nothing of chat. Keys were made while both were members. */
@@ -179,6 +203,17 @@ static void make_identities(struct site *site)
 	identities[KEY_WRONG] = (struct identity){ .name = "wrong key", .standing = STALE };
 	identities[KEY_WRONG].person.headers[0] = "Authorization: Bearer atl_0000000000000000000000000000000000000000000";
 	identities[COOKIE_WRONG] = (struct identity){ .name = "stale cookie" };
+	make_suspended(site);
+	key_identity(site, ADMINS_KEY, "admin's key: admin", &admin, "admin");
+	identities[ADMINS_KEY].permissions = atl_role_permissions(ATL_ROLE_ADMIN) & scope("admin");
+	key_identity(site, MODERATORS_KEY, "moderator's key: admin", &moderator, "admin");
+	identities[MODERATORS_KEY].permissions = atl_role_permissions(ATL_ROLE_MODERATOR) & scope("admin");
+	x_identity(X_ADMIN, "x-api-key: admin's", ADMINS_KEY);
+	x_identity(X_GUEST, "x-api-key: guest's", GUESTS_KEY);
+	x_identity(X_CUSTOM, "x-api-key: custom role's", CUSTOM_KEY);
+	x_identity(X_REVOKED, "x-api-key: revoked", KEY_REVOKED);
+	x_identity(X_EXPIRED, "x-api-key: expired", KEY_EXPIRED);
+	x_identity(X_SUSPENDED, "x-api-key: suspended person's", SUSPENDED_KEY);
 	identities[COOKIE_WRONG].person.headers[0] = "Cookie: " ATL_COOKIE_NAME "=0000000000000000000000000000000000000000000";
 }
 
@@ -255,6 +290,42 @@ static void test_matrix(void **state)
 	atl_mock_destroy(mock);
 	assert_int_equal(wrong, 0);
 	assert_true(routes > 50);
+}
+
+/* Every identity at the door of the socket: a cookie must come from our own page, a key from anywhere. Runs after the matrix,
+ * whose identities it takes. */
+static void test_socket_matrix(void **state)
+{
+	static const char *const upgrade[] = { "Upgrade: websocket", "Connection: Upgrade", NULL };
+	struct site *site = *state;
+	struct atl_server_options options = site->options;
+	struct atl_mock *mock;
+	int wrong = 0;
+
+	options.tables = tables;
+	mock = atl_mock_create(&options);
+	assert_non_null(mock);
+	for (size_t i = 0; i < IDENTITIES; i++) {
+		const struct identity *identity = &identities[i];
+		const char *headers[ATL_COUNT(identity->person.headers) + ATL_COUNT(upgrade)];
+		bool may = identity->permissions & ATL_PERM_BIT(ATL_PERM_CHAT_USE);
+		int wanted = identity->standing != SIGNED_IN ? 401 :
+			     (identity->cookie && !identity->own_page) || !may ? 403 : REACHED;
+		struct atl_req *req;
+		size_t count = 0;
+
+		for (size_t k = 0; identity->person.headers[k]; k++)
+			headers[count++] = identity->person.headers[k];
+		for (size_t k = 0; k < ATL_COUNT(upgrade); k++)
+			headers[count++] = upgrade[k];
+		req = atl_mock_request(mock, "GET", "/api/v1/ws", headers, NULL);
+		if (req->status == wanted)
+			continue;
+		print_error("the socket as %s: %d instead of %d\n", identity->name, req->status, wanted);
+		wrong++;
+	}
+	atl_mock_destroy(mock);
+	assert_int_equal(wrong, 0);
 }
 
 /* A page elsewhere cannot open a WebSocket with our cookie. */
@@ -492,6 +563,7 @@ static int setup(void **state)
 	person_create(*state, "Mo", ATL_ROLE_MODERATOR, &moderator);
 	person_create(*state, "Gus", ATL_ROLE_MEMBER, &guest);
 	person_create(*state, "Cat", ATL_ROLE_MEMBER, &custom);
+	person_create(*state, "Sue", ATL_ROLE_MEMBER, &suspended);
 	return 0;
 }
 
@@ -499,6 +571,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_matrix),
+		cmocka_unit_test(test_socket_matrix),
 		cmocka_unit_test(test_session_names_its_permissions),
 		cmocka_unit_test(test_socket_needs_own_page),
 		cmocka_unit_test(test_other_peoples_objects),
