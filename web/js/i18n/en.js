@@ -32,7 +32,7 @@ export const en = {
   "personas.none": "A persona tells characters about you. You have none yet.", "personas.add": "Add a persona", "personas.description": "About you", "personas.default": "Use by default", "personas.deleted": "{name} deleted.", "personas.is_default": "Default",
   "keys.none": "No keys. Programs use a key to talk to this server.", "keys.create": "Create a key", "keys.scopes": "May use", "keys.once": "Copy this key now. It is shown only once.", "keys.revoke": "Revoke {name}",
   "account.name": "Name", "account.current": "Current password", "account.new": "New password", "account.change": "Change password", "account.changed": "Password changed.", "account.sessions": "Signed-in devices", "account.this": "This device", "account.end": "Sign out",
-  "people.export": "Export", "people.held": "held: {why}", "people.erase": "deleted, erased when the hold ends",
+  "people.export": "Export", "people.export.one": "Export of {name}", "people.held": "held: {why}", "people.erase": "deleted, erased when the hold ends",
   "privacy.export": "Everything as a file", "privacy.export.text": "Conversations, characters, pictures, settings and use as one ZIP file.", "privacy.export.begin": "Make it", "privacy.export.again": "Make a new one", "privacy.export.download": "Download",
   "privacy.export.running": "Writing: {done} of {total}", "privacy.export.failed": "The last one could not be written. Try again.", "privacy.export.done": "Ready since {at}, {size}. It is kept for a day.", "privacy.export.by_other": "Made by somebody who manages people.",
   "privacy.export.of": "Everything of {name}", "privacy.export.told": "The person sees that it was made; the audit log says who made and downloaded it.",
