@@ -11,12 +11,13 @@ const TYPING_MS = 250, SHOWN = 20;
 /** Who is in it, with a search among all accounts. @param {any} group @param {() => any} again */
 function askMembers(group, again) {
   const list = h("div", { class: "stack", "aria-live": "polite" }), search = h("input", { class: "input", type: "search", placeholder: t("people.search"), "aria-label": t("people.search") });
-  const put = (/** @type {any} */ one, /** @type {boolean} */ on) => api.patch(`/users/${one.id}`, { groups: on ? [...one.groups, group.id] : one.groups.filter((/** @type {string} */ it) => it !== group.id) });
+  const inIt = (/** @type {any} */ one) => Boolean(one.groups?.includes(group.id)); /* an empty list is left out */
+  const put = (/** @type {any} */ one, /** @type {boolean} */ on) => api.patch(`/users/${one.id}`, { groups: on ? [...(one.groups ?? []), group.id] : (one.groups ?? []).filter((/** @type {string} */ it) => it !== group.id) });
   async function draw() {
     const people = (await api.get(`/users${api.query({ q: search.value.trim(), limit: SHOWN })}`)).items;
     const whole = await Promise.all(people.map((/** @type {any} */ one) => api.get(`/users/${one.id}`)));
     replace(list, whole.length ? whole.map((one) => {
-      const box = h("input", { type: "checkbox", checked: one.groups.includes(group.id), onchange: () => attempt(async () => { one.groups = (await put(one, box.checked)).groups; announce(t("common.saved")); await again(); }).then(() => { box.checked = one.groups.includes(group.id); }) });
+      const box = h("input", { type: "checkbox", checked: inIt(one), onchange: () => attempt(async () => { one.groups = (await put(one, box.checked)).groups; announce(t("common.saved")); await again(); }).then(() => { box.checked = inIt(one); }) });
       return h("label", { class: "row check" }, box, h("span", {}, one.name));
     }) : h("p", { class: "muted" }, t("people.none")));
   }
