@@ -12,6 +12,7 @@ const load = (name) =>
 const { PNG, JPEG, BMFF } = await load("asset");
 const { SuperBox } = await load("jumbf");
 const { ManifestStore } = await load("manifest");
+for (const brand of ["isom", "iso2", "mp41", "mp42"]) BMFF.canReadBrands.add(brand); // it asks for pictures alone
 
 class WebP {
   static canRead(data) {

@@ -113,6 +113,36 @@ def test_on_every_way_out(owner, read):
         assert mark_of(file_of(owner, asset, f"?width={width}")) == MADE
 
 
+def samples(folder):
+    """A file of each kind that takes a manifest."""
+    image = Image.radial_gradient("L").resize((64, 48)).convert("RGB")
+    for name, kind in (("a.png", "PNG"), ("a.jpeg", "JPEG"), ("a.webp", "WEBP")):
+        image.save(folder / name, kind)
+    (folder / "a.mp4").write_bytes((Path(__file__).parent.parent / "cases" / "media" / "clip.mp4").read_bytes())
+    return [folder / name for name in ("a.png", "a.jpeg", "a.webp", "a.mp4")]
+
+
+def test_every_kind_of_file(read, tmp_path):
+    """Signed, signed anew over an old manifest, and as what another was made from: the other reader agrees, and sees a
+    changed byte near the file's end."""
+    build = Path(harness.binary()).parents[2]
+    program, child = build / "tests/unit/media/credential_sample", build / "src/worker/atelier-decode"
+    for plain in samples(tmp_path):
+        once, twice, edited = (plain.with_suffix(f".{name}") for name in ("once", "twice", "edited"))
+        for source, target, *parent in ((plain, once), (once, twice), (plain, edited, once)):
+            subprocess.run([program, "sign", child, LIBRARY, source, target, *parent], check=True, timeout=60)
+        changed = bytearray(once.read_bytes())
+        at = changed.rfind(b"C2PA") - 9 if plain.suffix == ".webp" else len(changed) - 30
+        changed[at] ^= 1
+        found = read(once.read_bytes(), twice.read_bytes(), edited.read_bytes(), bytes(changed))
+        assert [one["valid"] for one in found] == [True, True, True, False], (plain.suffix, [one["failed"] for one in found])
+        assert [one["manifests"] for one in found[:3]] == [1, 1, 2], plain.suffix
+        assert any("ash.mismatch" in code for code in found[3]["failed"]), (plain.suffix, found[3]["failed"])
+        if plain.suffix != ".mp4":
+            with Image.open(plain) as before, Image.open(edited) as after:
+                assert before.convert("RGB").tobytes() == after.convert("RGB").tobytes()
+
+
 def test_a_changed_byte_is_told(owner, read):
     asset = make(owner)
     data = bytearray(file_of(owner, asset))

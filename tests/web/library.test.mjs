@@ -158,6 +158,25 @@ test("the viewer: lineage, compare with the parent, share, remix", () => open({}
   assert.equal(await page.getByRole("textbox", { name: "Prompt", exact: true }).inputValue(), two.prompt);
 }));
 
+for (const [device, scheme] of [["desktop", "light"], ["phone", "dark"]]) test(`Content Credentials: signed, changed, none, ${device}`, () => open({}, async (page, mock) => {
+  await page.emulateMedia({ colorScheme: scheme });
+  await loaded(page);
+  const [one, two, three] = mock.pictures.all;
+  two.credentials = { state: "changed", problem: "assertion.dataHash.mismatch" };
+  Object.assign(three, { origin: "upload", prompt: "" });
+  for (const [it, words, name] of [[one, "Signed by this server, unchanged", "signed"], [two, "Changed after it was signed", "changed"], [three, "None", "none"]]) {
+    await page.goto(`${mock.url}/library/${it.id}`);
+    await page.locator(".stage img").waitFor();
+    if (!(await page.locator(".viewer-info").isVisible())) { await page.locator(".stage").focus(); await page.keyboard.press("i"); }
+    const told = page.locator(".credentials");
+    await told.getByText(words, { exact: true }).waitFor();
+    await told.scrollIntoViewIfNeeded();
+    if (name === "signed") await told.getByText("Made with Atelier 1.0").waitFor();
+    await axe(page, `viewer, credentials ${name}`);
+    await shoot(page, `credentials-${name}-${device}-${scheme}`);
+  }
+}, { device: device === "phone" ? SMALL_PHONE : DESKTOP }));
+
 test("the board looked at: take pictures off it and back, delete it and take that back; a tag the same", () => open({}, async (page, mock) => {
   await loaded(page);
   const count = (n) => page.waitForFunction((wanted) => document.querySelectorAll(".pic").length === wanted, n);

@@ -180,6 +180,7 @@ export function pictures({ emit, Problem, options }) {
     if (verb === "file") return files.get(one)?.data ?? png(Number(one.slice(-6)), Math.round(it.width / 8), Math.round(it.height / 8));
     if (verb === "details") return { asset: bare(it), params: { prompt: it.prompt, negative_prompt: "blurry", model: it.model, steps: 8, cfg_scale: 4, sampler: "euler", seed: it.seed, width: it.width, height: it.height, ...it.params }, parameters: `${it.prompt}\nSteps: 8, Sampler: Euler, Seed: ${it.seed}`, tags: [...(tags.get(one) ?? [])], boards: boards.filter((board) => inBoard.get(board.id)?.has(one)), loras: [] };
     if (verb === "lineage") return lineage(it);
+    if (verb === "credentials") return { state: it.origin === "generated" ? "trusted" : "none", place: "file", generator: it.origin === "generated" ? "Atelier 1.0" : null, signer: it.origin === "generated" ? "Atelier" : null, source_type: null, problem: null, ai: it.origin === "generated", ...it.credentials };
     if (verb === "restore") { it.deleted_at = null; return bare(it); }
     if (verb === "shares") { const share = { key: `k${shares.length + 1}`, url: `/s/k${shares.length + 1}`, asset_id: one, uses: 0, uses_max: body.uses_max ?? null, expires_at: body.expires_at ?? null, with_metadata: !!body.with_metadata, created_at: now() }; shares.push(share); return share; }
     if (method === "DELETE") { it.deleted_at = now(); emit("asset.deleted", { id: one }); return null; }
