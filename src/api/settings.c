@@ -12,7 +12,7 @@
 struct settings {
 	uint64_t present;
 	const char *default_model, *fallback_model, *default_picture_model;
-	bool mature_allowed, verify_public;
+	bool mature_allowed, verify_public, picture_label;
 	int64_t max_cost_micro_usd;
 	bool watermark;
 	const char *picture_check;
@@ -27,6 +27,7 @@ static const struct atl_json_field out_fields[] = {
 	F_STR(struct settings, default_picture_model, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 1, 300, "what Create begins with"),
 	F_BOOL(struct settings, mature_allowed, ATL_JF_REQUIRED, "mature text with fictional adults is allowed"),
 	F_BOOL(struct settings, verify_public, ATL_JF_REQUIRED, "anybody may ask whether a file was made here, without signing in"),
+	F_BOOL(struct settings, picture_label, ATL_JF_REQUIRED, "pictures made here get a visible label, \"AI\", in a corner"),
 	F_INT(struct settings, max_cost_micro_usd, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0,
 	      "most that one reply or job may cost, in millionths of a US dollar; null: no ceiling"),
 	F_BOOL(struct settings, watermark, ATL_JF_REQUIRED, "pictures made here carry an invisible mark"),
@@ -45,6 +46,7 @@ static const struct atl_json_field in_fields[] = {
 	F_STR(struct settings, default_picture_model, ATL_JF_NULLABLE, 1, 300, NULL),
 	F_BOOL(struct settings, mature_allowed, 0, NULL),
 	F_BOOL(struct settings, verify_public, 0, NULL),
+	F_BOOL(struct settings, picture_label, 0, NULL),
 	F_INT(struct settings, max_cost_micro_usd, ATL_JF_NULLABLE, 0, 1e12, NULL),
 	F_BOOL(struct settings, watermark, 0, NULL),
 	F_ENUM(struct settings, picture_check, ATL_JF_NULLABLE, atl_picture_check_modes,
@@ -66,6 +68,7 @@ static void answer(struct atl_req *req)
 	out.max_cost_micro_usd = atl_cost_server_max(app);
 	out.mature_allowed = atl_mature_allowed(app);
 	out.watermark = atl_setting_bool(app, ATL_SETTING_WATERMARK, true);
+	out.picture_label = atl_setting_bool(app, ATL_SETTING_PICTURE_LABEL, false);
 	out.picture_check = atl_picture_check_modes[atl_picture_check_mode(app)];
 	out.picture_check_threshold = atl_setting_int(app, ATL_SETTING_PICTURE_CHECK_THRESHOLD, 60);
 	out.picture_classifier = app->classifier != NULL;
@@ -111,6 +114,9 @@ static void handle_patch(struct atl_req *req)
 	if (!err && atl_json_has(&in_desc, &in, "verify_public"))
 		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_VERIFY_PUBLIC,
 				      in.verify_public ? "true" : "false", &info);
+	if (!err && atl_json_has(&in_desc, &in, "picture_label"))
+		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_PICTURE_LABEL,
+				      in.picture_label ? "true" : "false", &info);
 	if (!err && atl_json_has(&in_desc, &in, "max_cost_micro_usd"))
 		err = atl_setting_set(atl_api_app(req), atl_api_identity(req), ATL_SETTING_MAX_COST,
 				      in.max_cost_micro_usd ? atl_arena_printf(&req->arena, "%lld", (long long)in.max_cost_micro_usd) :

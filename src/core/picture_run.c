@@ -12,9 +12,13 @@
 #include "core/provenance.h"
 #include "core/provider.h"
 #include "core/rights.h"
+#include "core/setting.h"
 #include "core/workflow.h"
 #include "media/encode.h"
 #include "media/metadata.h"
+#include "media/picture.h"
+
+#define LABELLED_QUALITY 95 /* of a WebP that is encoded once more */
 
 struct running {
 	struct atl_job_run *run;
@@ -156,6 +160,29 @@ static enum atl_err encode(struct atl_app *app, const struct atl_image_result *r
 	return atl_buf_err(out, info);
 }
 
+/* The operator's wish: "AI" is seen in the picture. A JPEG becomes WebP. Without the label it is not given out. */
+static enum atl_err label(struct running *r, struct atl_buf *file, struct atl_errinfo *info)
+{
+	bool png = atl_picture_sniff(file->data, file->length) == ATL_PICTURE_PNG;
+	const struct atl_picture_options ask = { .owner = r->run->job->user_id,
+		.keep = png ? ATL_PICTURE_AS_PNG : ATL_PICTURE_AS_AUTO, .quality = LABELLED_QUALITY, .label = true };
+	struct atl_picture picture;
+	struct atl_arena arena;
+	enum atl_err err;
+
+	if (!atl_setting_bool(r->run->app, ATL_SETTING_PICTURE_LABEL, false))
+		return ATL_OK;
+	atl_arena_init(&arena, 2 * ATL_IMAGE_RESULT_MAX);
+	err = atl_picture_open(r->run->app->pictures, &arena, file->data, file->length, &ask, &picture, info);
+	if (!err) {
+		atl_buf_reset(file);
+		atl_buf_add(file, picture.outs[0].data, picture.outs[0].length);
+		err = atl_buf_err(file, info);
+	}
+	atl_arena_finish(&arena);
+	return err;
+}
+
 /* Signs what is stored. The picture it was made from goes along into the signed manifest; where its file is not to be had
  * the manifest says that there was one. False: it stays as it is. */
 static bool seal(struct running *r, const struct atl_buf *file, struct atl_buf *sealed)
@@ -200,6 +227,8 @@ static enum atl_err store(struct running *r, struct atl_arena *arena, const stru
 	if (!json)
 		return atl_fail(info, ATL_ERR_NOMEM, "metadata");
 	err = encode(r->run->app, result, file, info);
+	if (!err && !video)
+		err = label(r, file, info);
 	if (!err && !video) {
 		metadata.parameters = parameters_text(r, arena, seed, result->width > 0 ? result->width : ask->width,
 						      result->height > 0 ? result->height : ask->height);

@@ -16,6 +16,7 @@
 	X(DEFAULT_MODEL, "default_model", "null")       \
 	X(DEFAULT_PICTURE_MODEL, "default_picture_model", "null") \
 	X(FALLBACK_MODEL, "fallback_model", "null")     \
+	X(PICTURE_LABEL, "picture_label", "false")      \
 	X(MATURE_ALLOWED, "mature_allowed", "null")     \
 	X(ENGINE, "engine", "null")                     \
 	X(STARTERS, "starters", "null")                 \

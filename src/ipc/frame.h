@@ -81,7 +81,8 @@ enum atl_decode_flag {
 	ATL_DECODE_COVER = 4,	   /* raw: scaled to cover, the middle kept; otherwise stretched */
 	ATL_DECODE_FROM_ALPHA = 8, /* raw: the grey plane is what is transparent */
 	ATL_DECODE_STEALTH = 16,   /* text hidden in the lowest bits, if there is any */
-	ATL_DECODE_FLAGS = 31
+	ATL_DECODE_LABEL = 32,	   /* the kept picture gets the visible label (media/label.h) */
+	ATL_DECODE_FLAGS = 63
 };
 struct atl_decode_ask {
 	uint32_t max_pixels;   /* refuse pictures with more */

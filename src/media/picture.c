@@ -226,6 +226,7 @@ static struct atl_decode_ask ask_of(const struct atl_picture_options *ask, enum 
 				     .kind = kind,
 				     .flags = (ask->blurhash ? ATL_DECODE_BLURHASH : 0u) |
 					      (ask->phash ? ATL_DECODE_PHASH : 0u) |
+					      (ask->label ? ATL_DECODE_LABEL : 0u) |
 					      (ask->stealth ? ATL_DECODE_STEALTH : 0u) |
 					      (ask->raw.cover ? ATL_DECODE_COVER : 0u) |
 					      (ask->raw.mask_from_alpha ? ATL_DECODE_FROM_ALPHA : 0u),

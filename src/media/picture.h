@@ -51,6 +51,7 @@ struct atl_picture_options {
 	const unsigned *widths;	    /* thumbnails, WebP; at most 8 */
 	size_t width_count;
 	bool blurhash, phash;
+	bool label;   /* the kept picture gets the visible label (media/label.h) */
 	bool stealth; /* look for text hidden in the lowest bits (media/stealth.h) */
 	struct atl_picture_raw_ask raw;
 	unsigned at_percent; /* the frame there of a video's length, to 100; 0: the poster frame */

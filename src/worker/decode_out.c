@@ -6,6 +6,7 @@
 #include "ipc/channel.h"
 #include "media/blurhash.h"
 #include "media/encode.h"
+#include "media/label.h"
 #include "media/phash.h"
 #include "media/stealth.h"
 #include "worker/decode.h"
@@ -71,9 +72,30 @@ static bool send_png(VipsImage *image, struct atl_decode_item item, bool alpha)
 	return sent;
 }
 
+/* A copy with the label; takes the reference. NULL on failure. */
+static VipsImage *with_label(VipsImage *image)
+{
+	size_t length = 0;
+	unsigned width = (unsigned)vips_image_get_width(image), height = (unsigned)vips_image_get_height(image);
+	unsigned bands = (unsigned)vips_image_get_bands(image);
+	void *pixels = vips_image_write_to_memory(image, &length);
+	VipsImage *labelled = NULL;
+	if (pixels) {
+		atl_label_draw(pixels, width, height, bands);
+		labelled = vips_image_new_from_memory_copy(pixels, length, (int)width, (int)height, (int)bands, VIPS_FORMAT_UCHAR);
+		g_free(pixels);
+	}
+	if (labelled)
+		labelled->Type = VIPS_INTERPRETATION_sRGB;
+	g_object_unref(image);
+	return labelled;
+}
+
 static bool send_kept(const struct atl_decode_ask *ask, const struct decode_source *source)
 {
 	VipsImage *image = fit(source->image, (int)ask->max_side, (int)ask->max_side);
+	if (image && ask->flags & ATL_DECODE_LABEL)
+		image = with_label(image);
 	if (!image)
 		return false;
 	struct atl_decode_item item = {.what = ATL_DECODE_KEPT,

@@ -237,6 +237,33 @@ def test_hostile_manifests(make_server):
     assert said_of(owner, make(owner))["state"] == "trusted"
 
 
+def corner(data):
+    """The share of a picture's lower right corner that is lighter or darker than what the fake service draws beside it."""
+    with Image.open(io.BytesIO(data)) as image:
+        image = image.convert("L")
+        width, height = image.size
+        return sum(value > 240 for value in image.crop((width - width // 4, height - height // 6, width, height)).tobytes())
+
+
+def test_the_visible_label(owner, read):
+    """Off unless the operator wants it; then in the picture and its thumbnail, under the signature."""
+    plain = file_of(owner, make(owner, width=256, height=256, seed=5))
+    assert owner.get("/api/v1/settings")["picture_label"] is False
+    assert owner.patch("/api/v1/settings", {"picture_label": True})["picture_label"] is True
+    asset = make(owner, width=256, height=256, seed=5)
+    labelled = file_of(owner, asset)
+    assert corner(labelled) > corner(plain) + 30
+    assert corner(file_of(owner, asset, "?width=256")) > corner(plain) + 20
+    with Image.open(io.BytesIO(plain)) as before, Image.open(io.BytesIO(labelled)) as after:
+        assert before.size == after.size and before.format == after.format == "PNG"
+        box = (0, 0, 200, 220)
+        assert before.crop(box).tobytes() == after.crop(box).tobytes()
+    assert_made(read(labelled))
+    assert mark_of(labelled) == MADE and "Seed: 5" in Image.open(io.BytesIO(labelled)).info["parameters"]
+    owner.patch("/api/v1/settings", {"picture_label": False})
+    assert harness.pixels(file_of(owner, make(owner, width=256, height=256, seed=5))) == harness.pixels(plain)
+
+
 def test_the_key_stays(make_server, read):
     """Made once, sealed, used again after a restart; nowhere in the clear."""
     owner = studio(make_server)

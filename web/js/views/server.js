@@ -20,7 +20,9 @@ export async function mountServer(box) {
   const done = loading(box);
   /** @type {any} */ let server;
   /** @type {any[]} */ let backups = [];
-  const read = async () => { [server, { items: backups }] = await Promise.all([api.get("/server"), api.get("/server/backups")]); };
+  /** @type {any} */ let settings = {};
+  const may = store.get().status?.permissions?.includes("settings.manage");
+  const read = async () => { [server, { items: backups }, settings] = await Promise.all([api.get("/server"), api.get("/server/backups"), may ? api.get("/settings") : {}]); };
   await read().finally(done);
   const numbers = h("div", { class: "grid" }), engines = h("div", { class: "stack" }), kept = h("ul", { class: "stack", "aria-label": t("server.backups") }), last = h("p", { role: "status" });
 
@@ -59,13 +61,16 @@ export async function mountServer(box) {
     field(t("server.tell.text"), text, t("server.tell.hint")), field(t("server.tell.kind"), kind), h("div", {}, h("button", { class: "button" }, t("common.save"))));
   const maintenance = h("input", { type: "checkbox", checked: server.maintenance, onchange: () => attempt(async () => { try { server = await api.patch("/server", { maintenance: maintenance.checked }); } finally { maintenance.checked = server.maintenance; } document.dispatchEvent(new CustomEvent("notice")); }) });
 
+  // what is seen in pictures
+  const label = h("input", { type: "checkbox", checked: settings.picture_label, onchange: () => attempt(async () => { try { settings = await api.patch("/settings", { picture_label: label.checked }); toast(t("common.saved")); } finally { label.checked = settings.picture_label; } }) });
+
   // the log
   const lines = h("pre", { class: "log", tabindex: 0, "aria-label": t("server.log") });
   const showLog = () => attempt(async () => { lines.textContent = (await api.get(`/server/log${api.query({ level: level.value, lines: 300 })}`)).lines.join("\n") || t("server.log.none"); lines.scrollTop = lines.scrollHeight; });
   const level = h("select", { class: "input", onchange: showLog }, ["info", "warn", "error"].map((one) => h("option", { value: one }, t(`server.level.${one}`))));
 
   draw();
-  replace(box, h("div", { class: "stack" }, numbers, h("h2", {}, t("server.engines")), engines, h("h2", {}, t("server.backups")), last, kept, make, h("h3", {}, t("server.plan")), plan, h("p", { class: "hint" }, t("server.restore")),
+  replace(box, h("div", { class: "stack" }, numbers, h("h2", {}, t("server.engines")), engines, may && h("label", { class: "card row" }, label, h("span", {}, t("server.label"), h("span", { class: "hint" }, t("server.label.hint")))), h("h2", {}, t("server.backups")), last, kept, make, h("h3", {}, t("server.plan")), plan, h("p", { class: "hint" }, t("server.restore")),
     h("h2", {}, t("server.tell")), tell, h("label", { class: "card row" }, maintenance, h("span", {}, t("server.maintenance"), h("span", { class: "hint" }, t("server.maintenance.hint")))),
     h("h2", {}, t("server.log")), h("div", { class: "row" }, field(t("server.level"), level), button(t("server.log.again"), showLog)), lines));
   showLog();
