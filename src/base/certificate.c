@@ -22,7 +22,7 @@ struct atl_signer {
 	enum atl_signer_kind kind;
 	size_t half; /* of an ECDSA signature; 0: RSA */
 	char *chain, *anchor;
-	char name[128], print[2 * ATL_SHA256_SIZE + 1];
+	char name[128], print[2 * ATL_SHA256_SIZE + 1], serial[64];
 	int64_t ends_at;
 };
 
@@ -142,6 +142,8 @@ static void note_certificate(struct atl_signer *signer, X509 *certificate)
 	unsigned char hash[EVP_MAX_MD_SIZE];
 	unsigned length = 0;
 	struct tm ends;
+	BIGNUM *serial = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), NULL);
+	char *decimal = serial ? BN_bn2dec(serial) : NULL;
 
 	if (X509_NAME_get_text_by_NID(subject, NID_organizationName, signer->name, sizeof signer->name) <= 0)
 		X509_NAME_get_text_by_NID(subject, NID_commonName, signer->name, sizeof signer->name);
@@ -151,6 +153,10 @@ static void note_certificate(struct atl_signer *signer, X509 *certificate)
 			signer->print[2 * i] = digits[hash[i] >> 4];
 			signer->print[2 * i + 1] = digits[hash[i] & 15];
 		}
+	if (decimal && !atl_str_copy(signer->serial, sizeof signer->serial, decimal))
+		signer->serial[0] = '\0'; /* longer than X.509 allows: never taken for ours */
+	OPENSSL_free(decimal);
+	BN_free(serial);
 	if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &ends) == 1)
 		signer->ends_at = (int64_t)timegm(&ends) * 1000;
 }
@@ -249,6 +255,11 @@ const char *atl_signer_name(const struct atl_signer *signer)
 const char *atl_signer_print(const struct atl_signer *signer)
 {
 	return signer->print;
+}
+
+const char *atl_signer_serial(const struct atl_signer *signer)
+{
+	return signer->serial;
 }
 
 int64_t atl_signer_ends_at(const struct atl_signer *signer)

@@ -33,6 +33,7 @@ const char *atl_signer_chain(const struct atl_signer *signer);	 /* PEM */
 const char *atl_signer_anchor(const struct atl_signer *signer);	 /* PEM of the chain's last certificate */
 const char *atl_signer_name(const struct atl_signer *signer);	 /* organisation, else common name */
 const char *atl_signer_print(const struct atl_signer *signer);	 /* SHA-256 of the certificate, hex */
+const char *atl_signer_serial(const struct atl_signer *signer); /* the certificate's serial number, decimal */
 int64_t atl_signer_ends_at(const struct atl_signer *signer);	 /* ms; the certificate's last moment */
 /* As COSE wants it: of ECDSA r and s side by side. */
 enum atl_err atl_signer_sign(const struct atl_signer *signer, const void *data, size_t length,

@@ -339,7 +339,10 @@ enum atl_err atl_provenance_check(struct atl_app *app, struct atl_arena *arena, 
 		return atl_fail(info, ATL_ERR_UNSUPPORTED, "This server cannot read Content Credentials.");
 	err = atl_credentials_read(self->credentials, arena, user_id, atl_signer_anchor(self->signer), data, length, ret, info);
 	if (!err)
-		*ret_own = atl_str_eq(ret->state, "trusted");
+		*ret_own = atl_str_eq(ret->state, "trusted") && atl_signer_serial(self->signer)[0] &&
+			   atl_str_eq(ret->serial, atl_signer_serial(self->signer));
+	if (!err && atl_str_eq(ret->state, "trusted") && !*ret_own)
+		ret->state = "valid"; /* somebody else's certificate of the same authority */
 	return err;
 }
 

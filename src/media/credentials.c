@@ -297,6 +297,7 @@ static enum atl_err understand(struct atl_arena *arena, struct atl_buf *text, st
 
 	*ret = (struct atl_credentials_found){.generator = generator_of(arena, manifest)};
 	ret->signer = atl_json_str(signature, "issuer", atl_json_str(signature, "common_name", NULL));
+	ret->serial = atl_json_str(signature, "cert_serial_number", NULL);
 	ret->parents = ingredients ? (int64_t)ingredients->count : 0;
 	note_actions(manifest, ret);
 	note_state(root, ret);

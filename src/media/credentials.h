@@ -42,6 +42,7 @@ struct atl_credentials_found {
 	const char *problem;   /* the first failure's code; NULL: none */
 	const char *generator; /* "Atelier 1.0"; NULL: not said */
 	const char *signer;    /* the certificate's organisation, else its name; NULL: not said */
+	const char *serial;    /* of the signer's certificate, decimal; NULL: not said */
 	const char *source_type; /* the last word of the newest digital source type in its actions; NULL: none */
 	bool ai;		 /* that names a trained model */
 	int64_t parents;	 /* pictures it was made from */

@@ -279,13 +279,14 @@ def test_the_key_stays(make_server, read):
     assert all(b"PRIVATE KEY" not in path.read_bytes() for path in server.folder.rglob("*") if path.is_file())
 
 
-def own_certificate(folder):
-    """An authority and a certificate of it, as an operator would have them from elsewhere."""
+def own_certificate(folder, name="Example Studios"):
+    """An authority (the same for all in a folder) and a certificate of it, as an operator would have them from elsewhere."""
     run = lambda *args: subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True, cwd=folder)  # noqa: E731
-    run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
-        "-subj", "/O=Example Studios/CN=Authority", "-days", "30", "-addext", "keyUsage=critical,keyCertSign")
+    if not (folder / "ca.pem").exists():
+        run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
+            "-subj", "/O=Example Studios/CN=Authority", "-days", "30", "-addext", "keyUsage=critical,keyCertSign")
     run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes", "-keyout", "own.key", "-out", "own.csr",
-        "-subj", "/O=Example Studios/CN=Signer")
+        "-subj", f"/O={name}/CN=Signer")
     (folder / "ext").write_text("basicConstraints=critical,CA:false\nkeyUsage=critical,digitalSignature\n"
                                 "extendedKeyUsage=emailProtection\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n")
     run("x509", "-req", "-in", "own.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "20", "-extfile", "ext",
@@ -302,6 +303,12 @@ def test_an_own_certificate(make_server, read, tmp_path):
     found = read(file_of(owner, make(owner)))
     assert_made(found)
     assert "Example Studios" in found["text"]
+    assert said_of(owner, make(owner))["state"] == "trusted"
+    # who has another certificate of the same authority is not this server
+    key, chain = own_certificate(tmp_path, "Other People")
+    other = studio(make_server, args=["--credentials-key", str(key), "--credentials-certificate", str(chain)])
+    foreign = said_of(owner, upload(owner, file_of(other, make(other))))
+    assert (foreign["state"], foreign["signer"]) == ("valid", "Other People")
 
 
 def test_certificates_that_do_not_fit(make_server, tmp_path):

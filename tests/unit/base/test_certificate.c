@@ -63,6 +63,7 @@ static void test_made_key_signs(void **state)
 	assert_string_equal(atl_signer_name(signer), "Atelier");
 	assert_int_equal(strlen(atl_signer_print(signer)), 64);
 	assert_true(atl_signer_ends_at(signer) > 0);
+	assert_true(strlen(atl_signer_serial(signer)) > 30);
 	assert_int_equal(atl_signer_sign(signer, "claim", 5, signature, &length, &info), ATL_OK);
 	assert_int_equal(length, 64);
 	assert_true(verifies(atl_signer_chain(signer), "claim", 5, signature));
