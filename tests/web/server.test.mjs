@@ -121,5 +121,10 @@ for (const scheme of ["light", "dark"])
         assert.equal(await sideways(page), 0);
         await axe(page, `${path}, phone ${scheme}`);
         await shoot(page, `${path}-phone-${scheme}`);
+        if (path === "server") {
+          await page.getByText("Content Credentials", { exact: true }).scrollIntoViewIfNeeded();
+          assert.ok(await page.locator(".grid .card").evaluateAll((all) => all.every((one) => one.getBoundingClientRect().right <= innerWidth)), "no card reaches out of the page");
+          await shoot(page, `server-credentials-phone-${scheme}`);
+        }
       }, { device: PHONE, scheme });
   });

@@ -29,7 +29,7 @@ export async function mountServer(box) {
   /** Who signs what is made here. @param {any} it */
   const signing = (it) => h("div", { class: "card row" }, h("span", { class: `light ${it.state === "ready" ? "good" : it.state === "failing" ? "bad" : "warn"}` }), h("div", { class: "grow" }, h("strong", {}, t("server.credentials")),
     h("div", { class: "hint" }, it.state === "no_library" ? t("server.credentials.missing") : [it.signer, t(it.own_certificate ? "server.credentials.own" : "server.credentials.made"), it.ends_at && t("server.credentials.until", { at: moment(it.ends_at) }), it.signed_count && t("server.credentials.count", { count: it.signed_count }), it.why].filter(Boolean).join(" · ")),
-    it.state !== "no_library" && it.fingerprint && h("div", { class: "hint secret" }, t("server.credentials.print", { print: it.fingerprint }))), h("span", {}, t(`server.credentials.${it.state}`)));
+    it.state !== "no_library" && it.fingerprint && h("div", { class: "hint fingerprint" }, t("server.credentials.print", { print: it.fingerprint }))), h("span", {}, t(`server.credentials.${it.state}`)));
 
   function draw() {
     const fact = (/** @type {string} */ name, /** @type {string} */ value) => h("div", { class: "card" }, h("div", { class: "hint" }, t(`server.${name}`)), h("strong", {}, value));
