@@ -70,7 +70,7 @@ export async function mountServer(box) {
   const level = h("select", { class: "input", onchange: showLog }, ["info", "warn", "error"].map((one) => h("option", { value: one }, t(`server.level.${one}`))));
 
   draw();
-  replace(box, h("div", { class: "stack" }, numbers, h("h2", {}, t("server.engines")), engines, may && h("label", { class: "card row" }, label, h("span", {}, t("server.label"), h("span", { class: "hint" }, t("server.label.hint")))), h("h2", {}, t("server.backups")), last, kept, make, h("h3", {}, t("server.plan")), plan, h("p", { class: "hint" }, t("server.restore")),
+  replace(box, h("div", { class: "stack" }, numbers, h("h2", {}, t("server.engines")), engines, may && h("label", { class: "card row" }, label, h("span", { class: "grow" }, t("server.label"), h("span", { class: "hint block" }, t("server.label.hint")))), h("h2", {}, t("server.backups")), last, kept, make, h("h3", {}, t("server.plan")), plan, h("p", { class: "hint" }, t("server.restore")),
     h("h2", {}, t("server.tell")), tell, h("label", { class: "card row" }, maintenance, h("span", {}, t("server.maintenance"), h("span", { class: "hint" }, t("server.maintenance.hint")))),
     h("h2", {}, t("server.log")), h("div", { class: "row" }, field(t("server.level"), level), button(t("server.log.again"), showLog)), lines));
   showLog();
