@@ -264,16 +264,19 @@ def test_the_visible_label(owner, read):
     assert harness.pixels(file_of(owner, make(owner, width=256, height=256, seed=5))) == harness.pixels(plain)
 
 
-def test_the_key_stays(make_server, read):
+@pytest.mark.parametrize("db", ["sqlite", "postgres"])
+def test_the_key_stays(make_server, read, db):
     """Made once, sealed, used again after a restart; nowhere in the clear."""
-    owner = studio(make_server)
+    owner = studio(make_server, db=db)
     before = owner.get("/api/v1/server")["credentials"]
     assert before["state"] == "ready" and not before["own_certificate"] and len(before["fingerprint"]) == 64
-    make(owner)
+    foreign = file_of(owner, make(owner))
     server = owner.server
     server.stop()
     server.start()
     owner = server.sign_in()
+    kept = upload(owner, foreign)
+    assert said_of(owner, kept)["state"] == "trusted"
     after = owner.get("/api/v1/server")["credentials"]
     assert after["fingerprint"] == before["fingerprint"]
     assert all(b"PRIVATE KEY" not in path.read_bytes() for path in server.folder.rglob("*") if path.is_file())
