@@ -14,7 +14,7 @@ function askMembers(group, again) {
   const inIt = (/** @type {any} */ one) => Boolean(one.groups?.includes(group.id)); /* an empty list is left out */
   const put = (/** @type {any} */ one, /** @type {boolean} */ on) => api.patch(`/users/${one.id}`, { groups: on ? [...(one.groups ?? []), group.id] : (one.groups ?? []).filter((/** @type {string} */ it) => it !== group.id) });
   async function draw() {
-    const people = (await api.get(`/users${api.query({ q: search.value.trim(), limit: SHOWN })}`)).items;
+    const people = (await api.get(`/users${api.query({ q: search.value.trim(), limit: SHOWN })}`)).items.filter((/** @type {any} */ one) => !one.own); /* one's own account is another manager's business */
     const whole = await Promise.all(people.map((/** @type {any} */ one) => api.get(`/users/${one.id}`)));
     replace(list, whole.length ? whole.map((one) => {
       const box = h("input", { type: "checkbox", checked: inIt(one), onchange: () => attempt(async () => { one.groups = (await put(one, box.checked)).groups; announce(t("common.saved")); await again(); }).then(() => { box.checked = inIt(one); }) });
