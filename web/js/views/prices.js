@@ -27,7 +27,7 @@ export async function mountPrices(box) {
   const search = h("input", { class: "input", type: "search", "aria-label": t("prices.search"), placeholder: t("prices.search"), oninput: () => draw() });
   function draw() {
     const wanted = search.value.trim().toLowerCase(), found = list.filter((/** @type {any} */ one) => `${one.name} ${one.service} ${one.model}`.toLowerCase().includes(wanted));
-    replace(rows, found.slice(0, 50).map((/** @type {any} */ one) => h("li", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name), h("div", { class: "hint" }, `${one.service} · ${t(`prices.source.${one.source}`)}`), h("div", {}, price(one))), button(t("common.edit"), () => edit(one, again), "quiet", { "aria-label": t("prices.edit", { model: one.name }) }))), found.length > 50 && h("li", { class: "muted" }, t("prices.more", { count: found.length - 50 })), !found.length && h("li", { class: "muted" }, t("prices.empty")));
+    replace(rows, found.slice(0, 50).map((/** @type {any} */ one) => h("li", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.name), h("div", { class: "hint" }, `${one.service} · ${t(`prices.source.${one.source}`)}`), h("div", {}, price(one))), button(t("common.edit"), () => edit(one, again), "quiet", { "aria-label": `${t("common.edit")}: ${t("prices.edit", { model: one.name })}` }))), found.length > 50 && h("li", { class: "muted" }, t("prices.more", { count: found.length - 50 })), !found.length && h("li", { class: "muted" }, t("prices.empty")));
   }
   draw();
   replace(box, h("h3", {}, t("prices.title")), h("p", { class: "muted" }, t("prices.text")), list.length > 8 && search, rows);
