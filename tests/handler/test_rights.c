@@ -157,7 +157,8 @@ static void test_features(void **state)
 	const char *asset = make_asset(site, &member, "good.png"), *picture = fmt("%s/picture", pictures);
 	const char *job = fmt("{\"prompt\":\"a boat\",\"model\":\"%s\"}", picture);
 	static const char *const off[] = { "pictures", "videos", "uploads", "temporary_chats", "sharing", "api_keys", "webhooks",
-					   "workflows" };
+					   "workflows", "api" };
+	struct person key;
 	const struct {
 		const char *feature, *line, *body;
 	} rows[] = {
@@ -185,6 +186,12 @@ static void test_features(void **state)
 					 req->out.length ? req->out.data : "");
 		}
 	}
+	limit(site, "member", "{\"features_off\":[]}");
+	person_key(site, &member, "chat", &key);
+	expect(ask(site, &key, "GET /api/v1/me", NULL), 200);
+	limit(site, "member", "{\"features_off\":[\"api\"]}"); /* a key's requests, and none of the page's */
+	expect_problem(ask(site, &key, "GET /api/v1/conversations", NULL), 403, "feature_not_allowed", NULL);
+	expect(ask(site, &member, "GET /api/v1/conversations", NULL), 200);
 	limit(site, "member", "{\"features_off\":[\"uploads\"]}"); /* a picture inside of a request is one, too */
 	expect(ask(site, &member, "POST /sdapi/v1/img2img",
 		   fmt("{\"prompt\":\"a boat\",\"init_images\":[\"%s\"]}", base64_picture("good.png"))), 403);
