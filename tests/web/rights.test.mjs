@@ -41,7 +41,7 @@ const shoot = async (page, name) => { await still(page); await page.screenshot({
 
 test("what a role may use is set in its form and told beside it", { skip, timeout: 60000 }, () => open(DESKTOP, async (page) => {
   await page.goto(`${server.url}/settings/people/roles`);
-  await page.getByRole("button", { name: "What Member may use" }).click();
+  await page.getByRole("button", { name: "Limits: what Member may use" }).click();
   const form = page.getByRole("dialog");
   await form.getByLabel("Models").fill("gpt-*\nlocal/tiny.gguf");
   await form.getByLabel("links for others").uncheck();
