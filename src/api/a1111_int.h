@@ -3,7 +3,7 @@
 #define ATL_API_A1111_INT_H
 
 #include "api/waiting.h"
-#include "core/picture.h"
+#include "core/pictures/picture.h"
 
 #define A1111_ORIGIN "a1111"
 #define A1111_BODY_MAX ((size_t)96 << 20)

@@ -10,7 +10,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/idempotency.h"
+#include "core/server/idempotency.h"
 
 #define JOIN_SLICE_MS 25
 

@@ -26,8 +26,8 @@
 #define ATL_API_API_H
 
 #include "core/app.h"
-#include "core/identity.h"
-#include "core/policy.h"
+#include "core/access/identity.h"
+#include "core/safety/policy.h"
 #include "net/http.h"
 
 #define ATL_API_PAGE_DEFAULT 50

@@ -4,7 +4,7 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/asset.h"
+#include "core/pictures/asset.h"
 #include "media/credentials.h"
 
 #define CACHE_OWN "private, max-age=31536000, immutable"

@@ -5,7 +5,7 @@
 #ifndef ATL_API_ASSET_FILES_H
 #define ATL_API_ASSET_FILES_H
 
-#include "core/asset.h"
+#include "core/pictures/asset.h"
 #include "net/http.h"
 
 /* `width` 0: the file itself. `strip`: without how it was made. On error nothing was answered. */

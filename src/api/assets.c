@@ -3,7 +3,7 @@
 #include "api/fields.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/asset.h"
+#include "core/pictures/asset.h"
 #include "media/metadata.h"
 #include "media/picture.h"
 #include "os/file.h"

@@ -10,7 +10,7 @@
 #include "api/fields.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/audit_list.h"
+#include "core/people/audit_list.h"
 #include "os/file.h"
 
 static const struct atl_json_field row_fields[] = {

@@ -1,5 +1,5 @@
 /* blocked_pictures.c - /api/v1/blocked-pictures: the list of pictures that may not come in, for moderators. */
-#include "core/blocked_picture.h"
+#include "core/safety/blocked_picture.h"
 
 #include "api/api.h"
 #include "api/fields.h"

@@ -1,5 +1,5 @@
 /* boards.c - /api/v1/boards. What is on a board: /api/v1/assets?board_id=, POST /api/v1/assets/bulk. */
-#include "core/board.h"
+#include "core/pictures/board.h"
 
 #include "api/api.h"
 #include "api/fields.h"

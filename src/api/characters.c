@@ -2,8 +2,8 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/card.h"
-#include "core/character.h"
+#include "core/chat/card.h"
+#include "core/chat/character.h"
 #include "media/picture.h"
 
 struct character_in {

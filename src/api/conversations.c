@@ -3,9 +3,9 @@
 #include "api/fields.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/conversation.h"
-#include "core/generation.h"
-#include "core/message.h"
+#include "core/chat/conversation.h"
+#include "core/chat/generation.h"
+#include "core/chat/message.h"
 
 struct conversation_in {
 	uint64_t present;

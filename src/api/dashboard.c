@@ -4,8 +4,8 @@
 #include "api/usage_int.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/dashboard.h"
-#include "core/ledger.h"
+#include "core/books/dashboard.h"
+#include "core/books/ledger.h"
 
 #define DAY_MS 86400000LL
 #define SPAN_DAYS 30

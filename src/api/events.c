@@ -1,4 +1,4 @@
-/* events.c - the live events of core/events.h over SSE and WebSocket. A reader that falls behind is cut off; it comes
+/* events.c - the live events of core/server/events.h over SSE and WebSocket. A reader that falls behind is cut off; it comes
  * back with the number of the last event it saw. Everything here runs on the connection's loop.
  */
 #include "api/api.h"
@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "core/events.h"
+#include "core/server/events.h"
 
 #define QUEUE_MAX ((size_t)4 << 20) /* unsent bytes at which a reader is cut off */
 #define WS_GOING_AWAY 1001

@@ -1,10 +1,10 @@
-/* exchange.c - conversations as files: GET .../export, POST .../import. The formats: core/exchange.h. */
+/* exchange.c - conversations as files: GET .../export, POST .../import. The formats: core/chat/exchange.h. */
 #include <string.h>
 
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/exchange.h"
+#include "core/chat/exchange.h"
 #include "os/file.h"
 
 static const char *const FORMAT_NAMES[] = {

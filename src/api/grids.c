@@ -1,5 +1,5 @@
 /* grids.c - /api/v1/grids: one picture varied along up to three axes. */
-#include "core/grid.h"
+#include "core/jobs/grid.h"
 
 #include "api/fields.h"
 #include "api/job_in.h"

@@ -1,7 +1,7 @@
 /* groups.c - /api/v1/groups: groups of people, for whoever manages people. */
 #include "api/api.h"
 #include "api/fields.h"
-#include "core/group.h"
+#include "core/people/group.h"
 
 struct group_in {
 	const char *name;

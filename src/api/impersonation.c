@@ -6,8 +6,8 @@
 #include "api/fields.h"
 #include "api/sign_in.h"
 #include "base/str.h"
-#include "core/auth.h"
-#include "core/impersonation.h"
+#include "core/access/auth.h"
+#include "core/people/impersonation.h"
 
 #define BACK_COOKIE "atelier_back"
 #define BACK_COOKIE_SECURE "__Host-atelier_back"

@@ -6,7 +6,7 @@
 #define ATL_API_JOB_IN_H
 
 #include "api/api.h"
-#include "core/picture.h"
+#include "core/pictures/picture.h"
 
 struct atl_job_in {
 	uint64_t present;

@@ -3,8 +3,8 @@
 #include "api/fields.h"
 #include "api/job_in.h"
 #include "base/str.h"
-#include "core/job.h"
-#include "core/picture.h"
+#include "core/jobs/job.h"
+#include "core/pictures/picture.h"
 
 /* ---- answers ---- */
 

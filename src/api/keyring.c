@@ -1,6 +1,6 @@
 /* keyring.c - /api/v1/server/key: changing the master key while the server runs. Owners only. */
 #include "api/api.h"
-#include "core/keyring.h"
+#include "core/server/keyring.h"
 
 static bool is_owner(struct atl_req *req)
 {

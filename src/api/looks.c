@@ -1,9 +1,9 @@
 /* looks.c - a character's look, and pictures of a conversation. */
 #include "api/api.h"
 #include "api/fields.h"
-#include "core/enhance.h"
-#include "core/look.h"
-#include "core/publish.h"
+#include "core/pictures/enhance.h"
+#include "core/pictures/look.h"
+#include "core/server/publish.h"
 
 static void handle_get(struct atl_req *req)
 {

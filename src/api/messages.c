@@ -2,8 +2,8 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/generation.h"
-#include "core/message.h"
+#include "core/chat/generation.h"
+#include "core/chat/message.h"
 
 #define MAX_COST "the reply is refused or stopped where it would cost more, in millionths of a US dollar; 0: no ceiling of its own"
 

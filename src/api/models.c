@@ -1,7 +1,7 @@
 /* models.c - /api/v1/models: what can be chosen, of the local engine and of all providers. */
 #include "api/api.h"
-#include "core/model.h"
-#include "core/rights.h"
+#include "core/models/model.h"
+#include "core/people/rights.h"
 
 static void model_list(struct atl_req *req)
 {

@@ -5,9 +5,9 @@
 #include "api/fields.h"
 #include "api/sign_in.h"
 #include "base/str.h"
-#include "core/login_provider.h"
-#include "core/oidc.h"
-#include "core/user.h"
+#include "core/access/login_provider.h"
+#include "core/access/oidc.h"
+#include "core/people/user.h"
 
 #define BROWSER_COOKIE "atelier_login"
 #define BROWSER_COOKIE_SECURE "__Host-atelier_login"

@@ -2,10 +2,10 @@
 #include "api/openai_int.h"
 
 #include "base/str.h"
-#include "core/cost_ceiling.h"
-#include "core/quota.h"
-#include "core/rights.h"
-#include "core/usage.h"
+#include "core/books/cost_ceiling.h"
+#include "core/books/quota.h"
+#include "core/people/rights.h"
+#include "core/books/usage.h"
 
 #define BYTES_PER_TOKEN 4 /* where nobody tells the prompt's tokens */
 

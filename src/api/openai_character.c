@@ -8,11 +8,11 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/character.h"
-#include "core/persona.h"
-#include "core/prompt.h"
-#include "core/rights.h"
-#include "core/sampling.h"
+#include "core/chat/character.h"
+#include "core/chat/persona.h"
+#include "core/chat/prompt.h"
+#include "core/people/rights.h"
+#include "core/chat/sampling.h"
 
 #define PAGE 200
 #define PROMPT_BYTES_MAX ((size_t)64 << 20)

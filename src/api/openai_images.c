@@ -10,7 +10,7 @@
 #include "api/form.h"
 #include "api/picture_stream.h"
 #include "base/str.h"
-#include "core/picture.h"
+#include "core/pictures/picture.h"
 
 #define WAIT_MS 600000
 #define URL_TTL_MS (60 * 60 * 1000)

@@ -2,8 +2,8 @@
 #include "api/openai_int.h"
 
 #include "base/str.h"
-#include "core/character.h"
-#include "core/rights.h"
+#include "core/chat/character.h"
+#include "core/people/rights.h"
 
 #define CHARACTERS_MAX 1000 /* of the newest; others answer by id all the same */
 

@@ -9,8 +9,8 @@
 #include "base/codec.h"
 #include "base/id.h"
 #include "base/str.h"
-#include "core/picture_check.h"
-#include "core/setting.h"
+#include "core/safety/picture_check.h"
+#include "core/server/setting.h"
 #include "media/classifier.h"
 
 #define BODY_MAX ((size_t)32 << 20)

@@ -10,9 +10,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/cost_ceiling.h"
-#include "core/auth.h"
-#include "core/usage.h"
+#include "core/books/cost_ceiling.h"
+#include "core/access/auth.h"
+#include "core/books/usage.h"
 #include "net/fetch.h"
 #include "provider/openai_chat.h"
 

@@ -11,7 +11,7 @@
 #define ATL_API_OPENAI_RELAY_H
 
 #include "api/api.h"
-#include "core/model_route.h"
+#include "core/models/model_route.h"
 
 #define ATL_OPENAI_REPLY_MAX ((size_t)48 << 20)
 #define ATL_OPENAI_QUEUE_MAX ((size_t)256 << 10)

@@ -15,7 +15,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "core/policy.h"
+#include "core/safety/policy.h"
 
 #define ATL_OPENAI_TEXTS_MAX 100000
 

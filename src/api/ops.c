@@ -5,9 +5,9 @@
 #include "api/api.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/events.h"
-#include "core/metrics.h"
-#include "core/peers.h"
+#include "core/server/events.h"
+#include "core/server/metrics.h"
+#include "core/server/peers.h"
 #include "db/db.h"
 
 #define OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"

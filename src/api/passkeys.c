@@ -7,10 +7,10 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/audit.h"
-#include "core/passkey.h"
-#include "core/throttle.h"
-#include "core/user.h"
+#include "core/people/audit.h"
+#include "core/access/passkey.h"
+#include "core/access/throttle.h"
+#include "core/people/user.h"
 
 #define THROTTLE_NAME "passkey"
 #define BASE64_MAX 6000

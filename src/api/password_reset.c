@@ -2,8 +2,8 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/password_reset.h"
-#include "core/throttle.h"
+#include "core/access/password_reset.h"
+#include "core/access/throttle.h"
 
 #define ASK_NAME "password-reset" /* of the throttle: every question counts, so that nobody floods a mailbox */
 #define LINK_NAME "one-time-link"

@@ -1,9 +1,9 @@
 /* people.c - /api/v1/users and /api/v1/roles: accounts and what they may, for whoever manages people. */
 #include "api/api.h"
 #include "api/fields.h"
-#include "core/rights.h"
-#include "core/role_edit.h"
-#include "core/user_admin.h"
+#include "core/people/rights.h"
+#include "core/people/role_edit.h"
+#include "core/people/user_admin.h"
 
 struct user_patch {
 	uint64_t present;

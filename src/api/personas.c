@@ -1,8 +1,8 @@
 /* personas.c - /api/v1/personas and /api/v1/folders. */
 #include "api/api.h"
 #include "api/fields.h"
-#include "core/folder.h"
-#include "core/persona.h"
+#include "core/chat/folder.h"
+#include "core/chat/persona.h"
 
 struct persona_in {
 	uint64_t present;

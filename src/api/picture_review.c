@@ -3,8 +3,8 @@
 #include "api/asset_files.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/asset.h"
-#include "core/picture_check.h"
+#include "core/pictures/asset.h"
+#include "core/safety/picture_check.h"
 
 static const char *const DECISIONS[] = { "release", "remove", NULL };
 

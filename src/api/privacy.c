@@ -2,10 +2,10 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/export.h"
-#include "core/throttle.h"
-#include "core/user.h"
-#include "core/user_admin.h"
+#include "core/people/export.h"
+#include "core/access/throttle.h"
+#include "core/people/user.h"
+#include "core/people/user_admin.h"
 
 struct proof_in {
 	const char *password;

@@ -6,10 +6,10 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/character.h"
-#include "core/model.h"
-#include "core/provider.h"
-#include "core/setting.h"
+#include "core/chat/character.h"
+#include "core/models/model.h"
+#include "core/models/provider.h"
+#include "core/server/setting.h"
 #include "provider/venice_characters.h"
 
 #define TAGS_MAX 20

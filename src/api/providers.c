@@ -1,7 +1,7 @@
 /* providers.c - /api/v1/providers and /api/v1/provider-presets: chat services, their keys and models. */
 #include "api/api.h"
 #include "api/fields.h"
-#include "core/provider.h"
+#include "core/models/provider.h"
 
 struct preset_out {
 	const char *preset, *name, *base_url, *key_help_url;

@@ -1,7 +1,7 @@
 /* quotas.c - /api/v1/quotas: who may use how much; /api/v1/quota-requests: asking for more, and the answer. */
 #include "api/api.h"
 #include "api/fields.h"
-#include "core/quota.h"
+#include "core/books/quota.h"
 
 /* ---- quotas ---- */
 

@@ -1,11 +1,11 @@
 /* reports.c - /api/v1/reports: reports by anybody, the moderators' queue, decisions and appeals; /api/v1/notices. */
-#include "core/report.h"
+#include "core/safety/report.h"
 
 #include "api/api.h"
 #include "api/asset_files.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/notice.h"
+#include "core/people/notice.h"
 
 #define CACHE_NONE "private, no-store"
 #define CSV_MAX ((size_t)1 << 20)

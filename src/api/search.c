@@ -1,7 +1,7 @@
 /* search.c - /api/v1/search. */
 #include "api/api.h"
 #include "base/str.h"
-#include "core/search.h"
+#include "core/chat/search.h"
 
 static const struct atl_query_param params[] = {
 	{"q", ATL_JT_STR, 0, 200, NULL, "words; all of them must be there"},

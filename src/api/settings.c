@@ -2,12 +2,12 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/cost_ceiling.h"
-#include "core/model_route.h"
-#include "core/picture_check.h"
-#include "core/setting.h"
-#include "core/rights.h"
-#include "core/setting_history.h"
+#include "core/books/cost_ceiling.h"
+#include "core/models/model_route.h"
+#include "core/safety/picture_check.h"
+#include "core/server/setting.h"
+#include "core/people/rights.h"
+#include "core/server/setting_history.h"
 
 struct settings {
 	uint64_t present;

@@ -3,7 +3,7 @@
  * The page for guests stands alone: no script, no login, its style allowed by hash, the file by a ticket, so that
  * looking at it is one use of the link.
  */
-#include "core/share.h"
+#include "core/pictures/share.h"
 
 #include <stdio.h>
 

@@ -10,9 +10,9 @@
 #include "api/waiting.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/engine.h"
-#include "core/picture.h"
-#include "core/picture_engine.h"
+#include "core/models/engine.h"
+#include "core/pictures/picture.h"
+#include "core/pictures/picture_engine.h"
 
 #define ATL_STUDIO_WAIT_MS 180000
 #define IMAGES_MAX 5

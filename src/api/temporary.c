@@ -12,12 +12,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/cost_ceiling.h"
-#include "core/generation.h"
-#include "core/message.h"
-#include "core/model.h"
-#include "core/prepare.h"
-#include "core/usage.h"
+#include "core/books/cost_ceiling.h"
+#include "core/chat/generation.h"
+#include "core/chat/message.h"
+#include "core/models/model.h"
+#include "core/chat/prepare.h"
+#include "core/books/usage.h"
 
 #define TURNS_MAX 2000
 

@@ -1,5 +1,5 @@
 /* uploads.c - /api/v1/uploads: large files in pieces, gone on with after a break. */
-#include "core/upload.h"
+#include "core/pictures/upload.h"
 
 #include "api/api.h"
 #include "api/fields.h"

@@ -7,8 +7,8 @@
 #include "api/usage_int.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/dashboard.h"
-#include "core/quota.h"
+#include "core/books/dashboard.h"
+#include "core/books/quota.h"
 
 #define DAY_MS 86400000LL
 #define HISTORY_DAYS 30

@@ -1,5 +1,5 @@
 /* verify.c - /api/v1/verify: a file in, whether this server made it out. */
-#include "core/verify.h"
+#include "core/safety/verify.h"
 
 #include "api/api.h"
 #include "media/picture.h"

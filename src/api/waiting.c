@@ -10,7 +10,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/asset.h"
+#include "core/pictures/asset.h"
 #include "os/pool.h"
 
 #define SLICE_MS 1000

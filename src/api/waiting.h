@@ -21,7 +21,7 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
-#include "core/job.h"
+#include "core/jobs/job.h"
 
 #define ATL_API_WAITERS_MAX 64
 

@@ -1,7 +1,7 @@
 /* webhooks.c - /api/v1/webhooks: who is told when a job has ended, and the log of what was sent. */
 #include "api/api.h"
 #include "api/fields.h"
-#include "core/webhook.h"
+#include "core/jobs/webhook.h"
 
 struct webhook_in {
 	uint64_t present;

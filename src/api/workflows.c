@@ -1,7 +1,7 @@
 /* workflows.c - /api/v1/workflows: saved ComfyUI workflows. */
 #include "api/api.h"
 #include "api/fields.h"
-#include "core/workflow.h"
+#include "core/pictures/workflow.h"
 #include "provider/comfy_graph.h"
 
 struct workflow_in {

@@ -4,7 +4,7 @@
 
 #include "app/commands.h"
 #include "base/str.h"
-#include "core/audit.h"
+#include "core/people/audit.h"
 
 int atl_cmd_audit(int argc, char **argv)
 {

@@ -6,8 +6,8 @@
 
 #include "app/commands.h"
 #include "base/str.h"
-#include "core/audit.h"
-#include "core/backup.h"
+#include "core/people/audit.h"
+#include "core/server/backup.h"
 
 #define PASSPHRASE_SIZE (ATL_PASSPHRASE_MAX + 2)
 #define PATH_SIZE 4200

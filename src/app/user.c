@@ -7,9 +7,9 @@
 
 #include "app/commands.h"
 #include "base/str.h"
-#include "core/second_factor.h"
-#include "core/session.h"
-#include "core/user.h"
+#include "core/access/second_factor.h"
+#include "core/access/session.h"
+#include "core/people/user.h"
 #include "db/db.h"
 
 #define PASSWORD_LINE (ATL_PASSWORD_MAX + 2)

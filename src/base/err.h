@@ -100,7 +100,7 @@ struct atl_errinfo {
 	int retry_after_s;                    /* 0: not known */
 	char field[ATL_ERRINFO_FIELD_MAX];    /* JSON path of the offending field, or "" */
 	char detail[ATL_ERRINFO_DETAIL_MAX];  /* one or two sentences, or "" */
-	char quota[ATL_ERRINFO_QUOTA_MAX];    /* QUOTA: which one and until when, a JSON object (core/quota.h), or "" */
+	char quota[ATL_ERRINFO_QUOTA_MAX];    /* QUOTA: which one and until when, a JSON object (core/books/quota.h), or "" */
 };
 
 const char *atl_err_name(enum atl_err err);     /* "ATL_ERR_NOMEM" */

@@ -22,31 +22,31 @@ struct atl_guard;
 struct atl_blobs;    /* blob/blob.h */
 struct atl_server; /* net/http.h; only api and app may look inside */
 struct atl_auth_cache;
-struct atl_keyring; /* core/keyring.h */
+struct atl_keyring; /* core/server/keyring.h */
 struct atl_identity;
 struct atl_buf;
 struct atl_throttle;
-struct atl_peers; /* core/peers.h */
-struct atl_rates; /* core/rate.h */
+struct atl_peers; /* core/server/peers.h */
+struct atl_rates; /* core/access/rate.h */
 struct atl_events;
 struct atl_metrics;
 struct atl_pictures; /* media/picture.h */
-struct atl_provenance; /* core/provenance.h: the key and the children that sign */
+struct atl_provenance; /* core/safety/provenance.h: the key and the children that sign */
 struct atl_classifier; /* media/classifier.h */
 
 /* Parts of colleagues' modules. */
 struct atl_providers;	/* core/providers: configured providers, their models, circuit breakers */
-struct atl_engine;	/* core/engine: the managed llama-server */
-struct atl_generations; /* core/generation: running replies */
-struct atl_transfers;	/* core/transfer: model downloads */
-struct atl_model_routes; /* core/model_route.h: resolved models for the OpenAI routes */
-struct atl_prices;	/* core/price.h: what models' tokens cost */
-struct atl_usage;	/* core/usage.h: what was used, on its way to the database */
-struct atl_jobs;	/* core/job.h: the queue and its runners */
-struct atl_webhooks;	/* core/webhook.h: messages about ended jobs, on their way */
-struct atl_mailer;	/* core/mail.h: mails to people, on their way */
-struct atl_picture_models; /* core/picture_model.h: the model registry */
-struct atl_picture_engine; /* core/picture_engine.h: the supervised atelier-image */
+struct atl_engine;	/* core/models/engine: the managed llama-server */
+struct atl_generations; /* core/chat/generation: running replies */
+struct atl_transfers;	/* core/models/transfer: model downloads */
+struct atl_model_routes; /* core/models/model_route.h: resolved models for the OpenAI routes */
+struct atl_prices;	/* core/books/price.h: what models' tokens cost */
+struct atl_usage;	/* core/books/usage.h: what was used, on its way to the database */
+struct atl_jobs;	/* core/jobs/job.h: the queue and its runners */
+struct atl_webhooks;	/* core/jobs/webhook.h: messages about ended jobs, on their way */
+struct atl_mailer;	/* core/people/mail.h: mails to people, on their way */
+struct atl_picture_models; /* core/pictures/picture_model.h: the model registry */
+struct atl_picture_engine; /* core/pictures/picture_engine.h: the supervised atelier-image */
 struct atl_fal_hooks; /* provider/image_fal_hook.h: runs at fal that wait for its messages */
 
 struct atl_app {
@@ -72,7 +72,7 @@ struct atl_app {
 	bool engine_enabled;
 	bool mature_default; /* mature_allowed until the owner chooses */
 	int64_t session_ttl_ms;
-	const unsigned char *_Atomic master_key; /* ATL_MASTER_KEY_SIZE bytes; changes while it runs: core/keyring.h */
+	const unsigned char *_Atomic master_key; /* ATL_MASTER_KEY_SIZE bytes; changes while it runs: core/server/keyring.h */
 	const unsigned char *_Atomic old_master_key; /* while it is being changed, else NULL */
 	struct atl_keyring *keyring;
 	const char *setup_token;	 /* "" once there is a user at start */
@@ -89,7 +89,7 @@ struct atl_app {
 	struct atl_pictures *pictures;
 	struct atl_provenance *provenance; /* NULL: nothing is signed */
 	struct atl_classifier *classifier; /* NULL: not installed */
-	const unsigned char *watermark_key; /* core/picture_mark.h; NULL: nothing is marked */
+	const unsigned char *watermark_key; /* core/pictures/picture_mark.h; NULL: nothing is marked */
 
 	/* domain */
 	struct atl_auth_cache *auth;
@@ -117,14 +117,14 @@ struct atl_app {
 	/* Appends metric families of parts that api/ops.c does not know (engine, generations); NULL: none. Pool thread. */
 	void (*metrics_more)(struct atl_app *app, struct atl_buf *out);
 
-	int64_t undo_ms;	 /* what was deleted can be brought back for so long (core/erase.h) */
-	atomic_int erase_wanted; /* bits 1 << enum atl_db_scrub (core/erase.h) */
+	int64_t undo_ms;	 /* what was deleted can be brought back for so long (core/people/erase.h) */
+	atomic_int erase_wanted; /* bits 1 << enum atl_db_scrub (core/people/erase.h) */
 	atomic_bool erasing;
-	atomic_bool limited; /* there are quotas (core/quota.h) */
+	atomic_bool limited; /* there are quotas (core/books/quota.h) */
 	int64_t started_ms;
-	atomic_uint features_off; /* ATL_FEATURE_BIT()s that nobody has (core/setting.h) */
-	atomic_bool maintenance; /* only those who manage the server sign in and begin anything (core/announcement.h) */
-	atomic_bool backing_up;	 /* one backup at a time (core/backup_store.h) */
+	atomic_uint features_off; /* ATL_FEATURE_BIT()s that nobody has (core/server/setting.h) */
+	atomic_bool maintenance; /* only those who manage the server sign in and begin anything (core/server/announcement.h) */
+	atomic_bool backing_up;	 /* one backup at a time (core/server/backup_store.h) */
 	atomic_bool stopping; /* set when draining begins */
 };
 

@@ -61,7 +61,7 @@ struct atl_query_param {
 	const char *doc;
 };
 
-/* Which requests share one allowance (core/rate.h). By the method: GET and HEAD read, UPLOAD routes upload, others write. */
+/* Which requests share one allowance (core/access/rate.h). By the method: GET and HEAD read, UPLOAD routes upload, others write. */
 enum atl_route_class { ATL_CLASS_BY_METHOD, ATL_CLASS_GENERATE, ATL_CLASS_UPLOAD, ATL_CLASS_SIGN_IN /* and whatever else strangers may send */,
 		       ATL_CLASS_FREE /* never counted: what watches the server */ };
 
@@ -69,7 +69,7 @@ enum atl_route_class { ATL_CLASS_BY_METHOD, ATL_CLASS_GENERATE, ATL_CLASS_UPLOAD
 struct atl_route {
 	enum atl_method method;
 	const char *path;	/* "/api/v1/characters/{id}"; "{path*}" at the end takes the rest */
-	const char *permission; /* "public", or a name of core/permission.h */
+	const char *permission; /* "public", or a name of core/access/permission.h */
 	unsigned flags;
 	atl_handler handler;
 	const char *tag, *summary; /* documents */
@@ -81,7 +81,7 @@ struct atl_route {
 	const struct atl_query_param *query; /* ends with a NULL name; NULL: none */
 	size_t body_max;		 /* 0: ATL_HTTP_BODY_DEFAULT */
 	enum atl_route_class rate;	 /* 0: by the method */
-	const char *feature;		 /* what a role may be without (a name of core/rights.h); NULL: nothing */
+	const char *feature;		 /* what a role may be without (a name of core/people/rights.h); NULL: nothing */
 };
 
 struct atl_req {

@@ -1,6 +1,6 @@
 /* openai_chat.h - the OpenAI dialect, pure: request to JSON, one stream chunk or whole reply to a struct, errors.
  *
- * Used by chat.c, chat_sync.c, the fuzzer, core/model_route.c (addresses, headers) and the relay of src/api (what an
+ * Used by chat.c, chat_sync.c, the fuzzer, core/models/model_route.c (addresses, headers) and the relay of src/api (what an
  * error means); nobody else. Threads: pure functions. Limits: those of chat.h.
  */
 #ifndef ATL_PROVIDER_OPENAI_CHAT_H

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/str.h"
-#include "core/rate.h"
+#include "core/access/rate.h"
 
 #define REQUESTS 2000000
 #define THREADS_MAX 64

@@ -4,7 +4,7 @@
 
 #include "base/crypto.h"
 #include "base/str.h"
-#include "core/jwt.h"
+#include "core/access/jwt.h"
 
 static void check(const struct atl_jwt_claims *claims)
 {

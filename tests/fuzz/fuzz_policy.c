@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "core/policy.h"
-#include "core/policy_text.h"
+#include "core/safety/policy.h"
+#include "core/safety/policy_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

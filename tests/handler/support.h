@@ -1,7 +1,7 @@
 /* support.h - a whole server without sockets for a handler test: database, loops, domain parts, a scripted model.
  *
  * Requests go through the real checks, routing, authorisation and handlers (atl_mock_* of net/http.h). The model that
- * answers is `site->model`: a script of provider/fake_chat.h, put in by wrapping core/model.h at link time.
+ * answers is `site->model`: a script of provider/fake_chat.h, put in by wrapping core/models/model.h at link time.
  *
  * Life cycle: site_create() .. site_destroy(), a site per test program or per test. With ATELIER_TEST_PG set the
  *             database is a fresh schema there, else SQLite in a temporary folder.
@@ -13,7 +13,7 @@
 
 #include "../unit/db/support.h"
 #include "api/api.h"
-#include "core/identity.h"
+#include "core/access/identity.h"
 #include "net/guard.h"
 #include "provider/fake_chat.h"
 

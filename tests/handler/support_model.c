@@ -1,4 +1,4 @@
-/* support_model.c - the scripted model behind core/model.h, listening to events, and what many tests create. */
+/* support_model.c - the scripted model behind core/models/model.h, listening to events, and what many tests create. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,12 +6,12 @@
 #include <time.h>
 
 #include "base/str.h"
-#include "core/events.h"
-#include "core/model.h"
-#include "core/prompt.h"
+#include "core/server/events.h"
+#include "core/models/model.h"
+#include "core/chat/prompt.h"
 #include "support.h"
 
-/* ---- the model: --wrap puts these in the place of core/model.c ---- */
+/* ---- the model: --wrap puts these in the place of core/models/model.c ---- */
 
 static struct site *serving;
 

@@ -1,6 +1,6 @@
 /* AUTOMATIC1111's API, /sdapi/v1: shapes, what is left out and said, what is refused. */
 #include "base/str.h"
-#include "core/user.h"
+#include "core/people/user.h"
 #include "support.h"
 
 static const char *provider;

@@ -4,8 +4,8 @@
 
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/api_key.h"
-#include "core/auth.h"
+#include "core/access/api_key.h"
+#include "core/access/auth.h"
 #include "support.h"
 
 #define ACCOUNT "{\"name\":\"Olga\",\"password\":\"correct horse\"}"

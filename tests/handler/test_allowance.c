@@ -3,8 +3,8 @@
 
 #include <pthread.h>
 
-#include "core/allowance.h"
-#include "core/quota.h"
+#include "core/books/allowance.h"
+#include "core/books/quota.h"
 
 #define TAKERS 16
 #define EACH 40

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "blob/blob.h"
-#include "core/asset.h"
+#include "core/pictures/asset.h"
 #include "media/inflate.h"
 #include "media/metadata.h"
 #include "support.h"

@@ -1,6 +1,6 @@
 /* The audit log: what is appended is a chain, and whatever is done to its rows afterwards is found. */
-#include "core/audit.h"
-#include "core/role.h"
+#include "core/people/audit.h"
+#include "core/people/role.h"
 #include "db/db.h"
 #include "support.h"
 

@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/auth.h"
-#include "core/job.h"
+#include "core/access/auth.h"
+#include "core/jobs/job.h"
 #include "support.h"
 
 #define REACHED 299

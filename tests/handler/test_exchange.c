@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/policy.h"
+#include "core/safety/policy.h"
 #include "support.h"
 
 #define IMPORT "POST /api/v1/conversations/import"

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/generation.h"
+#include "core/chat/generation.h"
 #include "support.h"
 
 #define STEPS(list) .steps = (list), .step_count = ATL_COUNT(list)

@@ -2,7 +2,7 @@
 #include "support.h"
 
 #include "base/str.h"
-#include "core/job.h"
+#include "core/jobs/job.h"
 
 static const char *provider;
 

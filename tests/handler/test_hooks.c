@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/picture.h"
+#include "core/pictures/picture.h"
 #include "provider/image_fal_hook.h"
 
 #define REQUEST "0191-aaaa"

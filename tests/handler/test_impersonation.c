@@ -1,8 +1,8 @@
 /* Working in another person's name: who may, what it cannot do, what is written down, and how it ends. */
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/auth.h"
-#include "core/impersonation.h"
+#include "core/access/auth.h"
+#include "core/people/impersonation.h"
 #include "support.h"
 
 static struct person admin, member, other_admin, moderator;

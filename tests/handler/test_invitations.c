@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/invitation.h"
+#include "core/people/invitation.h"
 #include "support.h"
 
 #define RACERS 50

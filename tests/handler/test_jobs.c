@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
-#include "core/job_int.h"
+#include "core/jobs/job_int.h"
 #include "os/file.h"
 
 /* ---- the scripted kind ---- */

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/keyring.h"
+#include "core/server/keyring.h"
 #include "os/file.h"
 #include "support.h"
 
@@ -32,7 +32,7 @@ static enum atl_err sealed_read(struct atl_conn *conn, void *arg, struct atl_err
 		for (size_t i = 0; (known = atl_sealed_column(i, &in)); i++)
 			found |= atl_str_eq(in, table) && atl_str_eq(known, column);
 		if (!found)
-			fail_msg("%s.%s is sealed, and not in SEALED of src/core/keyring.c", table, column);
+			fail_msg("%s.%s is sealed, and not in SEALED of src/core/server/keyring.c", table, column);
 	}
 	assert_true(count >= 4);
 	return err;

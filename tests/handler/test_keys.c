@@ -1,9 +1,9 @@
 /* What an API key is limited to: models, addresses, a budget of its own, a time; changed by its owner, at once. */
 #include "base/str.h"
-#include "core/address.h"
-#include "core/auth.h"
+#include "core/access/address.h"
+#include "core/access/auth.h"
 #include "support.h"
-#include "core/usage.h"
+#include "core/books/usage.h"
 
 static const char *pictures;
 

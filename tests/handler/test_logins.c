@@ -6,10 +6,10 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/oidc.h"
-#include "core/second_factor.h"
-#include "core/throttle.h"
-#include "core/totp.h"
+#include "core/access/oidc.h"
+#include "core/access/second_factor.h"
+#include "core/access/throttle.h"
+#include "core/access/totp.h"
 
 #define PASSWORD "a password of vera"
 

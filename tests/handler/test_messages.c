@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/idempotency.h"
+#include "core/server/idempotency.h"
 #include "support.h"
 
 static struct atl_req *get(struct site *site, const char *id, int status)

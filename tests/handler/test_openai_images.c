@@ -1,6 +1,6 @@
 /* OpenAI's pictures and videos: shapes of answers, forms, streams, refusals. */
 #include "base/str.h"
-#include "core/user.h"
+#include "core/people/user.h"
 #include "support.h"
 
 static const char *provider;

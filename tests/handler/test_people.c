@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/auth.h"
-#include "core/job.h"
+#include "core/access/auth.h"
+#include "core/jobs/job.h"
 #include "support.h"
 
 static struct person admin, member, other_owner;

@@ -5,9 +5,9 @@
 
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/job.h"
-#include "core/picture_check.h"
-#include "core/picture_mark.h"
+#include "core/jobs/job.h"
+#include "core/safety/picture_check.h"
+#include "core/pictures/picture_mark.h"
 #include "media/classifier.h"
 #include "media/encode.h"
 #include "support.h"

@@ -1,4 +1,4 @@
-/* Every entry point that takes a picture asks the gate of blocked pictures: the canary picture (core/blocked_picture.h) is
+/* Every entry point that takes a picture asks the gate of blocked pictures: the canary picture (core/safety/blocked_picture.h) is
  * refused at each and nothing of it is kept. Which routes may take one is read off the route table: a body that is no
  * JSON, or JSON with a text long enough for a picture, a free value, or the id of a picture. Each of them has a row here, a
  * line in `without` that says why it takes none, or a reason in test_policy_exempt.h that says as much. */
@@ -7,7 +7,7 @@
 
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/blocked_picture.h"
+#include "core/safety/blocked_picture.h"
 #include "media/encode.h"
 #include "media/phash.h"
 #include "support.h"

@@ -3,7 +3,7 @@
 
 #include "../unit/net/scripted.h"
 #include "base/str.h"
-#include "core/picture_suggest.h"
+#include "core/pictures/picture_suggest.h"
 
 static const char *answer(int status, const char *body)
 {

@@ -1,6 +1,6 @@
 /* What our own API asks of a picture: strictness, looks, pictures of conversations, the registry. */
 #include "base/str.h"
-#include "core/user.h"
+#include "core/people/user.h"
 #include "support.h"
 
 static const char *provider;

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/job.h"
-#include "core/policy.h"
+#include "core/jobs/job.h"
+#include "core/safety/policy.h"
 #include "support.h"
 #include "test_policy_exempt.h"
 

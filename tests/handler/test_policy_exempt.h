@@ -121,7 +121,7 @@ static const struct exempt {
 	{ "POST /api/v1/queue/all/resume", NO_TEXT },
 	{ "POST /api/v1/workflows/{id}/check", NO_TEXT },
 	{ "POST /api/v1/providers/{id}/characters/{slug}/adopt",
-	  "the text is the service's; it is stored by the function that judges every card (core/character.c)" },
+	  "the text is the service's; it is stored by the function that judges every card (core/chat/character.c)" },
 	{ "POST /hooks/fal/{token}", "a service's signed word that a job has ended" },
 	{ "POST /api/v1/jobs/estimate", NOT_MADE },
 	{ "POST /api/v1/assets/recall", NOT_MADE },

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/ledger.h"
-#include "core/price.h"
-#include "core/usage.h"
+#include "core/books/ledger.h"
+#include "core/books/price.h"
+#include "core/books/usage.h"
 
 #define STEPS(list) .steps = (list), .step_count = ATL_COUNT(list)
 #define DELTA(words) { ATL_CHAT_STEP_DELTA, 0, (words) }

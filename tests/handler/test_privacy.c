@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/str.h"
-#include "core/export.h"
-#include "core/personal.h"
+#include "core/people/export.h"
+#include "core/people/personal.h"
 #include "support.h"
 
 static struct person admin, member, other;
@@ -45,7 +45,7 @@ static enum atl_err personal_read(struct atl_conn *conn, void *arg, struct atl_e
 
 		count++;
 		if (!listed(name) && !strstr(name, "_fts") && !atl_str_eq(name, "asset_texts"))
-			fail_msg("%s holds something of a person: it needs a line in src/core/personal.c", name);
+			fail_msg("%s holds something of a person: it needs a line in src/core/people/personal.c", name);
 	}
 	assert_true(count > 40);
 	return err;

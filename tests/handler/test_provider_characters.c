@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "../unit/net/scripted.h"
-#include "core/provider.h"
-#include "core/setting.h"
+#include "core/models/provider.h"
+#include "core/server/setting.h"
 #include "support.h"
 
 static int setup(void **state)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/rate.h"
+#include "core/access/rate.h"
 #include "support.h"
 
 static struct person member, by_key;

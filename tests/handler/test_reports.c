@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/blocked_picture.h"
-#include "core/report.h"
+#include "core/safety/blocked_picture.h"
+#include "core/safety/report.h"
 #include "media/encode.h"
 #include "media/phash.h"
 #include "support.h"

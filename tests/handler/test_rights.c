@@ -1,7 +1,7 @@
 /* What a role may use besides its permissions: models, services, features, room; shown in lists and refused by name at
  * every way in. */
 #include "base/str.h"
-#include "core/rights.h"
+#include "core/people/rights.h"
 #include "support.h"
 
 static struct person member, helper, hoarder;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/setting.h"
+#include "core/server/setting.h"
 
 static void patch(struct site *site, const char *body)
 {

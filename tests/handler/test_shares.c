@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/share.h"
+#include "core/pictures/share.h"
 #include "support.h"
 
 static struct atl_req *share(struct site *site, const char *asset, const char *body)

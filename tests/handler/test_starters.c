@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/card.h"
-#include "core/starter.h"
-#include "core/user.h"
+#include "core/chat/card.h"
+#include "core/chat/starter.h"
+#include "core/people/user.h"
 #include "support.h"
 
 static size_t list(struct site *site, struct atl_arena *arena, const char *user_id, struct atl_character **ret)

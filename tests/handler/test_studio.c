@@ -1,8 +1,8 @@
 /* The studio contract: POST /generate, GET /generate/{task_id}, GET /health. */
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/policy.h"
-#include "core/user.h"
+#include "core/safety/policy.h"
+#include "core/people/user.h"
 #include "support.h"
 
 static const char *provider;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/throttle.h"
+#include "core/access/throttle.h"
 #include "support.h"
 
 #define TRIES 10000

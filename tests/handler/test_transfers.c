@@ -7,7 +7,7 @@
 
 #include "../unit/net/scripted.h"
 #include "base/str.h"
-#include "core/transfer.h"
+#include "core/models/transfer.h"
 #include "support.h"
 
 static char model[400]; /* a small usable GGUF */

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
-#include "core/upload.h"
+#include "core/pictures/upload.h"
 #include "support.h"
 
 static const char *begin(struct site *site, const struct person *who, size_t size)

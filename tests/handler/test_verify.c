@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/verify.h"
+#include "core/safety/verify.h"
 #include "media/encode.h"
 #include "support.h"
 

@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/job.h"
-#include "core/webhook.h"
+#include "core/jobs/job.h"
+#include "core/jobs/webhook.h"
 
 static enum atl_err run(struct atl_job_run *run, struct atl_errinfo *info)
 {

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "core/common_password.h"
+#include "core/access/common_password.h"
 
 static void test_common(void **state)
 {

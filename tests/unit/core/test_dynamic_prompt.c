@@ -8,10 +8,10 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "core/dynamic_prompt.h"
-#include "core/enhance.h"
-#include "core/picture_entry.h"
-#include "core/style.h"
+#include "core/pictures/dynamic_prompt.h"
+#include "core/pictures/enhance.h"
+#include "core/pictures/picture_entry.h"
+#include "core/pictures/style.h"
 
 static struct atl_arena arena;
 

@@ -13,9 +13,9 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "core/engine.h"
-#include "core/local_model.h"
-#include "core/model.h"
+#include "core/models/engine.h"
+#include "core/models/local_model.h"
+#include "core/models/model.h"
 #include "fixture.h"
 
 #define WAIT_MS 20000

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "core/events.h"
+#include "core/server/events.h"
 
 #define RING 4
 

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "core/exchange.h"
-#include "core/message.h"
+#include "core/chat/exchange.h"
+#include "core/chat/message.h"
 
 static struct atl_arena arena;
 static struct atl_errinfo info;

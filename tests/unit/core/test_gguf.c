@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "core/gguf.h"
+#include "core/models/gguf.h"
 
 static void le(struct atl_buf *b, uint64_t value, unsigned bytes)
 {

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "core/grid_axis.h"
+#include "core/jobs/grid_axis.h"
 
 static struct atl_arena arena;
 

@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 #include "base/str.h"
-#include "core/job.h"
-#include "core/job_waiting.h"
+#include "core/jobs/job.h"
+#include "core/jobs/job_waiting.h"
 
 #define NONE ATL_JOB_STATE_COUNT
 

@@ -17,7 +17,7 @@
 
 #include "base/codec.h"
 #include "base/crypto.h"
-#include "core/jwt.h"
+#include "core/access/jwt.h"
 
 #define NOW 1900000000
 #define GOOD "{\"iss\":\"https://id.example\",\"aud\":\"atelier\",\"sub\":\"900\",\"nonce\":\"n-1\",\"iat\":1899999990," \

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "core/peers.h"
+#include "core/server/peers.h"
 
 #define SERVER "srv_01M7ZPGPDYADVC3WNBAV3N5GWB"
 
@@ -49,5 +49,5 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_news), cmocka_unit_test(test_anything_else) };
 
-	return cmocka_run_group_tests_name("core/peers", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("core/server/peers", tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/picture_engine.h"
+#include "core/pictures/picture_engine.h"
 #include "fixture.h"
 #include "ipc/channel.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "core/policy.h"
+#include "core/safety/policy.h"
 
 static enum atl_err check(enum atl_entry_point entry, const char *text)
 {

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "core/policy.h"
+#include "core/safety/policy.h"
 
 #define LEAST 300 /* lines a suite has at least */
 #define GROUPS_MAX 64

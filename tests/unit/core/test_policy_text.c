@@ -11,9 +11,9 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "core/policy.h"
-#include "core/policy_terms.h"
-#include "core/policy_text.h"
+#include "core/safety/policy.h"
+#include "core/safety/policy_terms.h"
+#include "core/safety/policy_text.h"
 
 /* ---- scan, written down: words with a space behind, characters without spaces in [], sentences as / ---- */
 

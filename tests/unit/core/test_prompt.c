@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "core/prompt.h"
+#include "core/chat/prompt.h"
 
 #define TURN ATL_PROMPT_TURN_OVERHEAD
 

@@ -10,9 +10,9 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/model.h"
-#include "core/provider.h"
-#include "core/setting.h"
+#include "core/models/model.h"
+#include "core/models/provider.h"
+#include "core/server/setting.h"
 #include "db/db.h"
 #include "fixture.h"
 

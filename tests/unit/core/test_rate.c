@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/str.h"
-#include "core/rate.h"
+#include "core/access/rate.h"
 
 static struct atl_rates *rates, *other;
 
@@ -182,5 +182,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_settling_is_bounded, setup, teardown),
 	};
 
-	return cmocka_run_group_tests_name("core/rate", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("core/access/rate", tests, NULL, NULL);
 }

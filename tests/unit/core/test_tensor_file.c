@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "core/tensor_file.h"
+#include "core/models/tensor_file.h"
 
 static struct atl_arena arena;
 

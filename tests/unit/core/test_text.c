@@ -9,10 +9,10 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "core/card.h"
-#include "core/identity.h"
-#include "core/macros.h"
-#include "core/sampling.h"
+#include "core/chat/card.h"
+#include "core/access/identity.h"
+#include "core/chat/macros.h"
+#include "core/chat/sampling.h"
 
 static struct atl_arena arena;
 

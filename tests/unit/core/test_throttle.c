@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "core/throttle.h"
+#include "core/access/throttle.h"
 
 static struct atl_throttle *throttle;
 

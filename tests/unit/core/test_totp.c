@@ -9,7 +9,7 @@
 
 #include "base/crypto.h"
 #include "base/err.h"
-#include "core/totp.h"
+#include "core/access/totp.h"
 
 #define SECRET "12345678901234567890"
 

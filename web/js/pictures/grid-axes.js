@@ -1,6 +1,6 @@
 /**
  * grid-axes.js - X/Y/Z grids as the form knows them: what can vary, how many values a text names, what is asked, how the
- * cells of an answer make tables. Pure. The server reads the texts itself (core/grid_axis.c); this one only counts.
+ * cells of an answer make tables. Pure. The server reads the texts itself (core/jobs/grid_axis.c); this one only counts.
  */
 import { controlTypes, param } from "./form.js";
 
