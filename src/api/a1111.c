@@ -9,10 +9,10 @@
 #include "api/a1111_int.h"
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/pictures/picture_engine.h"
 #include "core/people/rights.h"
-#include "core/pictures/style.h"
 #include "core/people/user.h"
+#include "core/pictures/picture_engine.h"
+#include "core/pictures/style.h"
 #include "media/metadata.h"
 #include "provider/a1111_names.h"
 

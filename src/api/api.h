@@ -25,8 +25,8 @@
 #ifndef ATL_API_API_H
 #define ATL_API_API_H
 
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "core/safety/policy.h"
 #include "net/http.h"
 

@@ -12,11 +12,11 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/server/announcement.h"
 #include "core/access/auth.h"
-#include "core/people/impersonation.h"
 #include "core/access/rate.h"
+#include "core/people/impersonation.h"
 #include "core/people/rights.h"
+#include "core/server/announcement.h"
 
 #define BASIC_MAX 1024
 

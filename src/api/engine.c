@@ -1,9 +1,9 @@
 /* engine.c - /api/v1/engine: the local model's program and its model files. */
 #include "api/api.h"
 #include "api/fields.h"
-#include "core/people/audit.h"
 #include "core/models/engine.h"
 #include "core/models/local_model.h"
+#include "core/people/audit.h"
 
 struct change_in {
 	uint64_t present;

@@ -2,8 +2,8 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/people/invitation.h"
 #include "core/access/throttle.h"
+#include "core/people/invitation.h"
 
 #define THROTTLE_NAME "sign-up"
 

@@ -4,8 +4,8 @@
 #include "base/str.h"
 #include "core/books/cost_ceiling.h"
 #include "core/books/quota.h"
-#include "core/people/rights.h"
 #include "core/books/usage.h"
+#include "core/people/rights.h"
 
 #define BYTES_PER_TOKEN 4 /* where nobody tells the prompt's tokens */
 

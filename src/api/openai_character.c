@@ -11,8 +11,8 @@
 #include "core/chat/character.h"
 #include "core/chat/persona.h"
 #include "core/chat/prompt.h"
-#include "core/people/rights.h"
 #include "core/chat/sampling.h"
+#include "core/people/rights.h"
 
 #define PAGE 200
 #define PROMPT_BYTES_MAX ((size_t)64 << 20)

@@ -7,9 +7,9 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/people/audit.h"
 #include "core/access/passkey.h"
 #include "core/access/throttle.h"
+#include "core/people/audit.h"
 #include "core/people/user.h"
 
 #define THROTTLE_NAME "passkey"

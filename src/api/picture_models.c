@@ -3,10 +3,10 @@
 
 #include "api/api.h"
 #include "api/fields.h"
+#include "core/people/rights.h"
 #include "core/pictures/picture_engine.h"
 #include "core/pictures/picture_model.h"
 #include "core/pictures/picture_own.h"
-#include "core/people/rights.h"
 
 static void handle_list(struct atl_req *req)
 {

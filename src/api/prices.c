@@ -3,11 +3,11 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
+#include "core/books/price.h"
 #include "core/chat/conversation.h"
 #include "core/chat/message.h"
 #include "core/models/model.h"
 #include "core/pictures/picture_model.h"
-#include "core/books/price.h"
 
 struct price_out {
 	const char *model, *name, *service, *kind, *source, *unit;

@@ -2,8 +2,8 @@
 #include "api/api.h"
 #include "api/fields.h"
 #include "base/str.h"
-#include "core/people/export.h"
 #include "core/access/throttle.h"
+#include "core/people/export.h"
 #include "core/people/user.h"
 #include "core/people/user_admin.h"
 

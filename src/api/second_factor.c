@@ -6,9 +6,9 @@
 #include "api/sign_in.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/people/audit.h"
 #include "core/access/second_factor.h"
 #include "core/access/throttle.h"
+#include "core/people/audit.h"
 #include "core/people/user.h"
 
 #define STEP_COOKIE "atelier_second"

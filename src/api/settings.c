@@ -4,9 +4,9 @@
 #include "base/str.h"
 #include "core/books/cost_ceiling.h"
 #include "core/models/model_route.h"
+#include "core/people/rights.h"
 #include "core/safety/picture_check.h"
 #include "core/server/setting.h"
-#include "core/people/rights.h"
 #include "core/server/setting_history.h"
 
 struct settings {

@@ -5,12 +5,12 @@
 #include "api/fields.h"
 #include "base/crypto.h"
 #include "base/str.h"
+#include "core/chat/prompt_history.h"
 #include "core/pictures/dynamic_prompt.h"
 #include "core/pictures/enhance.h"
-#include "core/safety/policy.h"
-#include "core/chat/prompt_history.h"
 #include "core/pictures/style.h"
 #include "core/pictures/wildcard.h"
+#include "core/safety/policy.h"
 
 #define CSV_MAX ((size_t)1 << 20)
 #define EXPAND_MAX 20 /* of one prompt at a time */

@@ -13,11 +13,11 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/books/cost_ceiling.h"
+#include "core/books/usage.h"
 #include "core/chat/generation.h"
 #include "core/chat/message.h"
-#include "core/models/model.h"
 #include "core/chat/prepare.h"
-#include "core/books/usage.h"
+#include "core/models/model.h"
 
 #define TURNS_MAX 2000
 

@@ -1,10 +1,10 @@
 /* transfers.c - /api/v1/engine/catalogue and /api/v1/engine/transfers: recommended models and their downloads. */
 #include "api/api.h"
 #include "api/fields.h"
-#include "core/people/audit.h"
 #include "core/models/catalogue.h"
 #include "core/models/local_model.h"
 #include "core/models/transfer.h"
+#include "core/people/audit.h"
 
 struct start_in {
 	const char *catalogue_id, *url, *file, *sha256;

@@ -9,8 +9,8 @@
 #include "api/form.h"
 #include "api/waiting.h"
 #include "base/str.h"
-#include "core/pictures/picture.h"
 #include "core/people/rights.h"
+#include "core/pictures/picture.h"
 
 #define BODY_MAX ((size_t)96 << 20)
 #define PROMPT_MAX ATL_PICTURE_PROMPT_MAX

@@ -4,8 +4,8 @@
 
 #include "app/beside.h"
 #include "app/commands.h"
-#include "core/server/keyring.h"
 #include "core/safety/provenance.h"
+#include "core/server/keyring.h"
 #include "db/db.h"
 #include "os/file.h"
 

@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "base/str.h"
-#include "core/server/events.h"
-#include "core/models/model.h"
 #include "core/chat/prompt.h"
+#include "core/models/model.h"
+#include "core/server/events.h"
 #include "support.h"
 
 /* ---- the model: --wrap puts these in the place of core/models/model.c ---- */

@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/pictures/asset_int.h"
 #include "core/jobs/job.h"
+#include "core/pictures/asset_int.h"
 #include "support.h"
 
 #define DAY_MS ((int64_t)24 * 60 * 60 * 1000)

@@ -6,9 +6,9 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/jobs/job_int.h"
 #include "core/books/quota.h"
 #include "core/books/usage.h"
+#include "core/jobs/job_int.h"
 
 /* ---- a kind of job that delivers, fails or waits as its prompt says ---- */
 

@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/models/model_route.h"
 #include "core/books/usage.h"
+#include "core/models/model_route.h"
 #include "net/fetch.h"
 #include "support.h"
 

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "core/server/announcement.h"
 #include "core/people/audit.h"
+#include "core/server/announcement.h"
 #include "support.h"
 
 static struct person member;

@@ -1,8 +1,8 @@
 /* The studio contract: POST /generate, GET /generate/{task_id}, GET /health. */
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/safety/policy.h"
 #include "core/people/user.h"
+#include "core/safety/policy.h"
 #include "support.h"
 
 static const char *provider;

@@ -1,7 +1,7 @@
 /* Styles, wildcards, the history of prompts, and better prompts by rules. */
 #include "base/str.h"
-#include "core/safety/policy.h"
 #include "core/people/user.h"
+#include "core/safety/policy.h"
 #include "support.h"
 
 static const char *provider;

@@ -5,13 +5,13 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/people/audit.h"
 #include "core/access/auth.h"
-#include "core/server/events.h"
 #include "core/books/ledger.h"
 #include "core/books/quota.h"
+#include "core/people/audit.h"
 #include "core/people/rights.h"
 #include "core/people/role.h"
+#include "core/server/events.h"
 #include "db/db.h"
 
 #define SCOPES_TEXT_MAX 128

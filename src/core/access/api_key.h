@@ -6,8 +6,8 @@
 #define ATL_CORE_API_KEY_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_API_KEY_SIZE (4 + ATL_TOKEN_SIZE)
 #define ATL_API_KEYS_MAX 200

@@ -10,8 +10,8 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "core/access/api_key.h"
-#include "core/people/rights.h"
 #include "core/access/session.h"
+#include "core/people/rights.h"
 #include "db/db.h"
 
 #define HASH_SIZE (ATL_SHA256_SIZE * 2 + 1)

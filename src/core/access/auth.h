@@ -10,8 +10,8 @@
 #ifndef ATL_CORE_AUTH_H
 #define ATL_CORE_AUTH_H
 
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_AUTH_CACHE_MAX 20000
 #define ATL_AUTH_CACHE_MS 60000

@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/people/audit.h"
-#include "core/server/keyring.h"
 #include "core/people/user_admin.h"
+#include "core/server/keyring.h"
 #include "db/db.h"
 #include "provider/oauth.h"
 

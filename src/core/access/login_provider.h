@@ -10,9 +10,9 @@
 #define ATL_CORE_LOGIN_PROVIDER_H
 
 #include "base/arena.h"
-#include "core/app.h"
 #include "core/access/identity.h"
 #include "core/access/login_rules.h"
+#include "core/app.h"
 
 #define ATL_LOGIN_PROVIDERS_MAX 20
 #define ATL_LOGIN_NAME_MAX 60

@@ -7,10 +7,10 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/people/audit.h"
-#include "core/people/invitation.h"
 #include "core/access/oidc_int.h"
 #include "core/access/rate.h"
+#include "core/people/audit.h"
+#include "core/people/invitation.h"
 #include "core/people/user.h"
 #include "db/db.h"
 

@@ -15,8 +15,8 @@
 #define ATL_CORE_OIDC_H
 
 #include "base/arena.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_OIDC_ATTEMPT_MS (10 * 60 * 1000)
 #define ATL_OIDC_ATTEMPTS_MAX 10000

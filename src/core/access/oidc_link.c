@@ -4,11 +4,11 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
-#include "core/people/audit.h"
 #include "core/access/auth.h"
-#include "core/server/events.h"
-#include "core/people/invitation.h"
 #include "core/access/login_rules.h"
+#include "core/people/audit.h"
+#include "core/people/invitation.h"
+#include "core/server/events.h"
 #include "db/db.h"
 
 struct access {

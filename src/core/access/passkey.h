@@ -9,9 +9,9 @@
 #ifndef ATL_CORE_PASSKEY_H
 #define ATL_CORE_PASSKEY_H
 
-#include "core/app.h"
 #include "core/access/identity.h"
 #include "core/access/webauthn.h"
+#include "core/app.h"
 
 #define ATL_PASSKEYS_MAX 20 /* of one person */
 #define ATL_PASSKEY_NAME_MAX 60

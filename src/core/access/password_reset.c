@@ -3,10 +3,10 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/people/audit.h"
-#include "core/people/invitation.h"
 #include "core/access/login_rules.h"
 #include "core/access/session.h"
+#include "core/people/audit.h"
+#include "core/people/invitation.h"
 #include "core/people/user_int.h"
 #include "db/db.h"
 

@@ -6,11 +6,11 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/str.h"
-#include "core/people/audit.h"
-#include "core/server/keyring.h"
 #include "core/access/session.h"
 #include "core/access/totp.h"
+#include "core/people/audit.h"
 #include "core/people/user_int.h"
+#include "core/server/keyring.h"
 #include "db/db.h"
 
 #define RECOVERY_BYTES 10 /* 80 bits, 16 letters */

@@ -11,8 +11,8 @@
 
 #include "base/arena.h"
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_SECOND_STEP_MS (5 * 60 * 1000)
 #define ATL_SECOND_TRIES 5

@@ -3,13 +3,13 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/server/announcement.h"
-#include "core/people/audit.h"
 #include "core/access/auth.h"
-#include "core/server/events.h"
+#include "core/people/audit.h"
 #include "core/people/impersonation.h"
 #include "core/people/rights.h"
 #include "core/people/role.h"
+#include "core/server/announcement.h"
+#include "core/server/events.h"
 #include "db/db.h"
 
 #define USER_AGENT_MAX 200

@@ -8,8 +8,8 @@
 #define ATL_CORE_SESSION_H
 
 #include "base/arena.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_SESSION_HASH_SIZE (ATL_SHA256_SIZE * 2 + 1)
 #define ATL_SESSIONS_MAX 50 /* of one user; the longest unused one goes */

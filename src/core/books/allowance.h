@@ -15,8 +15,8 @@
 #define ATL_CORE_ALLOWANCE_H
 
 #include "base/id.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "core/books/ledger.h"
 
 #define ATL_ALLOWANCE_BLOCK_MAX 4096

@@ -5,8 +5,8 @@
 
 #include "base/str.h"
 #include "core/books/quota.h"
-#include "core/server/setting.h"
 #include "core/people/user.h"
+#include "core/server/setting.h"
 
 #define MILLION 1e6
 

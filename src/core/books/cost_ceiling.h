@@ -9,8 +9,8 @@
 #ifndef ATL_CORE_COST_CEILING_H
 #define ATL_CORE_COST_CEILING_H
 
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_COST_CEILING_NONE INT64_MAX
 #define ATL_COST_CEILING_HEADER "X-Max-Cost-Micro-USD"

@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/str.h"
-#include "core/people/audit.h"
+#include "core/books/price_table.h"
 #include "core/models/model.h"
 #include "core/models/model_route.h"
-#include "core/books/price_table.h"
+#include "core/people/audit.h"
 #include "db/db.h"
 
 #define MILLION 1000000

@@ -15,8 +15,8 @@
 #define ATL_CORE_PRICE_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_PRICES_MAX 5000
 #define ATL_PRICE_MICRO_USD_MAX 10000000000LL /* 10,000 dollars */

@@ -15,8 +15,8 @@
 #define ATL_CORE_QUOTA_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "core/books/ledger.h"
 
 #define ATL_QUOTA_ROWS_MAX 1000

@@ -12,8 +12,8 @@
 #define ATL_CORE_USAGE_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "core/safety/policy.h"
 
 #define ATL_USAGE_FLUSH_MS 500

@@ -7,13 +7,13 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "core/chat/card.h"
-#include "core/people/erase.h"
 #include "core/chat/generation.h"
-#include "core/safety/hold.h"
 #include "core/chat/macros.h"
 #include "core/chat/message.h"
-#include "core/models/model.h"
 #include "core/chat/persona.h"
+#include "core/models/model.h"
+#include "core/people/erase.h"
+#include "core/safety/hold.h"
 #include "core/server/publish.h"
 
 #define COLUMNS                                                                                                     \

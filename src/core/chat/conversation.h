@@ -8,9 +8,9 @@
 #define ATL_CORE_CONVERSATION_H
 
 #include "base/json.h"
+#include "core/access/identity.h"
 #include "core/app.h"
 #include "core/chat/character.h"
-#include "core/access/identity.h"
 #include "db/db.h"
 
 #define ATL_TITLE_MAX 200

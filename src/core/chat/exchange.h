@@ -13,9 +13,9 @@
 #ifndef ATL_CORE_EXCHANGE_H
 #define ATL_CORE_EXCHANGE_H
 
+#include "core/access/identity.h"
 #include "core/app.h"
 #include "core/chat/conversation.h"
-#include "core/access/identity.h"
 
 #define ATL_EXCHANGE_BYTES_MAX ((size_t)64 << 20)
 #define ATL_EXCHANGE_ARENA_MAX ((size_t)768 << 20) /* for the tree of a file of that size */

@@ -6,8 +6,8 @@
 #define ATL_CORE_FOLDER_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_FOLDER_NAME_MAX 100
 #define ATL_FOLDERS_MAX 500

@@ -14,10 +14,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/books/cost_ceiling.h"
-#include "core/server/idempotency.h"
-#include "core/chat/message_int.h"
-#include "core/server/publish.h"
 #include "core/books/quota.h"
+#include "core/chat/message_int.h"
+#include "core/server/idempotency.h"
+#include "core/server/publish.h"
 #include "os/pool.h"
 
 enum atl_err atl_generations_create(struct atl_app *app, struct atl_generations **ret)

@@ -5,9 +5,9 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/books/ledger.h"
+#include "core/books/usage.h"
 #include "core/chat/message_int.h"
 #include "core/server/publish.h"
-#include "core/books/usage.h"
 
 #define RETRY_MS 200
 

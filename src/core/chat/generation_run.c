@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "core/books/cost_ceiling.h"
-#include "core/server/events.h"
 #include "core/books/quota.h"
+#include "core/server/events.h"
 #include "os/pool.h"
 
 #define EVENT_MAX ((size_t)1 << 20)

@@ -8,11 +8,11 @@
 #include "base/str.h"
 #include "core/chat/character.h"
 #include "core/chat/generation.h"
-#include "core/server/idempotency.h"
 #include "core/chat/macros.h"
 #include "core/chat/message_int.h"
 #include "core/chat/persona.h"
 #include "core/safety/policy.h"
+#include "core/server/idempotency.h"
 #include "core/server/publish.h"
 
 struct work {

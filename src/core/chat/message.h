@@ -12,9 +12,9 @@
 #define ATL_CORE_MESSAGE_H
 
 #include "base/json.h"
+#include "core/access/identity.h"
 #include "core/app.h"
 #include "core/chat/conversation.h"
-#include "core/access/identity.h"
 #include "db/db.h"
 
 #define ATL_MESSAGE_BYTES_MAX ((size_t)512 << 10)

@@ -4,10 +4,10 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
-#include "core/people/erase.h"
 #include "core/chat/generation.h"
 #include "core/chat/message.h"
 #include "core/chat/message_int.h"
+#include "core/people/erase.h"
 #include "core/server/publish.h"
 
 struct work {

@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
+#include "core/books/ledger.h"
 #include "core/chat/generation.h"
 #include "core/chat/message.h"
-#include "core/books/ledger.h"
 #include "core/chat/message_int.h"
 #include "core/server/publish.h"
 

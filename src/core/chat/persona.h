@@ -6,8 +6,8 @@
 #define ATL_CORE_PERSONA_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "db/db.h"
 
 #define ATL_PERSONA_NAME_MAX 100

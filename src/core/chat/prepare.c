@@ -4,11 +4,11 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/chat/character.h"
-#include "core/chat/prepare.h"
-#include "core/people/rights.h"
 #include "core/chat/persona.h"
-#include "core/safety/policy.h"
+#include "core/chat/prepare.h"
 #include "core/chat/sampling.h"
+#include "core/people/rights.h"
+#include "core/safety/policy.h"
 
 #define HISTORY_BYTES_PER_TOKEN 8 /* more than any tokenizer packs into one on average */
 

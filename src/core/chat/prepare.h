@@ -3,8 +3,8 @@
 #define ATL_CORE_PREPARE_H
 
 #include "core/chat/generation.h"
-#include "core/models/model.h"
 #include "core/chat/prompt.h"
+#include "core/models/model.h"
 
 /* Everything atl_chat_start() needs, in one arena. */
 struct atl_prepared {

@@ -3,8 +3,8 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "core/pictures/asset.h"
 #include "core/chat/character.h"
+#include "core/pictures/asset.h"
 
 #define STARTERS_MAX 64 /* more would not be a beginning */
 

@@ -8,8 +8,8 @@
 #ifndef ATL_CORE_STARTER_H
 #define ATL_CORE_STARTER_H
 
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 struct atl_starter {
 	const char *slug;

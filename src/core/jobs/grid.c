@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/str.h"
-#include "core/server/idempotency.h"
-#include "core/pictures/picture_request.h"
 #include "core/chat/prompt_history.h"
+#include "core/pictures/picture_request.h"
+#include "core/server/idempotency.h"
 
 #define LABEL_CUT 60 /* bytes of a label in a sentence */
 

@@ -7,12 +7,12 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/books/cost_ceiling.h"
+#include "core/books/quota.h"
+#include "core/jobs/job_int.h"
+#include "core/jobs/webhook.h"
+#include "core/people/rights.h"
 #include "core/server/events.h"
 #include "core/server/idempotency.h"
-#include "core/jobs/job_int.h"
-#include "core/books/quota.h"
-#include "core/people/rights.h"
-#include "core/jobs/webhook.h"
 
 #define PLACE_EPOCH_MS 1767225600000LL /* 2026: small numbers leave room for fractions */
 #define PLACE_STEP (1.0 / 16)

@@ -21,10 +21,10 @@
 #include <stdatomic.h>
 
 #include "base/json.h"
-#include "core/app.h"
-#include "core/pictures/asset.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "core/books/ledger.h"
+#include "core/pictures/asset.h"
 #include "provider/image.h"
 
 #define ATL_JOB_REQUEST_MAX ((size_t)1 << 20) /* bytes of the request's JSON */

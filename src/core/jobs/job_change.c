@@ -4,9 +4,9 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/jobs/job_int.h"
 #include "core/people/audit.h"
 #include "core/server/events.h"
-#include "core/jobs/job_int.h"
 
 #define OFF(member) offsetof(struct atl_queue_status, member)
 

@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/server/events.h"
 #include "core/jobs/job_int.h"
+#include "core/server/events.h"
 #include "core/server/publish.h"
 
 #define MODULE "jobs"

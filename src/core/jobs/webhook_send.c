@@ -14,9 +14,9 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/jobs/webhook.h"
 #include "core/server/keyring.h"
 #include "core/server/publish.h"
-#include "core/jobs/webhook.h"
 #include "provider/hook.h"
 
 #define MODULE "webhooks"

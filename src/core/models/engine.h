@@ -12,8 +12,8 @@
 #define ATL_CORE_ENGINE_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "provider/chat.h"
 
 #define ATL_ENGINE_CONTEXT_DEFAULT 8192 /* of one conversation, or what the model was trained for if that is less */

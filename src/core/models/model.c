@@ -7,8 +7,8 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/models/engine.h"
 #include "core/chat/prompt.h"
+#include "core/models/engine.h"
 #include "core/models/provider.h"
 #include "core/server/setting.h"
 

@@ -14,10 +14,10 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "core/books/price.h"
+#include "core/models/model_route.h"
 #include "core/people/audit.h"
 #include "core/server/keyring.h"
-#include "core/models/model_route.h"
-#include "core/books/price.h"
 #include "core/server/publish.h"
 #include "db/db.h"
 

@@ -13,8 +13,8 @@
 #define ATL_CORE_PROVIDER_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "provider/chat.h"
 #include "provider/image.h"
 

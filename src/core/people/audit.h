@@ -13,8 +13,8 @@
 #define ATL_CORE_AUDIT_H
 
 #include "base/crypto.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "db/db.h"
 
 #define ATL_AUDIT_NOTE_MAX 300

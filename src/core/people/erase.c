@@ -4,11 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/pictures/asset_int.h"
 #include "core/people/audit.h"
 #include "core/people/export.h"
-#include "core/safety/report.h"
+#include "core/pictures/asset_int.h"
 #include "core/pictures/upload.h"
+#include "core/safety/report.h"
 #include "os/pool.h"
 
 #define MODULE "erase"

@@ -15,8 +15,8 @@
 #ifndef ATL_CORE_ERASE_H
 #define ATL_CORE_ERASE_H
 
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "db/db.h"
 
 /* In the background, now. */

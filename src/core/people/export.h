@@ -12,8 +12,8 @@
 #define ATL_CORE_EXPORT_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_EXPORT_KEPT_MS ((int64_t)24 * 60 * 60 * 1000)
 #define ATL_EXPORTS_LISTED 20

@@ -5,10 +5,10 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "core/pictures/asset_int.h"
 #include "core/chat/exchange.h"
 #include "core/people/export.h"
 #include "core/people/personal.h"
+#include "core/pictures/asset_int.h"
 #include "core/server/zip_write.h"
 
 #define PAGE 100

@@ -6,8 +6,8 @@
 #define ATL_CORE_GROUP_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_GROUPS_MAX 200
 #define ATL_GROUP_NAME_MAX 60

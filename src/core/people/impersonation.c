@@ -3,10 +3,10 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/people/audit.h"
 #include "core/access/auth.h"
-#include "core/people/role.h"
 #include "core/access/session.h"
+#include "core/people/audit.h"
+#include "core/people/role.h"
 #include "core/people/user_int.h"
 #include "db/db.h"
 

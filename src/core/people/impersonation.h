@@ -13,8 +13,8 @@
 #define ATL_CORE_IMPERSONATION_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_IMPERSONATION_MS ((int64_t)60 * 60 * 1000)
 #define ATL_IMPERSONATION_WHY_MAX 200

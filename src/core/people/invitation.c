@@ -3,12 +3,12 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/people/audit.h"
 #include "core/access/login_rules.h"
+#include "core/people/audit.h"
 #include "core/people/mail.h"
 #include "core/people/role.h"
-#include "core/server/setting.h"
 #include "core/people/user_admin.h"
+#include "core/server/setting.h"
 #include "db/db.h"
 
 #define OFF(member) offsetof(struct atl_invitation, member)

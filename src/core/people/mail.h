@@ -14,8 +14,8 @@
 #ifndef ATL_CORE_MAIL_H
 #define ATL_CORE_MAIL_H
 
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "core/people/user.h"
 
 #define ATL_MAIL_WAITING_MAX 1000

@@ -18,8 +18,8 @@
 #define ATL_CORE_RIGHTS_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_RIGHTS_PATTERNS_MAX 100
 #define ATL_RIGHTS_PATTERN_MAX 300 /* bytes */

@@ -1,8 +1,8 @@
 /* rights_models.c - models for somebody whose role or key is limited to certain ones; see rights.h. */
 #include "base/str.h"
 #include "core/models/model.h"
-#include "core/pictures/picture_model.h"
 #include "core/people/rights.h"
+#include "core/pictures/picture_model.h"
 
 /* ---- language models ---- */
 

@@ -3,11 +3,11 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/people/audit.h"
 #include "core/access/auth.h"
-#include "core/server/events.h"
+#include "core/people/audit.h"
 #include "core/people/rights.h"
 #include "core/people/role.h"
+#include "core/server/events.h"
 #include "db/db.h"
 
 #define OFF(member) offsetof(struct atl_role_entry, member)

@@ -9,8 +9,8 @@
 #define ATL_CORE_ROLE_EDIT_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_ROLES_MAX 100
 

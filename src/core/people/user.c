@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "core/people/audit.h"
 #include "core/access/common_password.h"
+#include "core/people/audit.h"
 #include "db/db.h"
 
 #define USER_COLUMNS "id, name, role, password_hash, created_at, updated_at, disabled_at, disabled_until, waiting_since, disabled_why"

@@ -8,8 +8,8 @@
 #define ATL_CORE_USER_H
 
 #include "base/arena.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_PASSWORD_MIN 8    /* code points */
 #define ATL_PASSWORD_MAX 1024 /* bytes */

@@ -6,13 +6,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/people/audit.h"
 #include "core/access/auth.h"
-#include "core/server/events.h"
 #include "core/chat/generation.h"
 #include "core/jobs/job.h"
+#include "core/people/audit.h"
 #include "core/people/role.h"
 #include "core/people/user_int.h"
+#include "core/server/events.h"
 #include "db/db.h"
 
 #define OFF(member) offsetof(struct atl_user_entry, member)

@@ -12,8 +12,8 @@
 
 #include "base/arena.h"
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "db/db.h"
 
 #define ATL_ASSET_THUMB_LIST(X) X(64) X(128) X(256) X(512)

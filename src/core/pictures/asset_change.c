@@ -2,8 +2,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/pictures/asset_int.h"
 #include "core/people/erase.h"
+#include "core/pictures/asset_int.h"
 #include "core/server/publish.h"
 
 #define MODULE "assets"

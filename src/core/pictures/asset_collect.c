@@ -7,8 +7,8 @@
  * sweep finds by its row. What loses its last name by that (the parent of a canvas) is marked by the next pass.
  */
 #include "base/log.h"
-#include "core/pictures/asset_int.h"
 #include "core/people/erase.h"
+#include "core/pictures/asset_int.h"
 
 #define MODULE "assets"
 #define BATCH 500

@@ -6,8 +6,8 @@
 #ifndef ATL_CORE_ENHANCE_H
 #define ATL_CORE_ENHANCE_H
 
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "core/pictures/picture.h"
 
 #define ATL_ENHANCE_WAIT_MS 30000

@@ -9,11 +9,11 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "core/server/events.h"
 #include "core/models/gguf.h"
 #include "core/models/local_model.h"
-#include "core/pictures/picture_model.h"
 #include "core/models/tensor_file.h"
+#include "core/pictures/picture_model.h"
+#include "core/server/events.h"
 #include "os/file.h"
 
 #define TENSORS ".safetensors"

@@ -13,8 +13,8 @@
 #define ATL_CORE_PICTURE_MODEL_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "provider/image.h"
 
 #define ATL_PICTURE_MODELS_MAX 2000

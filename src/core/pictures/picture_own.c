@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
-#include "core/server/events.h"
 #include "core/pictures/picture_entry.h"
+#include "core/server/events.h"
 #include "db/db.h"
 
 #define OFF(member) offsetof(struct atl_picture_own, member)

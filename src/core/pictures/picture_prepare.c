@@ -11,19 +11,19 @@
 
 #include "base/crypto.h"
 #include "base/str.h"
-#include "core/safety/blocked_picture.h"
-#include "core/pictures/dynamic_prompt.h"
-#include "core/pictures/look.h"
-#include "core/safety/picture_check.h"
-#include "core/pictures/picture_entry.h"
-#include "core/pictures/picture_request.h"
 #include "core/chat/prompt_history.h"
 #include "core/people/rights.h"
-#include "core/server/setting.h"
+#include "core/pictures/dynamic_prompt.h"
+#include "core/pictures/look.h"
+#include "core/pictures/picture_entry.h"
+#include "core/pictures/picture_request.h"
 #include "core/pictures/style.h"
 #include "core/pictures/wildcard.h"
 #include "core/pictures/workflow.h"
 #include "core/pictures/workflow_inputs.h"
+#include "core/safety/blocked_picture.h"
+#include "core/safety/picture_check.h"
+#include "core/server/setting.h"
 
 #define NOTES_MAX 32
 #define SEED_MAX 4294967295

@@ -2,8 +2,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "core/pictures/asset_int.h"
 #include "core/people/audit.h"
+#include "core/pictures/asset_int.h"
 #include "core/safety/picture_check.h"
 #include "media/classifier.h"
 

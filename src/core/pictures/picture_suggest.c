@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "core/server/events.h"
 #include "core/models/provider.h"
+#include "core/server/events.h"
 #include "os/pool.h"
 #include "provider/image.h"
 

@@ -9,8 +9,8 @@
 #define ATL_CORE_STYLE_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_STYLES_MAX 500 /* of a user */
 #define ATL_STYLE_NAME_MAX 80

@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
+#include "core/pictures/style_int.h"
 #include "core/safety/policy.h"
 #include "core/server/publish.h"
-#include "core/pictures/style_int.h"
 
 #define PARAMS_MAX ((size_t)16 << 10)
 

@@ -8,9 +8,9 @@
 #ifndef ATL_CORE_UPLOAD_H
 #define ATL_CORE_UPLOAD_H
 
+#include "core/access/identity.h"
 #include "core/app.h"
 #include "core/pictures/asset.h"
-#include "core/access/identity.h"
 
 #define ATL_UPLOADS_MAX 20 /* unfinished ones of a user */
 #define ATL_UPLOAD_PIECE_MAX ((size_t)64 << 20)

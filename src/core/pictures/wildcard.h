@@ -6,8 +6,8 @@
 #define ATL_CORE_WILDCARD_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_WILDCARDS_MAX 500 /* of a user */
 #define ATL_WILDCARD_BYTES_MAX ((size_t)256 << 10)

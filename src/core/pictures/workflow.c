@@ -6,9 +6,9 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
+#include "core/pictures/workflow_inputs.h"
 #include "core/safety/policy.h"
 #include "core/server/publish.h"
-#include "core/pictures/workflow_inputs.h"
 #include "db/db.h"
 #include "provider/comfy_graph.h"
 

@@ -8,8 +8,8 @@
 #define ATL_CORE_WORKFLOW_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_WORKFLOWS_MAX 500
 #define ATL_WORKFLOW_NAME_MAX 100

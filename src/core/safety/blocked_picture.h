@@ -18,8 +18,8 @@
 #define ATL_CORE_BLOCKED_PICTURE_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "db/db.h"
 
 #define ATL_BLOCKED_MAX 20000

@@ -16,8 +16,8 @@
 
 #include "base/arena.h"
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 #include "core/safety/policy.h"
 #include "db/db.h"
 #include "media/picture.h"

@@ -7,9 +7,9 @@
 #include "base/crypto.h"
 #include "base/str.h"
 #include "core/chat/generation.h"
-#include "core/server/publish.h"
-#include "core/safety/report_int.h"
 #include "core/people/role.h"
+#include "core/safety/report_int.h"
+#include "core/server/publish.h"
 
 #define COLUMNS                                                                                                         \
 	"r.id, r.target_kind, r.target_id, r.owner_id, o.name, r.kind, r.state, r.voices, r.due_at, r.decision, r.reason, " \

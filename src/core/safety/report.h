@@ -20,9 +20,9 @@
 #define ATL_CORE_REPORT_H
 
 #include "base/json.h"
+#include "core/access/identity.h"
 #include "core/app.h"
 #include "core/pictures/asset.h"
-#include "core/access/identity.h"
 
 #define ATL_REPORT_NOTE_MAX 2000 /* code points */
 #define ATL_REPORT_CONTACT_MAX 200

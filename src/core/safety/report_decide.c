@@ -5,10 +5,10 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "core/people/audit.h"
-#include "core/safety/blocked_picture.h"
 #include "core/people/notice.h"
-#include "core/safety/report_int.h"
 #include "core/people/user_admin.h"
+#include "core/safety/blocked_picture.h"
+#include "core/safety/report_int.h"
 
 #define WHY_FORMAT "Report %s: %s"
 #define APPEAL_CLOCK_MS ((int64_t)48 * 60 * 60 * 1000)

@@ -5,13 +5,13 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "core/access/address_limit.h"
-#include "core/people/audit.h"
-#include "core/safety/blocked_picture.h"
 #include "core/chat/character.h"
 #include "core/chat/conversation.h"
+#include "core/people/audit.h"
 #include "core/people/notice.h"
-#include "core/safety/report_int.h"
 #include "core/pictures/share.h"
+#include "core/safety/blocked_picture.h"
+#include "core/safety/report_int.h"
 
 #define HOUR_MS ((int64_t)60 * 60 * 1000)
 #define DAY_MS (24 * HOUR_MS)

@@ -3,8 +3,8 @@
 
 #include "base/str.h"
 #include "core/access/address_limit.h"
-#include "core/safety/blocked_picture.h"
 #include "core/pictures/picture_mark.h"
+#include "core/safety/blocked_picture.h"
 #include "core/safety/provenance.h"
 #include "core/server/setting.h"
 #include "db/db.h"

@@ -12,8 +12,8 @@
 #define ATL_CORE_VERIFY_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_VERIFY_LOOKS_MAX 200000
 #define ATL_VERIFY_PER_HOUR 30 /* by address, without an account */

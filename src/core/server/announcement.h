@@ -8,8 +8,8 @@
 #define ATL_CORE_ANNOUNCEMENT_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_ANNOUNCEMENT_MAX 1000
 

@@ -9,8 +9,8 @@
 #define ATL_CORE_BACKUP_STORE_H
 
 #include "base/json.h"
-#include "core/server/backup.h"
 #include "core/access/identity.h"
+#include "core/server/backup.h"
 
 #define ATL_BACKUPS_MAX 400
 #define ATL_BACKUP_KEEP_MAX 365

@@ -18,8 +18,8 @@
 
 #include "base/crypto.h"
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 #define ATL_KEY_SETTLE_MS ((int64_t)60 * 1000)
 

@@ -8,8 +8,8 @@
 #define ATL_CORE_SETTING_H
 
 #include "base/json.h"
-#include "core/app.h"
 #include "core/access/identity.h"
+#include "core/app.h"
 
 /* name, text, default as JSON */
 #define ATL_SETTING_LIST(X)                             \

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "core/chat/card.h"
 #include "core/access/identity.h"
+#include "core/chat/card.h"
 #include "core/chat/macros.h"
 #include "core/chat/sampling.h"
 
