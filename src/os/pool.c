@@ -18,7 +18,7 @@ struct atl_pool {
 	pthread_t *ids;
 	/* guarded by lock */
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
+	pthread_cond_t wake, idle;
 	struct item *ring;
 	size_t head, count;
 	unsigned busy;
@@ -43,7 +43,8 @@ static void *pool_main(void *arg)
 		pthread_mutex_unlock(&pool->lock);
 		item.fn(item.arg);
 		pthread_mutex_lock(&pool->lock);
-		pool->busy--;
+		if (--pool->busy == 0 && pool->count == 0)
+			pthread_cond_broadcast(&pool->idle);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
@@ -58,6 +59,7 @@ enum atl_err atl_pool_create(unsigned threads, size_t queue_max, struct atl_pool
 		return atl_fail(info, ATL_ERR_NOMEM, "no memory for a pool");
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->wake, NULL);
+	pthread_cond_init(&pool->idle, NULL);
 	pool->queue_max = queue_max;
 	pool->ids = calloc(threads, sizeof(*pool->ids));
 	pool->ring = calloc(queue_max, sizeof(*pool->ring));
@@ -84,6 +86,7 @@ void atl_pool_destroy(struct atl_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned i = 0; i < pool->threads; i++)
 		pthread_join(pool->ids[i], NULL);
+	pthread_cond_destroy(&pool->idle);
 	pthread_cond_destroy(&pool->wake);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->ring);
@@ -106,6 +109,14 @@ enum atl_err atl_pool_submit(struct atl_pool *pool, void (*fn)(void *arg), void 
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return err;
+}
+
+void atl_pool_quiesce(struct atl_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	while (pool->count || pool->busy)
+		pthread_cond_wait(&pool->idle, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 size_t atl_pool_queue_depth(const struct atl_pool *pool)

@@ -139,13 +139,12 @@ int credentials_main(const char *library)
 	char why[C2PA_WHY_SIZE] = "";
 	struct atl_errinfo info = {0};
 	struct c2pa *c2pa = c2pa_open(library, why);
-	int rc = 0;
 
 	if (!c2pa || atl_sandbox_enter(&info) != ATL_OK) {
 		fprintf(stderr, "atelier-decode: %s\n", c2pa ? info.detail : why);
 		return 1;
 	}
-	for (unsigned served = 1; rc == 0; served++) {
+	for (unsigned served = 1;; served++) {
 		struct request request;
 		unsigned part = 0;
 		bool last = is_last(served);
@@ -158,5 +157,4 @@ int credentials_main(const char *library)
 		if (got != 1)
 			_Exit(got == 0 ? 0 : 3); /* threads of the library are not waited for: the sandbox refuses what that needs */
 	}
-	return rc;
 }

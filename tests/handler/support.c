@@ -122,6 +122,7 @@ static void parts_down(struct site *site)
 	atl_openapi_finish();
 	atl_jobs_destroy(app->jobs);
 	app->jobs = NULL;
+	atl_pool_quiesce(app->pool);
 	atl_webhooks_destroy(app->webhooks);
 	app->webhooks = NULL;
 	atl_fal_hooks_destroy(app->fal_hooks);

@@ -142,6 +142,8 @@ static enum atl_err told(void *arg, int64_t done, int64_t total, struct atl_erri
 	enum atl_err err;
 
 	run->total = total;
+	if (atomic_load(&run->app->stopping))
+		return atl_fail(info, ATL_ERR_SHUTDOWN, "The server stops; the export has to be asked for again.");
 	if (now - run->told_ms < TOLD_MS && done < total)
 		return ATL_OK;
 	run->told_ms = now;

@@ -36,7 +36,7 @@ enum atl_err atl_mail_queue(struct atl_conn *conn, enum atl_mail_kind kind, cons
 {
 	char folded[ATL_EMAIL_MAX + 1], hash[HASH_SIZE], id[ATL_ID_SIZE];
 	int64_t now = atl_now_ms(), waiting, lately;
-	struct atl_rows *rows;
+	struct atl_rows *rows = NULL;
 	enum atl_err err = atl_email_fold(address, folded, info);
 
 	if (err)
