@@ -4,6 +4,7 @@
 #include "api/job_in.h"
 #include "base/str.h"
 #include "core/jobs/job.h"
+#include "core/jobs/job_everybody.h"
 #include "core/pictures/picture.h"
 
 /* ---- answers ---- */
@@ -267,6 +268,31 @@ static void handle_resume_all(struct atl_req *req)
 	set_paused(req, true, false);
 }
 
+static void handle_everybody(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	struct atl_job_glance *items;
+	size_t count;
+	enum atl_err err = atl_jobs_everybody(atl_api_app(req), &req->arena, &items, &count, &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_api_list(req, &atl_job_glance_desc, items, count, NULL);
+}
+
+static void handle_cancel_anybodys(struct atl_req *req)
+{
+	struct atl_errinfo info = { 0 };
+	enum atl_err err = atl_job_cancel_anybodys(atl_api_app(req), atl_api_identity(req), &req->arena, atl_req_param(req, "id"),
+						   &info);
+
+	if (err)
+		atl_api_fail(req, err, &info);
+	else
+		atl_res_empty(req, 204);
+}
+
 #define TAG "Jobs"
 #define USE .permission = "pictures.use", .tag = TAG
 const struct atl_route atl_jobs_routes[] = {
@@ -300,5 +326,9 @@ const struct atl_route atl_jobs_routes[] = {
 	  .handler = handle_pause_all, .summary = "Start nobody's jobs for now", .out = &atl_queue_status_desc },
 	{ .method = ATL_POST, .path = "/api/v1/queue/all/resume", .permission = "jobs.manage", .tag = TAG,
 	  .handler = handle_resume_all, .summary = "Go on with everybody's jobs", .out = &atl_queue_status_desc },
+	{ .method = ATL_GET, .path = "/api/v1/queue/all/jobs", .permission = "jobs.manage", .tag = TAG, .handler = handle_everybody,
+	  .summary = "Everybody's jobs that have not ended, without their prompts", .out = &atl_job_glance_desc, .out_list = true },
+	{ .method = ATL_POST, .path = "/api/v1/queue/all/jobs/{id}/cancel", .permission = "jobs.manage", .tag = TAG,
+	  .handler = handle_cancel_anybodys, .summary = "Cancel somebody's job", .status = 204 },
 	{ 0 },
 };

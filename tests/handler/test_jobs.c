@@ -460,6 +460,33 @@ static void test_pause(void **state)
 	assert_string_equal(end_of(site, mine), "done");
 }
 
+/* Who runs the server sees whose jobs wait, and cancels one; what it was to show stays its owner's. */
+static void test_everybody(void **state)
+{
+	struct site *site = *state;
+	struct person other;
+	const char *theirs;
+	struct atl_req *req;
+
+	person_create(site, "Paula", ATL_ROLE_MEMBER, &other);
+	expect(ask(site, &owner, "POST /api/v1/queue/all/pause", NULL), 200);
+	theirs = submit(site, &other, "a secret garden");
+	req = expect(ask(site, &owner, "GET /api/v1/queue/all/jobs", NULL), 200);
+	assert_int_equal(count_at(req, "items"), 1);
+	assert_string_equal(text_at(req, "items.0.id"), theirs);
+	assert_string_equal(text_at(req, "items.0.user_name"), "Paula");
+	assert_true(is_null_at(req, "items.0.started_at"));
+	assert_null(strstr(req->out.data, "secret"));
+	expect_problem(ask(site, &other, "GET /api/v1/queue/all/jobs", NULL), 403, "forbidden", NULL);
+	expect_problem(ask(site, &other, fmt("POST /api/v1/queue/all/jobs/%s/cancel", theirs), NULL), 403, "forbidden", NULL);
+	expect(ask(site, &owner, fmt("POST /api/v1/queue/all/jobs/%s/cancel", theirs), NULL), 204);
+	assert_string_equal(text_at(expect(ask(site, &other, fmt("GET /api/v1/jobs/%s", theirs), NULL), 200), "state"), "cancelled");
+	expect_problem(ask(site, &owner, fmt("POST /api/v1/queue/all/jobs/%s/cancel", theirs), NULL), 404, "not_found", NULL);
+	req = expect(ask(site, &owner, "GET /api/v1/audit?action=job.cancel", NULL), 200);
+	assert_int_equal(count_at(req, "items"), 1);
+	expect(ask(site, &owner, "POST /api/v1/queue/all/resume", NULL), 200);
+}
+
 static void test_retry(void **state)
 {
 	struct site *site = *state;
@@ -648,7 +675,7 @@ int main(void)
 		cmocka_unit_test_setup(test_depends, fresh),
 		cmocka_unit_test_setup(test_not_before, fresh),
 		cmocka_unit_test_setup(test_pause, fresh),
-		cmocka_unit_test_setup(test_retry, fresh),
+		cmocka_unit_test_setup(test_everybody, fresh), cmocka_unit_test_setup(test_retry, fresh),
 		cmocka_unit_test_setup(test_stop, fresh),
 		cmocka_unit_test_setup(test_recover, fresh),
 		cmocka_unit_test_setup(test_own_leases, fresh),

@@ -119,6 +119,7 @@ static const struct exempt {
 	{ "POST /api/v1/queue/resume", NO_TEXT },
 	{ "POST /api/v1/queue/all/pause", NO_TEXT },
 	{ "POST /api/v1/queue/all/resume", NO_TEXT },
+	{ "POST /api/v1/queue/all/jobs/{id}/cancel", NO_TEXT },
 	{ "POST /api/v1/workflows/{id}/check", NO_TEXT },
 	{ "POST /api/v1/providers/{id}/characters/{slug}/adopt",
 	  "the text is the service's; it is stored by the function that judges every card (core/chat/character.c)" },

@@ -19,7 +19,7 @@ SHARED = ("/api/v1/providers", "/api/v1/picture-entries", "/api/v1/engine", "/pr
           "/api/v1/me/logins",  # the latter needs a sign-in service: test_oidc.py
           "/api/v1/me/passkeys",  # and this an authenticator: tests/handler/test_authorization.c
           "/api/v1/quotas", "/api/v1/quota-requests", "/api/v1/users", "/api/v1/roles", "/api/v1/groups",
-          "/api/v1/invitations", "/api/v1/server", "/api/v1/moderation",
+          "/api/v1/invitations", "/api/v1/server", "/api/v1/queue/all", "/api/v1/moderation",
           "/api/v1/settings",
           "/api/v1/blocked-pictures", "/api/v1/reports")  # moderators'; an appeal by somebody else: tests/handler/test_reports.c
 

@@ -21,10 +21,13 @@ export async function mountServer(box) {
   /** @type {any} */ let server;
   /** @type {any[]} */ let backups = [];
   /** @type {any} */ let settings = {};
-  const may = store.get().status?.permissions?.includes("settings.manage");
-  const read = async () => { [server, { items: backups }, settings] = await Promise.all([api.get("/server"), api.get("/server/backups"), may ? api.get("/settings") : {}]); };
+  /** @type {any[]} */ let running = [];
+  /** @type {any} */ let queue = {};
+  const may = store.get().status?.permissions?.includes("settings.manage"), runs = store.get().status?.permissions?.includes("jobs.manage");
+  const read = async () => { [server, { items: backups }, settings, { items: running }, queue] = await Promise.all([api.get("/server"), api.get("/server/backups"), may ? api.get("/settings") : {}, runs ? api.get("/queue/all/jobs") : { items: [] }, runs ? api.get("/queue") : {}]); };
   await read().finally(done);
   const numbers = h("div", { class: "grid" }), engines = h("div", { class: "stack" }), kept = h("ul", { class: "stack", "aria-label": t("server.backups") }), last = h("p", { role: "status" });
+  const jobs = h("ul", { class: "stack", "aria-label": t("server.everybody") }), pause = h("div");
 
   /** Who signs what is made here. @param {any} it */
   const signing = (it) => h("div", { class: "card row" }, h("span", { class: `light ${it.state === "ready" ? "good" : it.state === "failing" ? "bad" : "warn"}` }), h("div", { class: "grow" }, h("strong", {}, t("server.credentials")),
@@ -38,6 +41,9 @@ export async function mountServer(box) {
       fact("free", size(server.disk_free_bytes)), fact("jobs", t("server.jobs.text", { running: server.jobs_running, queued: server.jobs_queued })), fact("waiting", t("server.waiting.text", { pool: server.pool_queue, database: server.database_queue })));
     const engine = (/** @type {string} */ key) => h("div", { class: "card row" }, h("span", { class: `light ${LIGHTS[server[`${key}_state`]] ?? ""}` }), h("div", { class: "grow" }, h("strong", {}, t(`server.${key}`)), h("div", { class: "hint" }, [server[`${key}_model`], server[`${key}_memory_bytes`] ? size(server[`${key}_memory_bytes`]) : null, server[`${key}_restarts`] ? t("server.restarts", { count: server[`${key}_restarts`] }) : null, server[`${key}_why`]].filter(Boolean).join(" · "))), h("span", {}, t(`engine.state.${server[`${key}_state`]}`)));
     replace(engines, engine("engine"), engine("picture_engine"), signing(server.credentials));
+    replace(jobs, running.length ? running.map((one) => h("li", { class: "card row" }, h("div", { class: "grow" }, h("strong", {}, one.user_name), h("div", { class: "hint" }, [t(`job.${one.state}`), `${one.done_count}/${one.count}`, one.model, moment(one.created_at)].join(" · "))),
+      button(t("server.everybody.cancel"), async () => { await api.post(`/queue/all/jobs/${one.id}/cancel`); await again(); }, "", { "aria-label": t("server.everybody.cancel.one", { name: one.user_name }) }))) : h("li", { class: "muted" }, t("server.everybody.none")));
+    replace(pause, runs && button(t(queue.paused_all ? "server.everybody.resume" : "server.everybody.pause"), async () => { await api.post(`/queue/all/${queue.paused_all ? "resume" : "pause"}`); await again(); }));
     const late = !server.last_backup || Date.parse(server.now) - Date.parse(server.last_backup.created_at) > LATE_MS;
     last.className = late ? "notice bad" : "muted";
     last.textContent = server.last_backup ? t("server.backup.last", { at: moment(server.last_backup.created_at) }) : t("server.backup.none");
@@ -70,7 +76,7 @@ export async function mountServer(box) {
   const level = h("select", { class: "input", onchange: showLog }, ["info", "warn", "error"].map((one) => h("option", { value: one }, t(`server.level.${one}`))));
 
   draw();
-  replace(box, h("div", { class: "stack" }, numbers, h("h2", {}, t("server.engines")), engines, may && h("label", { class: "card row" }, label, h("span", { class: "grow" }, t("server.label"), h("span", { class: "hint block" }, t("server.label.hint")))), h("h2", {}, t("server.backups")), last, kept, make, h("h3", {}, t("server.plan")), plan, h("p", { class: "hint" }, t("server.restore")),
+  replace(box, h("div", { class: "stack" }, numbers, h("h2", {}, t("server.engines")), engines, may && h("label", { class: "card row" }, label, h("span", { class: "grow" }, t("server.label"), h("span", { class: "hint block" }, t("server.label.hint")))), runs && h("h2", {}, t("server.everybody")), runs && jobs, runs && pause, h("h2", {}, t("server.backups")), last, kept, make, h("h3", {}, t("server.plan")), plan, h("p", { class: "hint" }, t("server.restore")),
     h("h2", {}, t("server.tell")), tell, h("label", { class: "card row" }, maintenance, h("span", {}, t("server.maintenance"), h("span", { class: "hint" }, t("server.maintenance.hint")))),
     h("h2", {}, t("server.log")), h("div", { class: "row" }, field(t("server.level"), level), button(t("server.log.again"), showLog)), lines));
   showLog();
