@@ -111,7 +111,7 @@ class Failed(Exception):
 
 class Comfy:
     def __init__(self):
-        self.lock = threading.Lock()
+        self.lock, self.writing = threading.Lock(), threading.Lock()
         self.jobs = queue.Queue()
         self.pending, self.running, self.history = [], [], {}
         self.sockets, self.flags, self.files = {}, {}, {("input", "example.png"): png(8, 8, 1)}
@@ -122,17 +122,17 @@ class Comfy:
 
     # ---- events ----
     def send(self, client, data, binary=False):
-        wfile = self.sockets.get(client)
-        if not wfile:
-            return
         length = len(data)
         head = bytes([0x82 if binary else 0x81])
         head += bytes([length]) if length < 126 else b"\x7e" + struct.pack(">H", length) if length < 65536 else b"\x7f" + struct.pack(">Q", length)
-        try:
-            wfile.write(head + data)
-            wfile.flush()
-        except OSError:
-            self.sockets.pop(client, None)
+        with self.writing:  # the worker and those who ask tell at the same time
+            wfile = self.sockets.get(client)
+            try:
+                if wfile:
+                    wfile.write(head + data)
+                    wfile.flush()
+            except (OSError, ValueError):  # who listened has gone, its file is closed
+                self.sockets.pop(client, None)
 
     def tell(self, client, kind, **data):
         self.send(client, json.dumps({"type": kind, "data": data}).encode())
@@ -201,9 +201,13 @@ class Comfy:
         self.tell(client, "execution_cached", nodes=[], prompt_id=ident, timestamp=0)
         if "drop" in words:
             wfile = self.sockets.pop(client, None)
-            if wfile:
-                wfile.write(b"\x88\x02\x03\xe8")
-                wfile.flush()
+            try:
+                if wfile:
+                    with self.writing:
+                        wfile.write(b"\x88\x02\x03\xe8")
+                        wfile.flush()
+            except (OSError, ValueError):
+                pass
         try:
             for key in order:
                 self.tell(client, "executing", node=key, display_node=key, prompt_id=ident)
@@ -370,10 +374,11 @@ class Handler(BaseHTTPRequestHandler):
     def socket(self, client):
         comfy = self.server.comfy
         accept = base64.b64encode(hashlib.sha1((self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
-        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " +
-                         accept + b"\r\n\r\n")
-        self.wfile.flush()
-        comfy.sockets[client] = self.wfile
+        with comfy.writing:  # nothing is told before it listens, and nothing that comes after is missed
+            self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: " +
+                             accept + b"\r\n\r\n")
+            self.wfile.flush()
+            comfy.sockets[client] = self.wfile
         comfy.tell(client, "status", status={"exec_info": {"queue_remaining": 0}}, sid=client)
         self.close_connection = True
         try:
@@ -381,7 +386,8 @@ class Handler(BaseHTTPRequestHandler):
                 pass
         except OSError:
             pass
-        comfy.sockets.pop(client, None)
+        if comfy.sockets.get(client) is self.wfile:
+            comfy.sockets.pop(client, None)
 
 
 def main():

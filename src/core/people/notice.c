@@ -21,7 +21,7 @@ static const struct atl_json_field FIELDS[] = {
 	{ "created_at", ATL_JT_TIME, OFF(created_at), ATL_JF_REQUIRED },
 	{ "read_at", ATL_JT_TIME, OFF(read_at), ATL_JF_REQUIRED | ATL_JF_NULLABLE },
 };
-const struct atl_json_desc atl_notice_desc = { "Notice", "What moderators tell an account.", FIELDS, ATL_COUNT(FIELDS),
+const struct atl_json_desc atl_notice_desc = { "ModeratorNotice", "What moderators tell an account.", FIELDS, ATL_COUNT(FIELDS),
 	sizeof(struct atl_notice), ATL_JSON_NO_PRESENT, false };
 
 enum atl_err atl_notice_add_in(struct atl_conn *conn, const struct atl_notice_new *notice, struct atl_errinfo *info)
