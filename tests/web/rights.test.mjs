@@ -66,7 +66,7 @@ test("a key with limits is made and changed", { skip, timeout: 60000 }, () => op
   await page.getByRole("dialog").getByText("atl_").waitFor();
   await page.keyboard.press("Escape");
   await page.getByText("10.0.0.0/8").first().waitFor();
-  await page.getByRole("button", { name: "Change Phone" }).click();
+  await page.getByRole("button", { name: "Edit Phone" }).click();
   await page.getByRole("dialog").getByLabel("Addresses").fill("192.0.2.7");
   await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
   await page.getByText("192.0.2.7").first().waitFor();

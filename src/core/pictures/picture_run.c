@@ -197,7 +197,7 @@ static bool seal(struct running *r, const struct atl_buf *file, struct atl_buf *
 	if (made.edited && r->run->app->provenance &&
 	    atl_asset_get(r->run->app, &arena, r->run->job->user_id, r->request.ask.init_asset, &parent, &ignored) == ATL_OK) {
 		made.parent_type = parent.media_type;
-		if (parent.size_bytes > (int64_t)ATL_CREDENTIALS_FILE_MAX ||
+		if (parent.size_bytes > ATL_PROVENANCE_PARENT_BYTES_MAX ||
 		    atl_asset_read(r->run->app, &arena, &parent, &made.parent, &made.parent_length, &ignored))
 			made.parent = NULL;
 	}

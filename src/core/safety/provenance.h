@@ -15,6 +15,7 @@
 #include "media/credentials.h"
 
 #define ATL_PROVENANCE_PARENTS_MAX ((size_t)192 << 10)
+#define ATL_PROVENANCE_PARENT_BYTES_MAX ((int64_t)8 << 20) /* a larger parent is not read a second time, only told of */
 
 struct atl_provenance;
 

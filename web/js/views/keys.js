@@ -47,7 +47,7 @@ export async function mountKeys(box, again) {
   const told = (/** @type {any} */ one) => [`${one.prefix}…`, one.scopes.join(", "), one.expires_at ? t("keys.expires.at", { at: moment(one.expires_at) }) : null, one.last_used_at ? t("keys.used", { at: moment(one.last_used_at) }) : t("keys.unused")].filter(Boolean).join(" · ");
   replace(box, h("div", { class: "stack" }, list.length ? list.map((/** @type {any} */ one) => h("div", { class: "card row", dataset: { id: one.id } }, h("div", { class: "grow" }, h("strong", {}, one.name), h("div", { class: "hint" }, told(one)), limits(one) && h("div", { class: "hint" }, limits(one))),
     button(t("common.edit"), () => edit(one), "", { "aria-label": t("apikey.edit", { name: one.name }) }),
-    button(t("common.delete"), () => sure(t("keys.revoke.title"), t("keys.revoke", { name: one.name }), t("common.delete"), () => api.del(`/keys/${one.id}`).then(again)), "quiet danger", { "aria-label": t("keys.revoke", { name: one.name }) }))) : h("p", { class: "muted" }, t("keys.none")),
+    button(t("keys.revoke.do"), () => sure(t("keys.revoke.title"), t("keys.revoke", { name: one.name }), t("keys.revoke.do"), () => api.del(`/keys/${one.id}`).then(again)), "quiet danger", { "aria-label": t("keys.revoke", { name: one.name }) }))) : h("p", { class: "muted" }, t("keys.none")),
     h("section", { class: "card stack" }, h("h2", {}, t("keys.create")), form(null, async (body) => {
       const made = await api.post("/keys", body);
       dialog(t("keys.create"), h("div", { class: "stack" }, h("p", {}, t("keys.once")), h("code", { class: "notice" }, made.key), button(t("common.copy"), () => copy(made.key))));
