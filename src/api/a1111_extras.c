@@ -133,7 +133,7 @@ static enum atl_err submit(struct atl_req *req, struct batch *b, struct atl_erri
 	const char *pictures[BATCH_MAX];
 	struct atl_picture_ask ask;
 	struct atl_json *body;
-	size_t count;
+	size_t count = 0;
 	enum atl_err err = atl_req_tree_take(req, &body, info);
 
 	if (!err && body->kind != ATL_JSON_OBJECT)

@@ -130,7 +130,7 @@ enum atl_err atl_tls_reload(struct atl_tls *tls, struct atl_errinfo *info)
 {
 	/* before the files are read: what changes meanwhile counts as changed */
 	struct stamp cert = stamp_of(tls->cert_path), key = stamp_of(tls->key_path);
-	SSL_CTX *context, *old;
+	SSL_CTX *context = NULL, *old;
 	enum atl_err err = load(tls, &context, info);
 
 	pthread_mutex_lock(&tls->lock);

@@ -265,7 +265,7 @@ static void check_class(struct check *c, size_t first, struct atl_errinfo *info)
 
 static void check_loras(struct check *c, struct atl_errinfo *info)
 {
-	const struct atl_json *list;
+	const struct atl_json *list = NULL;
 
 	if (c->err || !c->p->lora_count)
 		return;

@@ -172,7 +172,14 @@ static bool find_frame(struct video *v, uint32_t percent)
 static VipsAngle turn_of(const AVStream *stream)
 {
 	size_t size = 0;
+#if LIBAVFORMAT_VERSION_MAJOR >= 61 /* FFmpeg 7 keeps it with the codec's parameters */
+	const AVPacketSideData *side = av_packet_side_data_get(stream->codecpar->coded_side_data,
+							       stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+	const uint8_t *matrix = side ? side->data : NULL;
+	size = side ? side->size : 0;
+#else
 	const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+#endif
 	if (!matrix || size < 9 * sizeof(int32_t))
 		return VIPS_ANGLE_D0;
 	double turn = av_display_rotation_get((const int32_t *)(const void *)matrix); /* anti-clockwise, may be NaN */

@@ -303,6 +303,7 @@ static enum atl_err make_user(struct atl_app *app, struct atl_oidc_link_new *lin
 		if (err == ATL_ERR_CONFLICT && !atl_str_eq(info->field, "name")) /* linked meanwhile */
 			break;
 	}
+	link->new_name = NULL; /* it lived here */
 	ret->created = err == ATL_OK;
 	return err;
 }

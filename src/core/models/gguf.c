@@ -91,7 +91,7 @@ static enum atl_err read_le(struct cursor *c, unsigned bytes, uint64_t *ret)
 
 static enum atl_err read_text(struct cursor *c, struct text *ret)
 {
-	uint64_t length;
+	uint64_t length = 0;
 	enum atl_err err = read_le(c, 8, &length);
 	if (err)
 		return err;
@@ -112,7 +112,7 @@ static unsigned scalar_bytes(uint32_t type)
 
 static enum atl_err skip_array(struct cursor *c, unsigned depth)
 {
-	uint64_t type, count;
+	uint64_t type = 0, count = 0;
 	enum atl_err err = read_le(c, 4, &type);
 	if (!err)
 		err = read_le(c, 8, &count);
@@ -140,7 +140,7 @@ static enum atl_err skip_array(struct cursor *c, unsigned depth)
 
 static enum atl_err read_value(struct cursor *c, struct value *ret)
 {
-	uint64_t type, raw;
+	uint64_t type = 0, raw = 0;
 	enum atl_err err = read_le(c, 4, &type);
 	if (err)
 		return err;
@@ -254,7 +254,7 @@ static void tell(const struct listener *listener, const struct text *name)
 static enum atl_err read_tensor(struct cursor *c, const struct listener *listener, uint64_t *elements_total, uint64_t *end)
 {
 	struct text name;
-	uint64_t dimensions, type, offset, elements = 1;
+	uint64_t dimensions = 0, type = 0, offset = 0, elements = 1;
 	enum atl_err err = read_text(c, &name);
 	if (!err)
 		err = read_le(c, 4, &dimensions);
@@ -264,7 +264,7 @@ static enum atl_err read_tensor(struct cursor *c, const struct listener *listene
 		return bad(c, "a tensor has too many dimensions");
 	tell(listener, &name);
 	for (uint64_t i = 0; i < dimensions; i++) {
-		uint64_t size;
+		uint64_t size = 0;
 		err = read_le(c, 8, &size);
 		if (err)
 			return err;
@@ -290,7 +290,7 @@ static enum atl_err read_tensor(struct cursor *c, const struct listener *listene
 
 static enum atl_err read_header(struct cursor *c, uint64_t *ret_tensors, uint64_t *ret_keys, uint32_t *ret_version)
 {
-	uint64_t version;
+	uint64_t version = 0;
 	if (c->length < 4)
 		return cut(c);
 	if (memcmp(c->data, "GGUF", 4) != 0)
