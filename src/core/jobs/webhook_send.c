@@ -4,11 +4,9 @@
  * one gets it), sends, and writes how it went. A server that dies in between leaves it due again when the claim ends:
  * receivers see the same webhook-id twice at worst.
  */
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/codec.h"
@@ -17,6 +15,7 @@
 #include "core/jobs/webhook.h"
 #include "core/server/keyring.h"
 #include "core/server/publish.h"
+#include "os/waker.h"
 #include "provider/hook.h"
 
 #define MODULE "webhooks"
@@ -33,11 +32,7 @@ struct atl_webhooks {
 	bool shared;
 	pthread_t threads[ATL_WEBHOOK_AT_A_TIME];
 	size_t thread_count;
-	/* guarded by lock */
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	uint64_t woken; /* how often */
-	bool closing;
+	struct atl_waker waker;
 };
 
 struct claim {
@@ -177,45 +172,19 @@ static void send_one(struct atl_webhooks *webhooks, const struct claim *c)
 		atl_publish_id(app, c->user_id, "webhook.delivery", c->id, "state", outcome.state);
 }
 
-/* Until woken, or for `ms`; `seen`: the wakings known. */
-static void doze(struct atl_webhooks *webhooks, uint64_t seen, int64_t ms)
-{
-	struct timespec deadline;
-
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += ms / 1000;
-	deadline.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (deadline.tv_nsec >= 1000000000) {
-		deadline.tv_sec++;
-		deadline.tv_nsec -= 1000000000;
-	}
-	pthread_mutex_lock(&webhooks->lock);
-	while (webhooks->woken == seen && !webhooks->closing)
-		if (pthread_cond_timedwait(&webhooks->changed, &webhooks->lock, &deadline) == ETIMEDOUT)
-			break;
-	pthread_mutex_unlock(&webhooks->lock);
-}
-
 static void *sender_main(void *arg)
 {
 	struct atl_webhooks *webhooks = arg;
 	struct atl_arena arena;
 	uint64_t seen;
-	bool closing;
 
 	atl_arena_init(&arena, 0);
-	for (;;) {
+	while (atl_waker_look(&webhooks->waker, &seen)) {
 		struct claim c = { .arena = &arena, .now = atl_now_ms() };
 		struct atl_errinfo info = { 0 };
 		int64_t wait = webhooks->shared ? LOOK_SHARED_MS : LOOK_MS;
 		enum atl_err err;
 
-		pthread_mutex_lock(&webhooks->lock);
-		seen = webhooks->woken;
-		closing = webhooks->closing;
-		pthread_mutex_unlock(&webhooks->lock);
-		if (closing)
-			break;
 		err = atl_db_tx(webhooks->app->db, claim_fn, &c, &info);
 		if (err)
 			atl_warn(MODULE, "look for what is due: %s %s", atl_err_name(err), info.detail);
@@ -226,7 +195,7 @@ static void *sender_main(void *arg)
 		}
 		if (!err && c.next_at && c.next_at - c.now < wait)
 			wait = c.next_at - c.now;
-		doze(webhooks, seen, err ? AGAIN_MS : wait);
+		atl_waker_wait(&webhooks->waker, seen, err ? AGAIN_MS : wait);
 	}
 	atl_arena_finish(&arena);
 	return NULL;
@@ -236,28 +205,19 @@ void atl_webhooks_wake(struct atl_app *app)
 {
 	struct atl_webhooks *webhooks = app->webhooks;
 
-	if (!webhooks)
-		return;
-	pthread_mutex_lock(&webhooks->lock);
-	webhooks->woken++;
-	pthread_cond_signal(&webhooks->changed);
-	pthread_mutex_unlock(&webhooks->lock);
+	if (webhooks)
+		atl_waker_wake(&webhooks->waker);
 }
 
 enum atl_err atl_webhooks_create(struct atl_app *app, struct atl_webhooks **ret, struct atl_errinfo *info)
 {
 	struct atl_webhooks *webhooks = calloc(1, sizeof(*webhooks));
-	pthread_condattr_t attr;
 
 	if (!webhooks)
 		return atl_fail(info, ATL_ERR_NOMEM, "start the webhooks");
 	webhooks->app = app;
 	webhooks->shared = atl_str_eq(atl_db_kind(app->db), "postgres");
-	pthread_mutex_init(&webhooks->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&webhooks->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	atl_waker_init(&webhooks->waker);
 	while (webhooks->thread_count < ATL_WEBHOOK_AT_A_TIME &&
 	       pthread_create(&webhooks->threads[webhooks->thread_count], NULL, sender_main, webhooks) == 0)
 		webhooks->thread_count++;
@@ -273,13 +233,9 @@ void atl_webhooks_destroy(struct atl_webhooks *webhooks)
 {
 	if (!webhooks)
 		return;
-	pthread_mutex_lock(&webhooks->lock);
-	webhooks->closing = true;
-	pthread_cond_broadcast(&webhooks->changed);
-	pthread_mutex_unlock(&webhooks->lock);
+	atl_waker_close(&webhooks->waker);
 	for (size_t i = 0; i < webhooks->thread_count; i++)
 		pthread_join(webhooks->threads[i], NULL);
-	pthread_cond_destroy(&webhooks->changed);
-	pthread_mutex_destroy(&webhooks->lock);
+	atl_waker_finish(&webhooks->waker);
 	free(webhooks);
 }

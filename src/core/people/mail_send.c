@@ -4,11 +4,9 @@
  * the same transaction, sends, and takes the address out of the row. A row whose address nobody has ends the same way,
  * without a mail.
  */
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -16,6 +14,7 @@
 #include "core/people/audit.h"
 #include "core/people/mail_int.h"
 #include "db/db.h"
+#include "os/waker.h"
 #include "provider/mail.h"
 
 #define MODULE "mail"
@@ -33,11 +32,7 @@ struct atl_mailer {
 	struct atl_mail_from from;
 	bool shared;
 	pthread_t thread;
-	/* guarded by lock */
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	uint64_t woken;
-	bool closing;
+	struct atl_waker waker;
 };
 
 struct claim {
@@ -195,44 +190,19 @@ static void send_one(struct atl_mailer *mailer, struct claim *c)
 	atl_buf_finish(&text);
 }
 
-static void doze(struct atl_mailer *mailer, uint64_t seen, int64_t ms)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(ms / 1000);
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	pthread_mutex_lock(&mailer->lock);
-	while (!mailer->closing && mailer->woken == seen)
-		if (pthread_cond_timedwait(&mailer->changed, &mailer->lock, &until) == ETIMEDOUT)
-			break;
-	pthread_mutex_unlock(&mailer->lock);
-}
-
 static void *mailer_main(void *arg)
 {
 	struct atl_mailer *mailer = arg;
 	struct atl_arena arena;
 	uint64_t seen;
-	bool closing;
 
 	atl_arena_init(&arena, 0);
-	for (;;) {
+	while (atl_waker_look(&mailer->waker, &seen)) {
 		struct claim c = { .arena = &arena, .now = atl_now_ms() };
 		struct atl_errinfo info = { 0 };
 		int64_t wait = mailer->shared ? LOOK_SHARED_MS : LOOK_MS;
 		enum atl_err err;
 
-		pthread_mutex_lock(&mailer->lock);
-		seen = mailer->woken;
-		closing = mailer->closing;
-		pthread_mutex_unlock(&mailer->lock);
-		if (closing)
-			break;
 		err = atl_db_tx(mailer->app->db, claim_fn, &c, &info);
 		if (err)
 			atl_warn(MODULE, "look for what is due: %s %s", atl_err_name(err), info.detail);
@@ -243,7 +213,7 @@ static void *mailer_main(void *arg)
 		}
 		if (!err && c.next_at && c.next_at - c.now < wait)
 			wait = c.next_at - c.now;
-		doze(mailer, seen, err ? AGAIN_MS : wait);
+		atl_waker_wait(&mailer->waker, seen, err ? AGAIN_MS : wait);
 	}
 	atl_arena_finish(&arena);
 	return NULL;
@@ -258,19 +228,14 @@ void atl_mail_wake(struct atl_app *app)
 {
 	struct atl_mailer *mailer = app->mailer;
 
-	if (!mailer)
-		return;
-	pthread_mutex_lock(&mailer->lock);
-	mailer->woken++;
-	pthread_cond_signal(&mailer->changed);
-	pthread_mutex_unlock(&mailer->lock);
+	if (mailer)
+		atl_waker_wake(&mailer->waker);
 }
 
 enum atl_err atl_mailer_create(struct atl_app *app, const char *smtp_url, const char *smtp_from, struct atl_mailer **ret,
 			       struct atl_errinfo *info)
 {
 	struct atl_mailer *mailer;
-	pthread_condattr_t attr;
 	enum atl_err err;
 
 	*ret = NULL;
@@ -292,14 +257,9 @@ enum atl_err atl_mailer_create(struct atl_app *app, const char *smtp_url, const 
 	if (mailer->smtp.password[0])
 		atl_log_secret(mailer->smtp.password);
 	mailer->shared = atl_str_eq(atl_db_kind(app->db), "postgres");
-	pthread_mutex_init(&mailer->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&mailer->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	atl_waker_init(&mailer->waker);
 	if (pthread_create(&mailer->thread, NULL, mailer_main, mailer) != 0) {
-		pthread_cond_destroy(&mailer->changed);
-		pthread_mutex_destroy(&mailer->lock);
+		atl_waker_finish(&mailer->waker);
 		free(mailer);
 		return atl_fail(info, ATL_ERR_NOMEM, "start the mails' thread");
 	}
@@ -311,13 +271,9 @@ void atl_mailer_destroy(struct atl_mailer *mailer)
 {
 	if (!mailer)
 		return;
-	pthread_mutex_lock(&mailer->lock);
-	mailer->closing = true;
-	pthread_cond_broadcast(&mailer->changed);
-	pthread_mutex_unlock(&mailer->lock);
+	atl_waker_close(&mailer->waker);
 	pthread_join(mailer->thread, NULL);
-	pthread_cond_destroy(&mailer->changed);
-	pthread_mutex_destroy(&mailer->lock);
+	atl_waker_finish(&mailer->waker);
 	atl_wipe(&mailer->smtp, sizeof(mailer->smtp));
 	free(mailer);
 }
