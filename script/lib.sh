@@ -246,14 +246,33 @@ get_model() {
 	rm -rf "$work"
 }
 
-# A picture model without training, in the layout of a real one: Create works at once, and says what it is.
-get_starter() {
-	local work
-	work=$(mktemp -d "$DEPS/starter.XXXXXX")
-	python3 "$ROOT/tests/kit/random_checkpoint.py" "$work"
+# The picture model that comes with Atelier (models/mini): hashes checked, the packed file unpacked. Where it is not there,
+# random weights of the same layout stand in its place: everything runs, and it draws patterns.
+mini_version() {
+	if [ -f "$ROOT/models/mini/SHA256SUMS" ]; then
+		sha256sum "$ROOT/models/mini/SHA256SUMS" | cut -c1-16
+	else
+		printf 'random'
+	fi
+}
+
+get_mini() {
+	local work from=$ROOT/models/mini
+	work=$(mktemp -d "$DEPS/mini.XXXXXX")
+	if [ -f "$from/SHA256SUMS" ]; then
+		(cd "$from" && sha256sum --check --strict SHA256SUMS)
+		gzip -dc "$from/$MINI_MODEL.gz" >"$work/$MINI_MODEL"
+		cp "$from/$MINI_TAE" "$work/"
+	else
+		python3 "$ROOT/tests/kit/random_checkpoint.py" "$work"
+		"$DEPS/sd/bin/sd-cli" -M convert -m "$work/tiny.safetensors" -o "$work/$MINI_MODEL" --type q8_0 \
+			--tensor-type-rules norm=f32
+		mv "$work/taef1.safetensors" "$work/$MINI_TAE"
+	fi
 	mkdir -p "$DEPS/models"
-	mv "$work/tiny.safetensors" "$DEPS/models/$PICTURE_STARTER"
-	mv "$work/taef1.safetensors" "$DEPS/models/$PICTURE_STARTER_TAE"
+	rm -f "$DEPS/models/mini.version"
+	mv "$work/$MINI_MODEL" "$work/$MINI_TAE" "$DEPS/models/"
+	mini_version >"$DEPS/models/mini.version"
 	rm -rf "$work"
 }
 
@@ -314,7 +333,8 @@ setup_run() {
 			step "C2PA library $C2PA_VERSION" get_c2pa
 	fi
 	[ -f "$DEPS/models/$MODEL_FILE" ] && ready "starter model" || step "starter model (98 MB)" get_model
-	[ -f "$DEPS/models/$PICTURE_STARTER_TAE" ] && ready "starter picture model" || step "starter picture model" get_starter
+	is_version "$DEPS/models/mini.version" "$(mini_version)" && ready "starter picture model" ||
+		step "starter picture model" get_mini
 	if [ "$(uname -m)" != x86_64 ]; then
 		say "  picture classifier: none for this processor; pictures are not judged"
 	elif is_version "$DEPS/classifier/version" "$CLASSIFIER_VERSION-$ONNX_VERSION"; then

@@ -16,9 +16,10 @@ MODEL_SHA256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 MODEL_FILE=SmolLM2-135M-Instruct.Q4_1.gguf
 MODEL_FILE_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 
-# made here (tests/kit): share/models/pictures/local.json names them
-PICTURE_STARTER=atelier-starter.safetensors
-PICTURE_STARTER_TAE=atelier-starter-taef1.safetensors
+# the picture model that comes with Atelier; its hashes are in models/mini/SHA256SUMS. share/models/pictures/local.json
+# names these files
+MINI_MODEL=atelier-mini.gguf
+MINI_TAE=atelier-mini-taef1.safetensors
 
 # stable-diffusion.cpp, a complete source tree inside a Python package
 SD_PACKAGE=stable-diffusion-cpp-python

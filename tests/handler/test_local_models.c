@@ -138,7 +138,7 @@ static void test_a_file_of_the_wrong_kind_is_told(void **state)
 static void expect_lora(struct site *site, const char *name, const char *words)
 {
 	struct atl_req *req = ask(site, &owner, "POST /api/v1/jobs",
-				  fmt("{\"model\":\"local/starter\",\"prompt\":\"a\",\"loras\":[{\"name\":\"%s\",\"weight\":1}]}", name));
+				  fmt("{\"model\":\"local/mini\",\"prompt\":\"a\",\"loras\":[{\"name\":\"%s\",\"weight\":1}]}", name));
 
 	if (!strstr(text_at(req, "detail"), words))
 		fail_msg("%s: %s", name, text_at(req, "detail"));
@@ -156,7 +156,54 @@ static void test_a_lora_that_is_none_is_refused_by_name(void **state)
 	expect_lora(site, "wrong", "wrong.safetensors is a picture model, not a LoRA");
 	expect_lora(site, "torn", "torn.safetensors cannot be used");
 	expect_lora(site, "old", "old.pt is a pickle file");
-	expect_lora(site, "right", "starter"); /* its own files are missing here: the LoRA was not what is wrong */
+	expect_lora(site, "right", "atelier-mini"); /* its own files are missing here: the LoRA was not what is wrong */
+}
+
+/* The entry of the model that comes with Atelier: what the page shows of it, and what it refuses. */
+static void test_mini_says_what_to_try(void **state)
+{
+	struct site *site = *state;
+	struct atl_req *req = expect(ask(site, &owner, "GET /api/v1/picture-models", NULL), 200);
+	const struct atl_json *mini = NULL, *other = NULL;
+
+	for (const struct atl_json *m = atl_json_get(json_of(req), "items")->child; m; m = m->next) {
+		mini = atl_str_eq(atl_json_str(m, "id", ""), "local/mini") ? m : mini;
+		other = atl_str_eq(atl_json_str(m, "id", ""), "local/sd-turbo") ? m : other;
+	}
+	assert_true(mini && other);
+	assert_true(atl_json_bool(mini, "starter", false));
+	assert_int_equal(atl_json_get(mini, "samples")->count, 4);
+	assert_string_equal(atl_json_get(mini, "samples")->child->string, "a red apple");
+	assert_int_equal(atl_json_get(other, "samples")->count, 0);
+	assert_non_null(strstr(atl_json_str(mini, "description", ""), "not for scenes, people or text"));
+	assert_int_equal(atl_json_get(mini, "sizes")->count, 2);
+	req = expect(ask(site, &owner, "POST /api/v1/jobs", "{\"model\":\"local/mini\",\"prompt\":\"a\",\"steps\":51}"), 400);
+	assert_string_equal(text_at(req, "field"), "steps");
+	req = expect(ask(site, &owner, "POST /api/v1/jobs", "{\"model\":\"local/mini\",\"prompt\":\"a\",\"width\":7}"), 400);
+	assert_string_equal(text_at(req, "field"), "width");
+}
+
+/* Samples of an operator's entry are kept and told. */
+static void test_samples_of_an_own_entry(void **state)
+{
+	struct site *site = *state;
+	static const char entry[] = "{\"id\":\"local/own\",\"provider_kind\":\"local\",\"remote_id\":\"own\",\"name\":\"Own\","
+				    "\"description\":\"\",\"kind\":\"picture\",\"safety\":\"general\",\"tasks\":[\"txt2img\"],"
+				    "\"samples\":[%s],\"files\":{\"model\":{\"file\":\"own.gguf\"}}}";
+	const char *nine = "\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"";
+	struct atl_req *req;
+
+	req = ask(site, &owner, "POST /api/v1/picture-entries", fmt(entry, nine));
+	expect(req, 400);
+	assert_string_equal(text_at(req, "field"), "samples");
+	expect(ask(site, &owner, "POST /api/v1/picture-entries", fmt(entry, "\"a <b>boat</b>\"")), 201);
+	req = expect(ask(site, &owner, "GET /api/v1/picture-models", NULL), 200);
+	for (const struct atl_json *m = atl_json_get(json_of(req), "items")->child; m; m = m->next)
+		if (atl_str_eq(atl_json_str(m, "id", ""), "local/own")) {
+			assert_string_equal(atl_json_get(m, "samples")->child->string, "a <b>boat</b>");
+			return;
+		}
+	fail_msg("the entry is not listed");
 }
 
 int main(void)
@@ -166,6 +213,8 @@ int main(void)
 		cmocka_unit_test(test_pickles_are_named_with_the_way_out),
 		cmocka_unit_test(test_a_file_of_the_wrong_kind_is_told),
 		cmocka_unit_test(test_a_lora_that_is_none_is_refused_by_name),
+		cmocka_unit_test(test_mini_says_what_to_try),
+		cmocka_unit_test(test_samples_of_an_own_entry),
 	};
 
 	return cmocka_run_group_tests_name("local models", tests, site_setup, site_teardown);

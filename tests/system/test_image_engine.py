@@ -1,6 +1,7 @@
 """Pictures by the local engine, through the real server: progress, previews, cancel, kills of the engine, upscaling.
 
-The model is the test kit's: random weights in the layout of the starter, so it runs in about a second.
+The model is the test kit's: random weights in the layout of Atelier Mini, so it runs in about a second (Mini itself:
+test_mini.py).
 """
 import os
 import random
@@ -21,7 +22,13 @@ KIT = Path(__file__).resolve().parents[1] / "kit"
 PROGRAM = harness.release_binary() or harness.binary()
 ENGINE = Path(PROGRAM).parent.parent / "worker" / "atelier-image"
 KILLS = int(os.environ.get("ENGINE_KILLS") or 30)
-JOB = {"model": "local/starter", "prompt": "a boat", "width": 64, "height": 64, "steps": 2, "seed": 1}
+TWIN = {"id": "local/twin", "provider_kind": "local", "remote_id": "twin", "name": "Twin", "kind": "picture",
+        "description": "For tests.", "tasks": ["txt2img", "img2img", "inpaint"], "params": ["@sdcpp-flow"],
+        "defaults": {"steps": 8, "cfg_scale": 4}, "width": 256, "height": 256, "size_multiple": 16, "size_min": 64,
+        "size_max": 512, "negative": True, "loras": True, "masks": True, "previews": True, "cancel": True,
+        "safety": "general",
+        "files": {"model": {"file": "tiny.safetensors"}, "taesd": {"file": "taef1.safetensors"}}}
+JOB = {"model": "local/twin", "prompt": "a boat", "width": 64, "height": 64, "steps": 2, "seed": 1}
 LONG = JOB | {"steps": 150, "width": 256, "height": 256}
 ENDED = ("done", "failed", "cancelled")
 
@@ -39,11 +46,17 @@ def checkpoint(tmp_path_factory):
 def site(make_server, tmp_path, checkpoint):
     models = tmp_path / "models"
     models.mkdir()
-    shutil.copy(checkpoint / "tiny.safetensors", models / "atelier-starter.safetensors")
-    shutil.copy(checkpoint / "taef1.safetensors", models / "atelier-starter-taef1.safetensors")
+    for name in ("tiny.safetensors", "taef1.safetensors"):
+        shutil.copy(checkpoint / name, models)
     server = make_server(program=PROGRAM, args=["--models-dir", str(models)])
     server.models = models
     return server.start()
+
+
+def owner_of(site):
+    owner = site.setup()
+    owner.post("/api/v1/picture-entries", TWIN, status=201)
+    return owner
 
 
 def job(owner, id_):
@@ -70,7 +83,7 @@ def of_job(id_, *names):
 
 
 def test_a_picture_with_progress_and_a_preview(site):
-    owner = site.setup()
+    owner = owner_of(site)
     events = Events(owner)
     made = owner.post("/api/v1/jobs", JOB | {"steps": 8}, status=202)
     done = ended(owner, made["id"])
@@ -89,7 +102,7 @@ def test_a_picture_with_progress_and_a_preview(site):
 
 
 def test_cancel_frees_the_engine_within_a_step(site, capsys):
-    owner = site.setup()
+    owner = owner_of(site)
     events = Events(owner)
     ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])  # loaded: what is measured is the cancel
     first = owner.post("/api/v1/jobs", LONG, status=202)["id"]
@@ -110,7 +123,7 @@ def test_cancel_frees_the_engine_within_a_step(site, capsys):
 
 
 def test_a_restart_in_the_middle(site):
-    owner = site.setup().new_key()
+    owner = owner_of(site).new_key()
     events = Events(owner)
     made = owner.post("/api/v1/jobs", LONG, status=202)["id"]
     events.wait(of_job(made, "job.progress"), what="its first step")
@@ -126,7 +139,7 @@ def test_a_restart_in_the_middle(site):
 
 def test_kills_of_the_engine_under_load(site, capsys):
     """The server is restarted after each second kill: it waits longer before each new start of an engine that dies."""
-    owner = site.setup().new_key()
+    owner = owner_of(site).new_key()
     dice = random.Random(int(os.environ.get("KILL_SEED", "1")))
     acknowledged, last = {}, None
     for kill in range(KILLS):
@@ -157,7 +170,7 @@ def test_an_upscaler_that_is_none_is_told(site):
     """A header that says ESRGAN with tensors of no use: the engine says a sentence and lives on."""
     header = b'{"body.0.rdb1.conv1.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
     (site.models / "large.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
-    owner = site.setup()
+    owner = owner_of(site)
     source = ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])["assets"][0]["id"]
     asked = {"model": "local/large", "task": "upscale", "init_asset": source}
     failed = ended(owner, owner.post("/api/v1/jobs", asked, status=202)["id"])
@@ -169,7 +182,7 @@ def test_an_upscaler_that_is_none_is_told(site):
 if "ATELIER_UPSCALER" in os.environ:
     def test_upscaling_by_a_real_file(site):
         shutil.copy(os.environ["ATELIER_UPSCALER"], site.models / "anime.safetensors")
-        owner = site.setup()
+        owner = owner_of(site)
         source = ended(owner, owner.post("/api/v1/jobs", JOB, status=202)["id"])["assets"][0]["id"]
         asked = {"model": "local/anime", "task": "upscale", "init_asset": source}
         done = ended(owner, owner.post("/api/v1/jobs", asked, status=202)["id"], 300)

@@ -8,6 +8,7 @@
 
 #define POFF(member) offsetof(struct atl_picture_param, member)
 #define OFF(member) offsetof(struct atl_picture_model, member)
+#define SAMPLES_MAX 8
 
 static const char *const TYPES[] = { "integer", "number", "boolean", "string", "enum", NULL };
 static const char *const KINDS[] = { "picture", "video", NULL };
@@ -45,6 +46,7 @@ static const struct atl_json_field FIELDS[] = {
 	{ "size_min", ATL_JT_INT, OFF(size_min), ATL_JF_REQUIRED },
 	{ "size_max", ATL_JT_INT, OFF(size_max), ATL_JF_REQUIRED },
 	{ "sizes", ATL_JT_STRS, OFF(sizes), ATL_JF_REQUIRED, .doc = "when not empty, only these are taken" },
+	{ "samples", ATL_JT_STRS, OFF(samples), ATL_JF_REQUIRED, .doc = "prompts that it is good at" },
 	{ "references_max", ATL_JT_INT, OFF(references_max), ATL_JF_REQUIRED },
 	{ "negative", ATL_JT_BOOL, OFF(negative), ATL_JF_REQUIRED },
 	{ "loras", ATL_JT_BOOL, OFF(loras), ATL_JF_REQUIRED },
@@ -79,6 +81,7 @@ static const struct atl_json_field ENTRY_FIELDS[] = {
 	{ "size_min", ATL_JT_INT, OFF(size_min), 0, 8, 16384 },
 	{ "size_max", ATL_JT_INT, OFF(size_max), 0, 8, 16384 },
 	{ "sizes", ATL_JT_STRS, OFF(sizes), 0, 0, 50 },
+	{ "samples", ATL_JT_STRS, OFF(samples), 0, 0, SAMPLES_MAX },
 	{ "references_max", ATL_JT_INT, OFF(references_max), 0, 0, ATL_IMAGE_REFERENCES_MAX },
 	{ "negative", ATL_JT_BOOL, OFF(negative), 0 },
 	{ "loras", ATL_JT_BOOL, OFF(loras), 0 },

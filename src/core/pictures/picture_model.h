@@ -36,6 +36,7 @@ struct atl_picture_model { /* the API's PictureModel */
 	int64_t width, height;	 /* defaults */
 	int64_t size_multiple, size_min, size_max; /* of a side; 0: any */
 	struct atl_strs sizes;	 /* "1024x1024": when only these are taken */
+	struct atl_strs samples; /* prompts that it is good at; none: the page has its own */
 	int64_t references_max;
 	bool negative, loras, masks, previews, cancel;
 	const char *licence, *licence_url; /* NULL */
