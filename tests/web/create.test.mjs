@@ -2,7 +2,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { DESKTOP, SHOTS, SMALL_PHONE, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, SMALL_PHONE, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { startMock } from "./mock-server.mjs";
 import { png } from "./mock-pictures.mjs";
 
@@ -207,6 +207,41 @@ test("use as control, from the viewer: a model that takes one is chosen; a file 
   await page.waitForFunction((id) => document.querySelector(".control-input img")?.src.includes(id), mock.pictures.all[0].id);
   assert.equal(await page.locator(".dropped").isVisible(), false, "it is not asked what it shall be");
 }));
+
+test("Mini shows what it is good at: a sample becomes the prompt, and is made as asked", () => open({ mini: true }, async (page, mock) => {
+  await page.getByText("not for scenes, people or text").waitFor();
+  await page.getByText("For more than that, get a full model or connect a service:").waitFor();
+  assert.equal(await page.getByRole("link", { name: "Models to download" }).getAttribute("href"), "/settings/models");
+  assert.deepEqual(await page.locator(".sample").allTextContents(), ["a red apple", "a smiling cat face", "a blue balloon on a yellow background", "a green heart next to a yellow star"]);
+  assert.deepEqual(await page.locator(".shape").allTextContents(), ["256², 256 × 256", "128², 128 × 128"]);
+  await axe(page, "create, Mini");
+  await page.getByRole("button", { name: "a red apple" }).click();
+  assert.equal(await prompt(page).inputValue(), "a red apple");
+  await prompt(page).and(page.locator(":focus")).waitFor();
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 1);
+  const [job] = mock.pictures.jobs;
+  assert.deepEqual([job.model, job.prompt, job.request.width, job.request.height], ["local/mini", "a red apple", 256, 256]);
+}));
+
+test("samples: with another model the page's own", () => open({ mini: true }, async (page) => {
+  await page.getByRole("button", { name: "a red apple" }).waitFor();
+  await page.getByRole("button", { name: /Change model/ }).click();
+  await page.getByRole("radio", { name: /GPT Image 1/ }).click();
+  await page.locator(".sample", { hasText: "lighthouse" }).waitFor();
+  assert.equal(await page.getByText("For more than that").count(), 0);
+}));
+
+for (const [name, device, scheme] of [["desktop-light", DESKTOP, "light"], ["desktop-dark", DESKTOP, "dark"], ["phone-light", PHONE, "light"], ["phone-dark", PHONE, "dark"]]) {
+  test(`Mini, ${name}`, () => open({ mini: true }, async (page) => {
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.getByRole("button", { name: "a red apple" }).waitFor();
+    assert.equal(await sideways(page), 0);
+    await shoot(page, `create-mini-${name}`);
+    await page.locator(".create-empty .button").last().scrollIntoViewIfNeeded();
+    await shoot(page, `create-mini-${name}-below`);
+  }, { device }));
+}
 
 test("then enlarge: a second job that waits for the first, before and after the first was asked for; not before a time", () => open({ upscaler: true }, async (page, mock) => {
   await prompt(page).fill("A fox");

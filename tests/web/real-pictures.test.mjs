@@ -98,7 +98,7 @@ test("a slow one counts its steps, survives a reload, and Cancel ends it; a fail
 test("the local engine: the picture grows, step by step, and Cancel stops a running one", { skip: skip || (pictureEngine ? false : "the picture engine is not built") }, () => open(async (page) => {
   await page.goto(`${server.url}/create`);
   await page.getByRole("button", { name: /Change model/ }).click();
-  await page.getByRole("radio", { name: /Starter/ }).click();
+  await page.getByRole("radio", { name: /Mini/ }).click();
   await page.getByRole("button", { name: "More", exact: true }).click();
   await page.getByRole("spinbutton", { name: "Steps" }).fill("12");
   await prompt(page).fill("A paper boat");
@@ -107,10 +107,11 @@ test("the local engine: the picture grows, step by step, and Cancel stops a runn
   await page.getByText(/Step \d+ of 12/).waitFor({ timeout: 60000 });
   await page.getByRole("link", { name: /Open: A paper boat/ }).waitFor({ timeout: 120000 });
   assert.ok(await page.evaluate(() => globalThis.seen.size) >= 2, "more than one preview was shown");
-  await page.getByRole("spinbutton", { name: "Steps" }).fill("150");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("50");
+  await page.getByLabel("How many").selectOption("4");
   await prompt(page).fill("Never finished");
   await page.keyboard.press("Control+Enter");
-  await page.locator(".job.running", { hasText: "Never finished" }).getByText(/Step \d+ of 150/).waitFor({ timeout: 60000 });
+  await page.locator(".job.running", { hasText: "Never finished" }).getByText(/Step \d+ of 50/).waitFor({ timeout: 60000 });
   await page.locator(".job", { hasText: "Never finished" }).getByRole("button", { name: "Cancel" }).click();
   await page.locator(".job.cancelled", { hasText: "Never finished" }).waitFor();
 }));

@@ -12,10 +12,10 @@ import { basename, dirname, join } from "node:path";
 const BIN = [process.env.ATELIER_BIN_RELEASE, process.env.ATELIER_BIN].find((one) => one && existsSync(one));
 const { ATELIER_LLAMA_SERVER: ENGINE, ATELIER_MODEL: MODEL } = process.env;
 
-/** The picture engine beside the server, and the starter beside the model; null where they are not built. */
+/** The picture engine beside the server, and Mini beside the model, where setup puts both; null where they are not built. */
 const image = process.env.ATELIER_PICTURE_PROGRAM ?? (BIN ? join(dirname(BIN), "../worker/atelier-image") : "");
-const STARTER = MODEL ? ["atelier-starter.safetensors", "atelier-starter-taef1.safetensors"].map((name) => join(dirname(MODEL), name)) : [];
-export const pictureEngine = BIN && existsSync(image) && STARTER.every((one) => existsSync(one)) ? { program: image, files: STARTER } : null;
+const MINI = MODEL ? ["atelier-mini.gguf", "atelier-mini-taef1.safetensors"].map((name) => join(dirname(MODEL), name)) : [];
+export const pictureEngine = BIN && existsSync(image) && MINI.every((one) => existsSync(one)) ? { program: image, files: MINI } : null;
 
 /** Why the tests on the real server cannot run; false when they can. */
 export const unavailable = !BIN ? "ATELIER_BIN is not set" : !ENGINE || !MODEL ? "ATELIER_LLAMA_SERVER or ATELIER_MODEL is not set" : false;

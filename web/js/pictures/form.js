@@ -26,7 +26,11 @@ function side(value, model) {
 /** The shapes to choose from, each with a size the model takes. @param {any} model @returns {{label: string, width: number, height: number}[]} */
 export function aspects(model) {
   if (!model) return [];
-  if (model.sizes?.length) return model.sizes.map((/** @type {string} */ size) => { const [width, height] = size.split("x").map(Number); return { label: ratio(width, height), width, height }; }).filter((/** @type {any} */ one) => one.width > 0 && one.height > 0);
+  if (model.sizes?.length) {
+    const all = model.sizes.map((/** @type {string} */ size) => { const [width, height] = size.split("x").map(Number); return { label: ratio(width, height), width, height }; }).filter((/** @type {any} */ one) => one.width > 0 && one.height > 0);
+    const isAlone = (/** @type {any} */ one) => all.filter((/** @type {any} */ other) => other.label === one.label).length === 1;
+    return all.map((/** @type {any} */ one) => (isAlone(one) ? one : { ...one, label: one.width === one.height ? `${one.width}²` : `${one.width} × ${one.height}` })); // the shape alone would not tell them apart
+  }
   const area = (model.width || 1024) * (model.height || 1024);
   const seen = new Set(), out = [];
   for (const [w, h] of RATIOS) {

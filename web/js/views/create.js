@@ -44,6 +44,7 @@ export function mountCreate(root) {
   let closed = false, loading = false, sending = 0;
   /** @type {string|null} */ let next = null;
   /** @type {Map<string, any>} */ const cards = new Map();
+  /** @type {string|undefined} */ let shown; // the model that the empty state speaks of
   let edge = ""; // older jobs than this one are shown only after "older"
 
   const panel = createPanel((front) => generate(front), (file) => take(file, true));
@@ -84,13 +85,15 @@ export function mountCreate(root) {
 
   function drawEmpty() {
     const models = store.get().pictureModels, model = chosenModel();
+    shown = model?.id;
     empty.hidden = cards.size > 0 || loading;
     if (empty.hidden) return;
     const links = h("div", { class: "row center" }, h("a", { class: "button", href: "/settings/models" }, icon("download"), t("create.empty.catalogue")), h("a", { class: "button", href: "/settings/providers" }, icon("link"), t("create.empty.keys")));
     if (models && !models.length) return replace(empty, h("h2", {}, t("create.empty.title")), h("p", {}, t("create.empty.none")), links);
+    const samples = model?.samples?.length ? model.samples : SAMPLES.map((one) => t(`create.sample.${one}`)); // its own: what it is good at
     replace(empty, h("h2", {}, t("create.empty.title")), h("p", {}, t("create.empty.text")),
-      h("div", { class: "samples" }, SAMPLES.map((one) => h("button", { type: "button", class: "sample", onclick: () => { draft.set({ prompt: t(`create.sample.${one}`) }); panel.prompt.focus(); } }, t(`create.sample.${one}`)))),
-      model && h("p", { class: "small" }, t("create.empty.starter", { name: model.name, description: model.description ?? "" })), links);
+      h("div", { class: "samples" }, samples.map((/** @type {string} */ one) => h("button", { type: "button", class: "sample", onclick: () => { draft.set({ prompt: one }); panel.prompt.focus(); } }, one))),
+      model && h("p", { class: "small" }, t("create.empty.starter", { name: model.name, description: model.description ?? "" })), model?.starter && h("p", { class: "small" }, t("create.empty.more")), links);
   }
 
   function draw() {
@@ -182,6 +185,7 @@ export function mountCreate(root) {
     if (state.jobs !== old.jobs || state.queue !== old.queue || state.pictureModels !== old.pictureModels) { if (!frame) frame = requestAnimationFrame(() => { frame = 0; draw(); }); }
     if (state.queue !== old.queue) panel.again();
   });
+  const unchosen = draft.subscribe(() => { if (chosenModel()?.id !== shown) drawEmpty(); });
   loadPictures();
   const ready = load(), handed = draft.handed();
   if (handed) take(handed);
@@ -197,6 +201,6 @@ export function mountCreate(root) {
       star: withTile((asset, actions) => actions.star(asset)), remix: withTile((asset, actions) => actions.remix(asset)), trash: withTile((asset, actions) => actions.trash([asset])),
       recall: withTile((asset, actions) => actions.recall(asset)), recall_seed: withTile((asset, actions) => actions.recall(asset, { seed: true })), recall_prompt: withTile((asset, actions) => actions.recall(asset, { prompt: true })),
     },
-    dispose: () => { closed = true; off(); unfollow(); endGrid(); endWorkflow(); panel.dispose(); cancelAnimationFrame(frame); document.removeEventListener("paste", paste); },
+    dispose: () => { closed = true; off(); unchosen(); unfollow(); endGrid(); endWorkflow(); panel.dispose(); cancelAnimationFrame(frame); document.removeEventListener("paste", paste); },
   };
 }
