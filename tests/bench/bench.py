@@ -21,6 +21,7 @@ import time
 import requests
 
 import image_engine
+import mini
 
 BIN = os.environ["ATELIER_BIN"]
 LLAMA = os.environ["ATELIER_LLAMA_SERVER"]
@@ -369,9 +370,13 @@ def measure_image():
     return image_engine.measure(lambda *options: Atelier(*options, pin=False).setup())
 
 
+def measure_mini():
+    return mini.measure(lambda *options: Atelier(*options, pin=False).setup())
+
+
 MEASURES = {"http": measure_http, "idle": measure_idle, "writes": measure_writes, "jobs": measure_jobs, "start": measure_start,
             "chat": measure_chat, "png": measure_png, "thumbs": measure_thumbs, "image": measure_image,
-            "gateway": measure_gateway}
+            "mini": measure_mini, "gateway": measure_gateway}
 HEAD = ("what", "Atelier", "peer, same run", "ratio", "bar")
 
 

@@ -1,6 +1,6 @@
 """One picture by Atelier's engine against the same library's own program. Run by bench.py (script/bench image).
 
-The job is the starter's, 256 x 256, 20 steps, with as many threads on both sides. The unit is the processor time of all
+The model is Atelier Mini, 256 x 256, 20 steps, with as many threads on both sides. The unit is the processor time of all
 processes that take part: ours the server, the engine and the decoder that makes thumbnails, from the request to the
 finished job; the peer's sd-cli as a whole, with the PNG it writes. Two ways, each in pairs that take turns:
 
@@ -17,25 +17,10 @@ import sys
 import tempfile
 import time
 
-KIT = pathlib.Path(__file__).resolve().parent.parent / "kit"
+MODEL, TAE = "atelier-mini.gguf", "atelier-mini-taef1.safetensors"
 PAIRS = int(os.environ.get("BENCH_PAIRS") or 10)
 STEPS, SIDE = 20, 256
 TICK = os.sysconf("SC_CLK_TCK")
-
-
-def get_model(folder):
-    """The starter's files, or the test kit's of the same layout."""
-    ready = pathlib.Path(os.environ["ATELIER_MODEL"]).parent
-    names = ("atelier-starter.safetensors", "atelier-starter-taef1.safetensors")
-    os.makedirs(folder, exist_ok=True)
-    if all((ready / name).exists() for name in names):
-        for name in names:
-            shutil.copy(ready / name, folder)
-        return
-    with tempfile.TemporaryDirectory() as made:
-        subprocess.run([sys.executable, KIT / "random_checkpoint.py", made], check=True)
-        shutil.copy(f"{made}/tiny.safetensors", f"{folder}/{names[0]}")
-        shutil.copy(f"{made}/taef1.safetensors", f"{folder}/{names[1]}")
 
 
 def tree_seconds(root):
@@ -59,7 +44,7 @@ def tree_seconds(root):
 
 def ours(server, seed, fresh=False):
     url = server.url + "/api/v1/jobs"
-    asked = {"model": "local/starter", "prompt": "a boat", "width": SIDE, "height": SIDE, "steps": STEPS, "seed": seed,
+    asked = {"model": "local/mini", "prompt": "a boat", "width": SIDE, "height": SIDE, "steps": STEPS, "seed": seed,
              "cfg_scale": 4, "sampler": "euler", "scheduler": "discrete"}
     if fresh:
         server.session.post(server.url + "/api/v1/picture-engine/unload", json={}).raise_for_status()
@@ -77,8 +62,8 @@ def ours(server, seed, fresh=False):
 
 def theirs(program, models, threads, seed, folder, pictures):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([program, "-m", f"{models}/atelier-starter.safetensors", "--taesd",
-                    f"{models}/atelier-starter-taef1.safetensors", "-p", "a boat", "-W", str(SIDE), "-H", str(SIDE),
+    subprocess.run([program, "-m", f"{models}/{MODEL}", "--taesd", f"{models}/{TAE}", "-p", "a boat",
+                    "-W", str(SIDE), "-H", str(SIDE),
                     "--steps", str(STEPS), "-s", str(seed), "-t", str(threads), "--cfg-scale", "4", "-b", str(pictures),
                     "--sampling-method", "euler", "--scheduler", "discrete", "-o", f"{folder}/peer.png"],
                    capture_output=True, check=True)
@@ -91,7 +76,7 @@ def row(words, threads, pairs):
     ratios = [mine / peer for mine, peer in pairs]
     low, middle, high = statistics.quantiles(ratios, n=4)
     mine, peer = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
-    return (f"one picture, {SIDE} x {SIDE}, {STEPS} steps, starter, {threads} thread{'s' if threads > 1 else ''}, {words}",
+    return (f"one picture, {SIDE} x {SIDE}, {STEPS} steps, Mini, {threads} thread{'s' if threads > 1 else ''}, {words}",
             f"{mine * 1000:.0f} ms CPU", f"sd-cli {peer * 1000:.0f} ms CPU",
             f"{middle:.3f} x ({low:.3f} to {high:.3f}, {len(pairs)} pairs)", "<= 1.03")
 
@@ -100,7 +85,8 @@ def measure(start):
     """`start(*options)` gives a bench.Atelier that is set up."""
     program = os.environ["ATELIER_SD_CLI"]
     models = tempfile.mkdtemp(prefix="atelier-bench-models-")
-    get_model(models)
+    for name in (MODEL, TAE):
+        shutil.copy(pathlib.Path(os.environ["ATELIER_MODEL"]).parent / name, models)
     server = start("--models-dir", models)
     try:
         ours(server, 1)  # starts the engine
