@@ -18,8 +18,8 @@
 #include "core/people/impersonation.h"
 #include "core/people/mail.h"
 #include "core/people/rights.h"
-#include "core/people/rights.h"
 #include "core/people/user.h"
+#include "core/server/events.h"
 #include "core/server/setting.h"
 
 #define DEVICE_COOKIE "atelier_device" /* remembers that a name signed in on this browser; grants nothing */
@@ -43,6 +43,7 @@ struct status_out {
 	bool setup_required, setup_token_required, signed_in, mature_allowed, mail;
 	const struct user_out *user;
 	struct atl_strs permissions, features_off;
+	int64_t last_event_id;
 };
 static const struct atl_json_field status_fields[] = {
 	F_STR(struct status_out, version, ATL_JF_REQUIRED, 0, 0, NULL),
@@ -56,6 +57,8 @@ static const struct atl_json_field status_fields[] = {
 	F_STR(struct status_out, impersonator, ATL_JF_REQUIRED | ATL_JF_NULLABLE, 0, 0, "who works in this person's name"),
 	F_STRS(struct status_out, permissions, ATL_JF_REQUIRED, 0, ATL_PERM_COUNT, "what whoever asks may do"),
 	F_STRS(struct status_out, features_off, ATL_JF_REQUIRED, 0, ATL_FEATURE_COUNT, "what they do not have, or nobody has"),
+	F_INT(struct status_out, last_event_id, ATL_JF_REQUIRED, 0, 0,
+	      "/api/v1/events from here on misses nothing that happened since; 0: without a session"),
 };
 DESC(status_desc, struct status_out, "Status", status_fields);
 
@@ -231,6 +234,8 @@ static void handle_status(struct atl_req *req)
 		user_of_identity(identity, &user);
 		out.user = &user;
 		out.csrf_token = identity->csrf_token[0] ? identity->csrf_token : NULL;
+		if (identity->session_id[0] && app->events)
+			out.last_event_id = (int64_t)atl_events_mark(app->events, identity->user_id);
 	}
 	atl_res_json(req, 200, &status_desc, &out);
 }

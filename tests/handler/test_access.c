@@ -45,6 +45,7 @@ static void test_setup_on_this_machine(void **state)
 	expect_problem(ask(site, &nobody, "POST /api/v1/setup", ACCOUNT), 409, "conflict", NULL);
 	req = expect(ask(site, &nobody, "GET /api/v1/status", NULL), 200);
 	assert_int_equal(int_at(req, "setup_required"), 0);
+	assert_int_equal(int_at(req, "last_event_id"), 0); /* of nobody */
 }
 
 static void test_setup_from_elsewhere_needs_the_token(void **state)
@@ -143,6 +144,8 @@ static void test_sessions_are_listed_and_ended(void **state)
 
 	person_create(site, "Nora", ATL_ROLE_OWNER, &second);
 	person_create(site, "Strange", ATL_ROLE_MEMBER, &stranger);
+	req = expect(ask(site, &second, "GET /api/v1/status", NULL), 200);
+	assert_true(int_at(req, "last_event_id") > 0); /* from when on the page listens */
 	req = expect(ask(site, &second, "POST /api/v1/session", "{\"name\":\"nora\",\"password\":\"correct horse\"}"), 201);
 	req = expect(ask(site, &second, "GET /api/v1/sessions", NULL), 200);
 	assert_int_equal(count_at(req, "items"), 2);

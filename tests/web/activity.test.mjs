@@ -10,7 +10,7 @@ before(async () => { mkdirSync(SHOTS, { recursive: true }); browser = await laun
 after(() => browser.close());
 
 const PROMPTS = ["A done one", "A failed one", "A running one", "First in line", "Second in line", "Third in line"];
-async function open(run, { device = DESKTOP, jobs = true, upscaler = false, allow } = {}) {
+async function open(run, { device = DESKTOP, jobs = true, upscaler = false, held = false, allow } = {}) {
   const mock = await startMock({ signedIn: true, upscaler });
   const context = await browser.newContext(device);
   const page = await context.newPage();
@@ -25,6 +25,7 @@ async function open(run, { device = DESKTOP, jobs = true, upscaler = false, allo
       pictures.start(failed); pictures.fail(failed, "The service answered too late.");
       pictures.start(running); pictures.step(running, 3);
     }
+    if (held) mock.release = mock.holdEvents();
     await page.goto(`${mock.url}/activity`);
     await run(page, mock);
     assert.deepEqual(wrong.filter((one) => !allow?.test(one)), []);
@@ -89,6 +90,10 @@ test("not before a time, by the menu; at once again; what follows is enlarged; t
   await page.getByText("Step 3 of 8").waitFor();
   mock.pictures.step(mock.pictures.jobs.find((one) => one.state === "running"), 4);
   await page.getByText(/Step 4 of 8 · 0\.50 s a step · 2 s left/).waitFor();
+  const again = page.waitForResponse((response) => response.url().includes("/jobs?state=active"));
+  mock.emit("queue.updated", { queue: { ...mock.pictures.queue } }); // the list is asked for again, and says the same
+  await (await again).finished();
+  await page.getByText(/Step 4 of 8 · 0\.50 s a step · 2 s left/).waitFor();
   const row = page.locator(".activity-row", { hasText: "Third in line" }), job = mock.pictures.jobs.find((one) => one.prompt === "Third in line");
   const pick = async (name) => { await row.getByRole("button", { name: "Job menu" }).click(); await page.getByRole("menuitem", { name }).click(); };
   await pick("Not before…");
@@ -109,6 +114,14 @@ test("not before a time, by the menu; at once again; what follows is enlarged; t
   await page.waitForFunction(() => document.querySelectorAll(".activity-row").length === 7);
   assert.deepEqual([mock.pictures.jobs[0].task, mock.pictures.jobs[0].depends_on], ["upscale", job.id]);
 }, { upscaler: true }));
+
+test("what happens while the line to the server is being opened arrives", () => open(async (page, mock) => {
+  await page.getByText("Step 3 of 8").waitFor();
+  mock.pictures.step(mock.pictures.jobs.find((one) => one.state === "running"), 4);
+  assert.equal(await page.getByText(/Step 4 of 8/).count(), 0, "nothing tells it yet");
+  mock.release();
+  await page.getByText(/Step 4 of 8 · 0\.50 s a step · 2 s left/).waitFor();
+}, { held: true }));
 
 test("a picture dropped on the list goes to Create, which asks what it shall be", () => open(async (page) => {
   await page.locator(".activity-row").first().evaluate((row) => {

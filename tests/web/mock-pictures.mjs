@@ -73,7 +73,7 @@ export function pictures({ emit, Problem, options }) {
   const made = {
     all, jobs, queue, asset, shares, boards, uploads, styles, inBoard, pieces: [], broken: { at: -1, times: 0 }, looks: new Map(),
     start(job) { Object.assign(job, { state: "running", position: 0, started_at: now() }); changed(job); places(); },
-    step(job, step, steps = 8) { Object.assign(job, { step, steps }); emit("job.progress", { id: job.id, index: job.done_count, phase: "sampling", step, steps, step_ms: 500, left_ms: (steps - step) * 500 }); },
+    step(job, step, steps = 8) { Object.assign(job, { step, steps, left_ms: (steps - step) * 500 }); emit("job.progress", { id: job.id, index: job.done_count, phase: "sampling", step, steps, step_ms: 500, left_ms: job.left_ms }); },
     preview(job) { job.preview++; emit("job.preview", { id: job.id, index: job.done_count, n: job.preview }); },
     picture(job) { const it = asset({ job_id: job.id, job_index: job.done_count, width: job.request.width ?? 512, height: job.request.height ?? 512, prompt: job.prompt, model: job.model, task: job.task, seed: job.request.seed + job.done_count, params: { ...job.request }, created_at: now(), starred: false, rating: 0, parents: [["init_asset", job.task === "upscale" ? "upscaled" : "init"], ["mask_asset", "mask"], ["control_asset", "control"]].filter(([key]) => job.request[key]).map(([key, role]) => ({ id: job.request[key], role })) }); job.assets.push(it); job.done_count++; emit("job.asset", { id: job.id, asset: bare(it) }); emit("asset.created", { asset: bare(it) }); return it; },
     finish(job) { while (job.done_count < job.count) made.picture(job); Object.assign(job, { state: "done", finished_at: now(), step: 0 }); changed(job); places(); },

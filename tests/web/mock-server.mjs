@@ -17,7 +17,8 @@ const REPLY = "Good evening. **The lamp is lit**, and the door is open.\n\n- Tea
 
 /** @param {{signedIn?: boolean, messages?: number, noModel?: boolean, delay_ms?: number, library?: number, auto?: boolean, noPictureModel?: boolean}} [options] */
 export async function startMock(options = {}) {
-  let serial = 0, eventId = 0;
+  let serial = 0, eventId = 1000; // as the server's, numbers do not begin at none
+  /** @type {Promise<void>|null} until then no event stream is answered */ let held = null;
   const id = (prefix) => `${prefix}_${String(++serial).padStart(26, "0")}`;
   const now = () => new Date().toISOString();
   const clients = new Set(), log = [];
@@ -76,7 +77,7 @@ export async function startMock(options = {}) {
 
   function api(method, parts, body, url, headers, raw) {
     const [area, one, verb] = parts, key = `${method} ${area}`;
-    if (key === "GET status") return { version: "0.1.0", setup_required: !db.user, setup_token_required: !db.user && !!options.setupToken, signed_in: db.session, user: db.session ? db.user : null, csrf_token: db.session ? "token" : null, mature_allowed: false };
+    if (key === "GET status") return { version: "0.1.0", setup_required: !db.user, setup_token_required: !db.user && !!options.setupToken, signed_in: db.session, user: db.session ? db.user : null, csrf_token: db.session ? "token" : null, mature_allowed: false, last_event_id: db.session ? eventId : 0 };
     if (key === "POST setup") { if (db.user) throw new Problem(409, "An owner exists already."); if (options.setupToken && body.token !== options.setupToken) throw new Problem(403, "The setup token is wrong."); db.user = { id: "usr_1", name: body.name, role: "owner" }; db.password = body.password; db.session = true; return session(); }
     if (key === "POST session") { if (body.password !== db.password) throw new Problem(401, "Name or password is wrong."); db.session = true; return session(); }
     if (key === "GET sign-up") return { mode: options.signUp ?? "invitation", domains: [], problem: null, role_name: null, expires_at: null };
@@ -148,6 +149,7 @@ export async function startMock(options = {}) {
     const url = new URL(req.url, "http://localhost");
     if (url.pathname === "/api/v1/events") {
       if (!db.session) return res.writeHead(401).end();
+      await held;
       res.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
       const last = url.searchParams.get("last_event_id");
       res.write(`id: ${eventId}\nevent: hello\ndata: {"last_event_id":${eventId}}\n\n`);
@@ -178,7 +180,7 @@ export async function startMock(options = {}) {
     } catch { res.writeHead(404).end(); }
   });
   await new Promise((ready) => server.listen(options.port ?? 0, "127.0.0.1", ready));
-  return { url: `http://127.0.0.1:${server.address().port}`, db, emit, pictures: shown, recipes: kept, dropClients: () => { for (const res of clients) res.destroy(); }, close: () => new Promise((done) => { server.close(done); server.closeAllConnections(); }) };
+  return { url: `http://127.0.0.1:${server.address().port}`, db, emit, pictures: shown, recipes: kept, holdEvents: () => { let release; held = new Promise((done) => { release = () => { held = null; done(); }; }); return release; }, dropClients: () => { for (const res of clients) res.destroy(); }, close: () => new Promise((done) => { server.close(done); server.closeAllConnections(); }) };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) console.log((await startMock({ port: Number(process.argv[2] ?? 8099), signedIn: true, auto: true, library: 300 })).url);

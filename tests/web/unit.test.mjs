@@ -33,6 +33,17 @@ test("a reply does not appear twice, and a sibling replaces the branch", () => {
   assert.deepEqual(state.threads.c.byId.b.siblings, ["b", "b2"]);
 });
 
+test("a list that an event has overtaken does not turn a job back", () => {
+  const job = { id: "j", version: 3, state: "running", done_count: 0, step: 3, steps: 8, left_ms: 2500 };
+  const shown = (state) => [state.jobs.j.state, state.jobs.j.step, state.jobs.j.left_ms, state.jobs.j.step_ms];
+  let state = reduce(initial, { type: "jobs.loaded", items: [job] });
+  state = reduce(state, { type: "job.progress", id: "j", index: 0, phase: "sampling", step: 4, steps: 8, step_ms: 500, left_ms: 2000 });
+  assert.deepEqual(shown(reduce(state, { type: "jobs.loaded", items: [job] })), ["running", 4, 2000, 500]);
+  assert.deepEqual(shown(reduce(state, { type: "jobs.loaded", items: [{ ...job, step: 6, left_ms: 1000 }] })), ["running", 6, 1000, 500]);
+  assert.deepEqual(shown(reduce(state, { type: "jobs.loaded", items: [{ ...job, done_count: 1, step: 0, left_ms: 0 }] })), ["running", 0, 0, 500], "the next picture begins");
+  assert.deepEqual(shown(reduce(state, { type: "jobs.loaded", items: [{ ...job, version: 4, step: 1, left_ms: 3500 }] })), ["running", 1, 3500, 500], "another attempt begins");
+});
+
 test("reduce never changes what it was given", () => {
   const state = loaded(message("a", null), message("b", "a", { status: "streaming" }));
   const copy = structuredClone(state);

@@ -169,7 +169,7 @@ async function enter() {
   disconnect = connect(onevent, (state) => {
     store.dispatch({ type: "set", values: { connection: state } });
     if (parts) { parts.line.hidden = state === "online"; parts.line.textContent = state === "online" ? "" : t(`line.${state}`); }
-  });
+  }, store.get().status.last_event_id);
   if (routed) show(router.match(location.pathname, location.search)); else { routed = true; router.start(show); }
   // what is read comes first; the list and the rest follow it
   await Promise.race([view?.ready, new Promise((done) => setTimeout(done, 1000))]);

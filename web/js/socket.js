@@ -1,7 +1,8 @@
 /**
  * socket.js - live events of the signed-in user, over one EventSource that is reopened where it left off.
  *
- * `onevent(name, data)` for each event, `onstate("online"|"connecting"|"offline")` when the line changes.
+ * `onevent(name, data)` for each event, `onstate("online"|"connecting"|"offline")` when the line changes. `since` is the
+ * number that the status told: what happened while the line was being opened comes too.
  */
 export const EVENTS = ["hello", "reset", "message.created", "message.delta", "message.updated", "message.deleted",
   "conversation.created", "conversation.updated", "conversation.deleted", "character.created", "character.updated",
@@ -14,10 +15,11 @@ const RETRY_MAX_MS = 15000;
 /**
  * @param {(event: string, data: any) => void} onevent
  * @param {(state: string) => void} onstate
+ * @param {number} [since]
  * @returns {() => void} close
  */
-export function connect(onevent, onstate) {
-  let last = "";
+export function connect(onevent, onstate, since) {
+  let last = since ? String(since) : "";
   let retry_ms = 500;
   let closed = false;
   let lost = false;

@@ -102,11 +102,15 @@ function conversationChanged(state, conversation) {
   return next;
 }
 
-/** A job as the server tells it; what only events say (phase, previews by index) is kept. @param {State} state @param {any} job */
+/**
+ * A job as the server tells it; what only events say (phase, previews by index) is kept, and so is a step that is ahead
+ * of the answer's: an event has overtaken it. @param {State} state @param {any} job
+ */
 function jobChanged(state, job) {
   const old = state.jobs[job.id];
   if (old && old.version > job.version) return state;
-  return { ...state, jobs: { ...state.jobs, [job.id]: { ...job, phase: old?.phase, index: old?.index, step_ms: old?.step_ms, previews: old?.previews } } };
+  const ahead = old?.version === job.version && old.state === "running" && old.index === job.done_count && old.steps === job.steps && old.step > job.step;
+  return { ...state, jobs: { ...state.jobs, [job.id]: { ...job, phase: old?.phase, index: old?.index, step_ms: old?.step_ms, previews: old?.previews, ...(ahead ? { step: old.step, left_ms: old.left_ms } : {}) } } };
 }
 
 /** @param {State} state @param {string} id @param {(job: any) => any} change */

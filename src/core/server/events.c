@@ -372,6 +372,18 @@ bool atl_events_wanted(struct atl_events *events, const char *user_id)
 	return wanted;
 }
 
+uint64_t atl_events_mark(struct atl_events *events, const char *user_id)
+{
+	struct user *user;
+	uint64_t last_id;
+
+	pthread_mutex_lock(&events->lock);
+	user = events->closed ? NULL : user_of(events, user_id, true);
+	last_id = user ? user->last_id : 0;
+	pthread_mutex_unlock(&events->lock);
+	return last_id;
+}
+
 struct publish_all {
 	struct atl_events *events;
 	const char *event, *json;

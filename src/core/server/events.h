@@ -45,9 +45,12 @@ void atl_events_destroy(struct atl_events *events); /* NULL is allowed */
 /* `json`: the event's data, a JSON object on one line. Out of memory: logged, and subscribers get `reset`. */
 void atl_events_publish(struct atl_events *events, const char *user_id, const char *event, const char *json,
 			size_t length);
-/* False: nobody of this user has subscribed since the start, and an event would be dropped; it need not be made. */
+/* False: nobody of this user has subscribed or asked for a mark since the start, and an event would be dropped; it need not be made. */
 bool atl_events_wanted(struct atl_events *events, const char *user_id);
-/* To every user that has a ring (has subscribed since the start). */
+/* The number of the user's last event, from when on they are kept: who reads something now and then subscribes with this
+ * number has missed nothing in between. 0: out of memory, or closed. Any thread. */
+uint64_t atl_events_mark(struct atl_events *events, const char *user_id);
+/* To every user that has a ring (has subscribed, or was given a mark, since the start). */
 void atl_events_publish_all(struct atl_events *events, const char *event, const char *json, size_t length);
 
 struct atl_event_sub_ops {

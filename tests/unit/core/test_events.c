@@ -190,6 +190,24 @@ static void test_resume(void **state)
 	on_loop(unsubscribe_now, &b);
 }
 
+/* Read first, listen then: what happens in between is not missed, also by somebody who has never listened. */
+static void test_mark(void **state)
+{
+	struct listener a = { .user = "u1" };
+
+	assert_false(atl_events_wanted(events, "u1"));
+	a.last = atl_events_mark(events, "u1");
+	assert_true(a.last > 0);
+	assert_true(atl_events_wanted(events, "u1"));
+	assert_int_equal(atl_events_mark(events, "u1"), a.last);
+	publish("u1", "between");
+	assert_int_equal(atl_events_mark(events, "u1"), a.last + 1);
+	subscribe(&a);
+	assert_int_equal(lines(&a), 2); /* hello, between */
+	assert_int_equal(number(&a, "between", 0), a.last + 1);
+	on_loop(unsubscribe_now, &a);
+}
+
 static void test_reset(void **state)
 {
 	struct listener a = { .user = "u1" }, late = { .user = "u1" }, old = { .user = "u1", .last = 5 },
@@ -283,7 +301,7 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_numbers), TEST(test_resume), TEST(test_reset), TEST(test_revoked_session_ends),
+		TEST(test_numbers), TEST(test_resume), TEST(test_mark), TEST(test_reset), TEST(test_revoked_session_ends),
 		TEST(test_to_everybody), TEST(test_close),
 	};
 
