@@ -1,7 +1,7 @@
 """A mail server for tests: speaks SMTP (RFC 5321) on a loopback port and keeps what it was given.
 
 `answers` says what to answer instead, by command ("MAIL", "RCPT", "DATA", "." for the end of a message): a list of lines used up
-one by one. `password` asks for AUTH PLAIN. Commands are kept as they came, so that a test sees every line of the dialogue.
+one by one. While `go_on` is cleared, no command is answered. `password` asks for AUTH PLAIN. Commands are kept as they came, so that a test sees every line of the dialogue.
 """
 import base64
 import email
@@ -12,7 +12,7 @@ import threading
 
 
 class Talk(socketserver.StreamRequestHandler):
-    timeout = 20
+    timeout = 120
 
     def say(self, line):
         self.wfile.write(line.encode() + b"\r\n")
@@ -31,6 +31,7 @@ class Talk(socketserver.StreamRequestHandler):
             line = raw.decode("latin-1").rstrip("\r\n")
             self.server.commands.append(line)
             command = line.split(" ")[0].upper()
+            self.server.go_on.wait()
             if command == "EHLO":
                 self.say("250-double")
                 self.say("250-AUTH PLAIN" if self.server.password else "250-8BITMIME")
@@ -77,18 +78,21 @@ class MailServer(socketserver.ThreadingTCPServer):
         self.taken = queue.Queue()
         self.commands = []
         self.answers = {}
+        self.go_on = threading.Event()  # cleared: nothing is answered
+        self.go_on.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
     def port(self):
         return self.server_address[1]
 
-    def next(self, timeout=20):
+    def next(self, timeout=120):
         """The next message: receivers, the parsed message, its text."""
         _, receivers, raw = self.taken.get(timeout=timeout)
         message = email.message_from_bytes(raw, policy=email.policy.default)
         return receivers, message, message.get_content()
 
     def close(self):
+        self.go_on.set()
         self.shutdown()
         self.server_close()

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 import harness
-from harness import Client, wait_until
+from harness import WAIT_S, Client, wait_until
 
 PROGRAM = harness.release_binary()
 ROUNDS = int(os.environ.get("KILL_ROUNDS") or (60 if PROGRAM else 12))
@@ -152,11 +152,11 @@ def test_the_books_balance_after_every_kill(make_server, upstream, capsys, db):
         server.kill()
         for worker in workers:
             worker.go.clear()
-            assert worker.idle.wait(20), "a client hangs"
+            assert worker.idle.wait(WAIT_S), "a client hangs"
             assert not worker.failure, f"round {round_}: {worker.failure!r}"
         server.start()
     owner.http.close()
-    wait_until(lambda: not owner.get("/api/v1/jobs?state=active&limit=1")["items"], timeout=120, what="every job's end")
+    wait_until(lambda: not owner.get("/api/v1/jobs?state=active&limit=1")["items"], what="every job's end")
     server.stop()
     for worker in workers:
         worker.over = True

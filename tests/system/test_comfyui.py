@@ -55,11 +55,11 @@ def test_a_picture_from_a_checkpoint(owner, comfy, provider):
 
 def test_stopping_stops_the_server(owner, comfy, provider):
     job = owner.post("/api/v1/jobs", {"model": provider["id"] + "/sd/base-v1.5.safetensors", "prompt": "wait"}, status=202)
-    wait_until(lambda: owner.get(f"/api/v1/jobs/{job['id']}")["state"] == "running", 30, "the job to run")
-    wait_until(lambda: requests.get(comfy + "/queue", timeout=10).json()["queue_running"], 30, "the server to work")
+    wait_until(lambda: owner.get(f"/api/v1/jobs/{job['id']}")["state"] == "running", what="the job to run")
+    wait_until(lambda: requests.get(comfy + "/queue", timeout=10).json()["queue_running"], what="the server to work")
     owner.post(f"/api/v1/jobs/{job['id']}/cancel")
     assert ended(owner, job)["state"] == "cancelled"
-    wait_until(lambda: not requests.get(comfy + "/queue", timeout=10).json()["queue_running"], 30, "the server to stop")
+    wait_until(lambda: not requests.get(comfy + "/queue", timeout=10).json()["queue_running"], what="the server to stop")
 
 
 def test_a_workflow_of_ones_own(owner, comfy, provider):

@@ -139,7 +139,7 @@ def fill(owner, person, canary, model, image_model):
     person.patch(f"/api/v1/conversations/{talk['id']}", {"folder_id": folder["id"]})
     said = person.say(talk, f"I have said {word} here " * 50)
     reply = said["reply"]
-    wait_until(lambda: person.message(reply)["status"] != "streaming", 30, "the reply")
+    wait_until(lambda: person.message(reply)["status"] != "streaming", what="the reply")
     person.post(f"/api/v1/messages/{said['message']['id']}/edit", {"content": f"and changed it: {word}", "in_place": True})
     asset = person.ok("POST", "/api/v1/assets", data=io.BytesIO(canary.png), headers=kind, status=201)
     person.patch(f"/api/v1/assets/{asset['id']}", {"title": word})
@@ -255,7 +255,7 @@ def test_everything_as_one_file(make_server, db):
     person.ok("POST", "/api/v1/assets", data=io.BytesIO(canary.png), headers={"Content-Type": "image/png"}, status=201)
     key = person.post("/api/v1/keys", {"name": "k", "scopes": ["chat"]}, status=201)["key"]
     person.post("/api/v1/me/exports", status=202)
-    made = wait_until(lambda: [one for one in person.get("/api/v1/me/exports")["items"] if one["state"] == "done"], 30, "the export")[0]
+    made = wait_until(lambda: [one for one in person.get("/api/v1/me/exports")["items"] if one["state"] == "done"], what="the export")[0]
     assert made["done"] == made["total"] > 30 and not made["by_other"]
     answer = person.request("GET", f"/api/v1/me/exports/{made['id']}/file")
     assert answer.status_code == 200 and len(answer.content) == made["size_bytes"]
@@ -273,7 +273,7 @@ def test_everything_as_one_file(make_server, db):
     assert Client(server).request("GET", f"/api/v1/me/exports/{made['id']}/file").status_code == 401
     by_owner = f"/api/v1/users/{person.user['id']}/exports"
     owner.post(by_owner, status=202)
-    again = wait_until(lambda: [one for one in owner.get(by_owner)["items"] if one["state"] == "done"], 30, "the export")[0]
+    again = wait_until(lambda: [one for one in owner.get(by_owner)["items"] if one["state"] == "done"], what="the export")[0]
     assert person.get("/api/v1/me/exports")["items"][0]["by_other"]
     assert owner.request("GET", f"{by_owner}/{again['id']}/file").status_code == 200
     assert {"user.export", "user.export.download"} <= {row["action"] for row in owner.get("/api/v1/audit")["items"]}

@@ -9,7 +9,10 @@ import time
 
 import pytest
 
-from harness import Client, PASSWORD
+from harness import WAIT_S, Client, PASSWORD
+
+SLOW_S = 3  # an answer that takes milliseconds
+HELD_S = 8  # less than the server lets a slow head or body go on: nobody waits for that
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +28,18 @@ def site(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def bystander(site):
-    over, problems, count = threading.Event(), [], [0]
+    over, problems, slow, count = threading.Event(), [], [], [0]
 
     def watch():
         client = Client(site, site.key)
         while not over.is_set():
             try:
                 begin = time.monotonic()
-                answer = client.request("GET", "/api/v1/me", timeout=10)
-                if answer.status_code != 200 or time.monotonic() - begin > 2:
-                    problems.append((answer.status_code, time.monotonic() - begin))
+                answer = client.request("GET", "/api/v1/me")
+                if answer.status_code != 200:
+                    problems.append(answer.status_code)
+                if (took := time.monotonic() - begin) > SLOW_S:
+                    slow.append(took)
             except Exception as problem:
                 problems.append(problem)
             count[0] += 1
@@ -46,15 +51,16 @@ def bystander(site):
     over.set()
     thread.join()
     assert not problems, problems[:5]
+    assert len(slow) <= 1 and all(took <= HELD_S for took in slow), slow  # one: the machine itself may stop for a moment
     assert count[0] > 0
 
 
 def connect(site):
-    return socket.create_connection(("127.0.0.1", site.port), timeout=15)
+    return socket.create_connection(("127.0.0.1", site.port), timeout=WAIT_S)
 
 
 def raw(site, data, more=b""):
-    """All that comes back until the server closes (or 15 s); `data` should end the connection."""
+    """All that comes back until the server closes; `data` should end the connection."""
     with connect(site) as sock:
         try:
             sock.sendall(data)
@@ -196,9 +202,7 @@ def test_large_and_many_headers(site):
 def test_large_body_is_refused_before_it_is_read(site):
     head = request("POST", "/api/v1/characters", auth(site), "Content-Type: application/json",
                    "Content-Length: 10000000000")
-    begin = time.monotonic()
-    assert status(raw(site, head)) == 413
-    assert time.monotonic() - begin < 5
+    assert status(raw(site, head)) == 413, "not 408, which who waits for a body would answer in the end"
 
 
 def test_large_chunked_body(site):
@@ -357,10 +361,14 @@ def test_slow_heads_and_bodies_hold_nobody_up(site):
             else:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
                 sock.sendall(b"GET /api/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
-        for _ in range(20):
+
+        def newcomer():
             begin = time.monotonic()
             assert Client(site, site.key).request("GET", "/api/v1/characters").status_code == 200
-            assert time.monotonic() - begin < 1
+            return time.monotonic() - begin
+
+        took = sorted(newcomer() for _ in range(20))
+        assert took[len(took) // 2] < 1, took
     finally:
         for sock in held:
             sock.close()
@@ -368,9 +376,9 @@ def test_slow_heads_and_bodies_hold_nobody_up(site):
 
 def test_slow_head_is_cut_off(site):
     """One byte a second would hold a connection for ever: the whole head has 10 s."""
+    begin, answer = time.monotonic(), b""
     with connect(site) as sock:
         sock.settimeout(1)
-        begin, answer = time.monotonic(), b""
         for byte in b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"a" * 60:
             try:
                 sock.sendall(bytes([byte]))
@@ -381,7 +389,7 @@ def test_slow_head_is_cut_off(site):
             except OSError:
                 break
         took = time.monotonic() - begin
-        assert 8 <= took <= 15, f"cut off after {took:.1f} s"
+        assert 9 <= took <= 60, f"cut off after {took:.1f} s; all of it takes longer than that"
         assert answer == b"" or status(answer) == 408
 
 

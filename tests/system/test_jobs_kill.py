@@ -15,7 +15,7 @@ import pytest
 import requests
 
 import harness
-from harness import Client, wait_until
+from harness import WAIT_S, Client, wait_until
 
 PROGRAM = harness.release_binary()
 ROUNDS = int(os.environ.get("KILL_ROUNDS") or (200 if PROGRAM else 20))
@@ -159,7 +159,7 @@ def test_no_acknowledged_job_is_lost_or_run_twice(make_server, capsys, db):
         server.kill()
         for submitter in submitters:
             submitter.go.clear()
-            assert submitter.idle.wait(20), "a client hangs"
+            assert submitter.idle.wait(WAIT_S), "a client hangs"
             assert not submitter.failure, f"round {round_}: {submitter.failure!r}"
             cut += submitter.pending is not None
         server.start()
@@ -199,11 +199,11 @@ def test_what_ran_goes_on_at_once_after_a_kill(make_server, db):
     owner = server.setup()
     fake = owner.post("/api/v1/providers", {"preset": "fake"}, status=201)["id"]
     job = owner.post("/api/v1/jobs", {"prompt": "a boat", "model": f"{fake}/hang"}, status=202)
-    wait_until(lambda: owner.get(f"/api/v1/jobs/{job['id']}")["state"] == "running", 10, "its start")
+    wait_until(lambda: owner.get(f"/api/v1/jobs/{job['id']}")["state"] == "running", what="its start")
     server.kill()
     server.start()
     owner = server.sign_in()
-    wait_until(lambda: owner.get(f"/api/v1/jobs/{job['id']}")["attempt"] == 2, 10, "its second start")
+    wait_until(lambda: owner.get(f"/api/v1/jobs/{job['id']}")["attempt"] == 2, what="its second start")
     server.kill()
     server.start()
     job = server.sign_in().get(f"/api/v1/jobs/{job['id']}")

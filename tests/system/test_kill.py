@@ -14,7 +14,7 @@ import pytest
 import requests
 
 import harness
-from harness import Client, wait_until
+from harness import WAIT_S, Client, wait_until
 
 PROGRAM = harness.release_binary()
 ROUNDS = int(os.environ.get("KILL_ROUNDS") or (200 if PROGRAM else 40))
@@ -141,7 +141,7 @@ def test_no_acknowledged_write_is_lost(make_server, upstream, capsys, db):
         server.kill()
         for writer in writers:
             writer.go.clear()
-            assert writer.idle.wait(20), "a writer hangs"
+            assert writer.idle.wait(WAIT_S), "a writer hangs"
             assert not writer.failure, f"round {round_}: {writer.failure!r}"
             cut += writer.pending is not None
         server.start()

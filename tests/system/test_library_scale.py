@@ -7,8 +7,6 @@ query, and that each kind was answered in time at least once.
 """
 import http.client
 import json
-import os
-import pathlib
 import random
 import sqlite3
 import time
@@ -85,15 +83,9 @@ def fill(path, user_id):
     database.close()
 
 
-def processor_ms(server):
-    """User and system time of the server so far."""
-    fields = pathlib.Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
-
-
 class Asker:
     def __init__(self, client):
-        self.connection = http.client.HTTPConnection("127.0.0.1", client.server.port, timeout=60)
+        self.connection = http.client.HTTPConnection("127.0.0.1", client.server.port, timeout=harness.WAIT_S)
         self.headers = {"Authorization": f"Bearer {client.key}"}
 
     def __call__(self, path, **query):
@@ -127,12 +119,12 @@ def test_every_filter(library):
     ask, slow, all_times = Asker(library), [], []
     for query in QUERIES:
         ask("/api/v1/assets", **query)
-        times, found, before = [], 0, processor_ms(library.server)
+        times, found, before = [], 0, harness.processor_ms(library.server.pid)
         for _ in range(20):
             took, page = ask("/api/v1/assets", limit=100, **query)
             times.append(took)
             found = len(page["items"])
-        own = (processor_ms(library.server) - before) / len(times)
+        own = (harness.processor_ms(library.server.pid) - before) / len(times)
         all_times += times
         print(f"{own:6.1f} ms processor {min(times):6.1f} ms fastest {max(times):6.1f} ms slowest {found:4d} found  {query}")
         if own > LIMIT_MS or min(times) > LIMIT_MS:

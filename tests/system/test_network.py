@@ -67,7 +67,7 @@ class Watch(threading.Thread):
         probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         marker = os.urandom(16)
         probe.sendto(marker, ("127.0.0.1", 9))
-        wait_until(lambda: marker in self.seen, 5, "the marker")
+        wait_until(lambda: marker in self.seen, what="the marker")
         assert struct.unpack("II", self.socket.getsockopt(263, 6, 8))[1] == 0, "packets were missed"
         with self.lock:
             return len(self.away)
@@ -112,7 +112,7 @@ for path in ("/", "/api/v1/status", "/api/v1/characters", "/api/v1/models", "/ap
 character = owner.post("/api/v1/characters", {{"card": {{"name": "Ada", "first_mes": "Hello."}}}}, status=201)
 conversation = owner.conversation(character_id=character["id"], sampling={{"max_tokens": 12}})
 if engine == "real":
-    wait_until(lambda: owner.get("/api/v1/engine")["state"] == "healthy", 60, "the engine")
+    wait_until(lambda: owner.get("/api/v1/engine")["state"] == "healthy", what="the engine")
     end = events.wait_end(owner.say(conversation, "Hello?")["reply"])
     assert end["status"] == "complete", end
 else:

@@ -49,7 +49,7 @@ def test_many_at_once(server, owner, character):
     picture = owner.request("GET", avatar["url"] + "?width=64")
     assert picture.status_code == 200 and picture.content[:4] == b"RIFF"
     assert len(server.children()) <= 2
-    wait_until(lambda: not server.children(), 15, "the decoders to leave")
+    wait_until(lambda: not server.children(), what="the decoders to leave")
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", png()[:40], png()[:-20],
@@ -96,4 +96,4 @@ def test_mutated_uploads_leave_the_server_alone(server, owner, character):
     assert 422 in seen
     assert put(owner, character, good).status_code == 200
     assert server.process.pid == before and server.process.poll() is None
-    wait_until(lambda: not server.children(), 15, "the decoder to leave")
+    wait_until(lambda: not server.children(), what="the decoder to leave")

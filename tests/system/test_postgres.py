@@ -156,4 +156,4 @@ def test_readyz_tells_a_lost_database(server):
     assert answer.status_code == 503 and answer.json()["slug"]
     assert client.request("GET", "/livez").status_code == 200
     sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    wait_until(lambda: client.request("GET", "/readyz", timeout=30).status_code == 200, 15, "readiness")
+    wait_until(lambda: client.request("GET", "/readyz", timeout=30).status_code == 200, what="readiness")

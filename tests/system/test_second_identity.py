@@ -85,7 +85,7 @@ def make_more_ids(owner):
                                         "x": {"parameter": "steps", "text": "2,3"}}, status=202)["id"]
     graph = {"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},
              "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}}}
-    wait_until(lambda: owner.get("/api/v1/webhooks/deliveries")["items"], 20, "the delivery of its end")
+    wait_until(lambda: owner.get("/api/v1/webhooks/deliveries")["items"], what="the delivery of its end")
     return {
         "/hooks/fal": "a-token-of-nobody", "/api/v1/grids": grid, "/api/v1/jobs": job, "/generate": job, "/v1/videos": job, "/api/v1/webhooks": webhook,
         "/api/v1/webhooks/deliveries": owner.get("/api/v1/webhooks/deliveries")["items"][0]["id"],

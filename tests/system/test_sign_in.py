@@ -12,9 +12,10 @@ import subprocess
 import time
 from pathlib import Path
 
-from harness import PASSWORD, Client, Events
+from harness import PASSWORD, WAIT_S, Client, Events
 
 ROUNDS = 8
+ENDS_S = 20  # less than the first ping (ATL_WS_PING_MS): it was told, and not found out
 
 
 def cpu_ns(pid):
@@ -55,7 +56,7 @@ def test_unknown_names_cost_as_much(server, owner):
 
 
 def open_socket(client):
-    sock = socket.create_connection(("127.0.0.1", client.server.port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", client.server.port), timeout=WAIT_S)
     cookies = "; ".join(f"{one.name}={one.value}" for one in client.http.cookies)
     key = base64.b64encode(os.urandom(16)).decode()
     sock.sendall((f"GET /api/v1/ws HTTP/1.1\r\nHost: 127.0.0.1:{client.server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -90,16 +91,16 @@ def test_ended_session_leaves_its_socket(server, owner):
     assert len(sessions) == 2 and all(one["remote"] == "127.0.0.1" and one["last_seen_at"] for one in sessions)
     other = next(one for one in sessions if not one["current"])
     owner.delete(f"/api/v1/sessions/{other['id']}", status=204)
-    assert ends_within(sock, 1.0)
+    assert ends_within(sock, ENDS_S)
     with stream._changed:
-        assert stream._changed.wait_for(lambda: stream.closed, 1.0)
+        assert stream._changed.wait_for(lambda: stream.closed, ENDS_S)
     assert phone.request("GET", "/api/v1/me").status_code == 401
     assert not ends_within(stays, 0.3)
     # all others at once
     second, third = server.sign_in(), server.sign_in()
     socks = [open_socket(second), open_socket(third)]
     owner.delete("/api/v1/sessions", status=204)
-    assert all(ends_within(one, 1.0) for one in socks)
+    assert all(ends_within(one, ENDS_S) for one in socks)
     assert [one["current"] for one in owner.get("/api/v1/sessions")["items"]] == [True]
     for one in [sock, stays, *socks]:
         one.close()
@@ -130,14 +131,15 @@ def test_second_factor(server, owner):
         assert client.get("/api/v1/status")["signed_in"] is False
         return client
 
-    def race(code):
+    def race(code_now):
         clients = [first_step() for _ in range(4)]
+        code = code_now()  # only now: it is old in a minute
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(lambda one: one.request("POST", "/api/v1/session/second", {"code": code}).status_code, clients))
         assert sorted(answers) == [201, 401, 401, 401], answers
 
-    race(code_of(secret))
-    race(codes[0].upper().replace("-", " "))
+    race(lambda: code_of(secret))
+    race(lambda: codes[0].upper().replace("-", " "))
     command = [server.program, "user", "second-factor", "Olivia", "--data", str(server.data)]
     done = subprocess.run(command, env=server.env(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,6 @@ async function open(run, { device = DESKTOP, jobs = true, upscaler = false, held
   const mock = await startMock({ signedIn: true, upscaler });
   const context = await browser.newContext(device);
   const page = await context.newPage();
-  page.setDefaultTimeout(8000);
   const wrong = watch(page, mock.url);
   const { pictures } = mock;
   try {

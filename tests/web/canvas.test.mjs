@@ -3,7 +3,7 @@ import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { inflateSync } from "node:zlib";
-import { DESKTOP, SHOTS, SMALL_PHONE, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, SHOTS, SMALL_PHONE, axe, launch, sideways, still, until, watch } from "./browser.mjs";
 import { startMock } from "./mock-server.mjs";
 
 let browser;
@@ -14,7 +14,6 @@ async function open(run, device = DESKTOP, size = 0) {
   const mock = await startMock({ signedIn: true, library: 3 });
   const context = await browser.newContext(device);
   const page = await context.newPage();
-  page.setDefaultTimeout(8000);
   const wrong = watch(page, mock.url);
   const { uploads } = mock.pictures;
   try {
@@ -27,7 +26,6 @@ async function open(run, device = DESKTOP, size = 0) {
   } finally { await context.close(); await mock.close(); }
 }
 const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png` }); };
-const until = async (page, fn) => { const late = Date.now() + 8000; while (!fn()) { if (Date.now() > late) assert.fail(`never: ${fn}`); await page.evaluate(() => new Promise(requestAnimationFrame)); } };
 /** Pixels of a grey PNG as the page writes it. */
 function grey(file) {
   assert.equal(file.toString("latin1", 1, 4), "PNG");

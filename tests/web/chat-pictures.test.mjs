@@ -1,7 +1,7 @@
 /** chat-pictures.test.mjs - pictures in a conversation and the Look tab of a character, against the mock. */
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
-import { DESKTOP, SMALL_PHONE, axe, launch, sideways, watch } from "./browser.mjs";
+import { DESKTOP, SMALL_PHONE, axe, launch, sideways, until, watch } from "./browser.mjs";
 import { startMock } from "./mock-server.mjs";
 
 let browser;
@@ -12,11 +12,9 @@ async function open(run, device = DESKTOP) {
   const mock = await startMock({ signedIn: true, messages: 4 });
   const context = await browser.newContext(device);
   const page = await context.newPage();
-  page.setDefaultTimeout(8000);
   const wrong = watch(page, mock.url);
   try { await run(page, mock); assert.deepEqual(wrong, []); } finally { await context.close(); await mock.close(); }
 }
-const until = async (page, fn) => { const late = Date.now() + 8000; while (!fn()) { if (Date.now() > late) assert.fail(`never: ${fn}`); await page.evaluate(() => new Promise(requestAnimationFrame)); } };
 
 for (const [name, device] of [["desktop", DESKTOP], ["small phone", SMALL_PHONE]])
   test(`a picture of the scene grows under its message, and is there after a reload: ${name}`, () => open(async (page, mock) => {

@@ -2,7 +2,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { DESKTOP, PHONE, SHOTS, SMALL_PHONE, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, SMALL_PHONE, axe, launch, sideways, still, until, watch } from "./browser.mjs";
 import { startMock } from "./mock-server.mjs";
 import { png } from "./mock-pictures.mjs";
 
@@ -14,7 +14,6 @@ export async function open(options, run, { device = DESKTOP, path = "/create", a
   const mock = await startMock({ signedIn: true, ...options });
   const context = await browser.newContext(device);
   const page = await context.newPage();
-  page.setDefaultTimeout(8000);
   const wrong = watch(page, mock.url);
   try {
     await page.goto(mock.url + path);
@@ -24,7 +23,6 @@ export async function open(options, run, { device = DESKTOP, path = "/create", a
 }
 const prompt = (page) => page.getByRole("textbox", { name: "Prompt", exact: true });
 const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png` }); };
-const until = async (page, fn) => { const late = Date.now() + 8000; while (!fn()) { if (Date.now() > late) assert.fail(`never: ${fn}`); await page.evaluate(() => new Promise(requestAnimationFrame)); } };
 
 test("a picture by keyboard alone: prompt, generate, growing preview, result, open it", () => open({}, async (page, mock) => {
   await prompt(page).and(page.locator(":focus")).waitFor();

@@ -10,7 +10,7 @@ import { choices, countOf, gridOf, options, pieces, rangeCount, tables } from ".
 import { layout, marked } from "../../web/js/pictures/grid-sheet.js";
 import { emptyDraft } from "../../web/js/pictures/form.js";
 import { MODELS } from "./mock-pictures.mjs";
-import { DESKTOP, SHOTS, SMALL_PHONE, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, ENGINE_MS, SHOTS, SMALL_PHONE, TEST_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { startReal, unavailable } from "./real-server.mjs";
 
 const [starter] = MODELS;
@@ -72,14 +72,13 @@ before(async () => {
   models = { picture: `${provider.id}/picture`, hang: `${provider.id}/hang` };
   cookies = await context.cookies();
   await context.close();
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
 async function open(run, device = DESKTOP) {
   const context = await browser.newContext(device);
   await context.addCookies(cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   const wrong = watch(page, server.url);
   try { await run(page); assert.deepEqual(wrong, []); } finally { await context.close(); }
 }
@@ -159,7 +158,7 @@ test("on a phone the table scrolls, its headers stay; the list; Activity leads t
   const row = page.locator(`a[href="/grids/${id}"]`);
   assert.ok(await row.evaluate((element) => element.getBoundingClientRect().right <= innerWidth), "the list is cut, not the page wider");
   await row.click();
-  await page.getByText("72 of 72 done").waitFor({ timeout: 60000 });
+  await page.getByText("72 of 72 done").waitFor({ timeout: ENGINE_MS });
   assert.equal(await page.getByRole("table").count(), 2);
   assert.ok(await sideways(page) <= 0);
   const box = page.locator(".grid-scroll").first();

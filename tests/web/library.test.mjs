@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DESKTOP, SHOTS, SMALL_PHONE, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, ENGINE_MS, SHOTS, SMALL_PHONE, axe, launch, sideways, still, until, watch } from "./browser.mjs";
 import { startMock } from "./mock-server.mjs";
 
 let browser;
@@ -15,7 +15,6 @@ async function open(options, run, { device = DESKTOP, path = "/library", allow }
   const mock = await startMock({ signedIn: true, library: 60, ...options });
   const context = await browser.newContext(device);
   const page = await context.newPage();
-  page.setDefaultTimeout(8000);
   const wrong = watch(page, mock.url);
   try {
     await page.goto(mock.url + path);
@@ -25,7 +24,6 @@ async function open(options, run, { device = DESKTOP, path = "/library", allow }
 }
 const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png` }); };
 const loaded = (page) => page.waitForFunction(() => document.querySelectorAll(".pic img.in").length > 3);
-const until = async (page, fn) => { const late = Date.now() + 8000; while (!fn()) { if (Date.now() > late) assert.fail(`never: ${fn}`); await page.evaluate(() => new Promise(requestAnimationFrame)); } };
 const focused = (page) => page.evaluate(() => document.activeElement?.getAttribute("data-id"));
 
 test("10,000 pictures: few elements, every picture once and in order, scrolling to the end", () => open({ library: 10000 }, async (page, mock) => {
@@ -259,14 +257,14 @@ test("a large file goes up in pieces: on after a break, and on after a reload, n
     mock.pictures.broken = { at: 1, times: Infinity };
     const input = page.locator(".library-head input[type=file]");
     await input.setInputFiles(file);
-    await page.getByText("The line is down. large.mp4 goes on by itself").waitFor({ timeout: 30000 });
+    await page.getByText("The line is down. large.mp4 goes on by itself").waitFor();
     await axe(page, "library, uploading");
     assert.deepEqual(mock.pictures.pieces, [piece]);
     await page.reload();
     await loaded(page);
     mock.pictures.broken = { at: 2, times: 1 };
     await input.setInputFiles(file);
-    await page.getByText("1 uploaded.").waitFor({ timeout: 60000 });
+    await page.getByText("1 uploaded.").waitFor({ timeout: ENGINE_MS });
     assert.deepEqual(mock.pictures.pieces, [piece, piece, size - 2 * piece]);
     assert.equal(mock.pictures.all[0].size_bytes, size);
     await page.locator(`[data-id="${mock.pictures.all[0].id}"]`).waitFor();

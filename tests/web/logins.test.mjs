@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still } from "./browser.mjs";
 import { createRequire } from "node:module";
 import { startReal, unavailable } from "./real-server.mjs";
 
@@ -28,7 +28,7 @@ before(async () => {
   assert.equal(made.status(), 201);
   cookies = await context.cookies();
   await context.close();
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { service?.stdin.end(); await browser?.close(); await server?.close(); });
 
 /** @param {any} device @param {(page: any, context: any) => Promise<void>} run */
@@ -36,7 +36,6 @@ async function open(device, run, { owner = false } = {}) {
   const context = await browser.newContext(device);
   if (owner) await context.addCookies(cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   const wrong = [];
   page.on("pageerror", (error) => wrong.push(String(error)));
   try { await run(page, context); assert.deepEqual(wrong, []); } finally { await context.close(); }

@@ -6,7 +6,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
-import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable, WORDS = "correct horse battery", PICTURE = new URL("../handler/pictures/good.png", import.meta.url);
@@ -32,20 +32,19 @@ before(async () => {
   mia = await person("Mia", link.token);
   asset = await mia.call("POST", "/assets", readFileSync(PICTURE), { "Content-Type": "image/png" });
   share = (await mia.call("POST", `/assets/${asset.id}/shares`, {})).key;
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
 /** @param {any} context @param {(page: any) => Promise<void>} run */
 async function on(context, run, allowed = /^$/) {
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   const wrong = watch(page, server.url);
   try { await run(page); assert.deepEqual(wrong.filter((one) => !allowed.test(one)), []); } finally { await page.close(); }
 }
 const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true }); };
 const GONE = /^(403|404|410) |status of (403|404|410)/;
 
-test("a stranger reports a shared picture; a moderator decides; the owner appeals", { skip, timeout: 120000 }, async () => {
+test("a stranger reports a shared picture; a moderator decides; the owner appeals", { skip, timeout: TEST_MS }, async () => {
   let address = "";
   const stranger = await browser.newContext({ ...PHONE, colorScheme: "light" });
   await on(stranger, async (page) => {
@@ -130,7 +129,7 @@ test("a stranger reports a shared picture; a moderator decides; the owner appeal
   await stranger.close();
 });
 
-test("a character is reported from its menu, with the keyboard", { skip, timeout: 60000 }, async () => {
+test("a character is reported from its menu, with the keyboard", { skip, timeout: TEST_MS }, async () => {
   const made = await mia.call("POST", "/characters", { card: { name: "Nobody's Friend" } });
   await on(mia.context, async (page) => {
     await page.setViewportSize({ width: 1280, height: 800 });
@@ -147,7 +146,7 @@ test("a character is reported from its menu, with the keyboard", { skip, timeout
   assert.equal((await olga.call("GET", "/reports?state=open")).items.find((one) => one.target_id === made.id).kind, "spam");
 });
 
-test("was it made here: a file is looked at, by strangers where the operator offers it", { skip, timeout: 60000 }, async () => {
+test("was it made here: a file is looked at, by strangers where the operator offers it", { skip, timeout: TEST_MS }, async () => {
   await on(mia.context, async (page) => {
     await page.goto(`${server.url}/settings/verify`);
     await page.locator("#verify-file").setInputFiles(PICTURE.pathname);
@@ -174,7 +173,7 @@ test("was it made here: a file is looked at, by strangers where the operator off
   await stranger.close();
 });
 
-test("the picture check's settings are kept, and nothing waits", { skip, timeout: 90000 }, () => on(olga.context, async (page) => {
+test("the picture check's settings are kept, and nothing waits", { skip, timeout: TEST_MS }, () => on(olga.context, async (page) => {
   await page.goto(`${server.url}/settings/moderation/pictures`);
   await page.getByText("No picture waits").waitFor();
   await page.getByText("There is no classifier on this server").waitFor();

@@ -9,10 +9,10 @@ import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still } from "./browser.mjs";
+import { DESKTOP, ENGINE_MS, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still } from "./browser.mjs";
 import { startReal, unavailable } from "./real-server.mjs";
 
-const skip = unavailable, WORDS = "correct horse battery", REPLY_MS = 120000;
+const skip = unavailable, WORDS = "correct horse battery";
 let browser, server, service, issuer, owner;
 
 before(async () => {
@@ -23,13 +23,12 @@ before(async () => {
   service = spawn(process.execPath, [provider, "real", `${server.url}/login/callback`, "RS256"], { stdio: ["pipe", "pipe", "inherit"] });
   issuer = await new Promise((done) => service.stdout.once("data", (data) => done(String(data).trim())));
   owner = await person(DESKTOP);
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { service?.stdin.end(); await browser?.close(); await server?.close(); });
 
 /** A browser of somebody's own. */
 async function person(device) {
   const context = await browser.newContext(device), page = await context.newPage();
-  page.setDefaultTimeout(15000);
   page.on("pageerror", (error) => assert.fail(String(error)));
   return page;
 }
@@ -58,12 +57,12 @@ async function say(page, text) {
 /** Its first words are there, and the rest is not waited for: the small model likes to go on. */
 async function answered(page, text) {
   await page.locator(".message.user").getByText(text).last().waitFor();
-  await page.locator(".message.assistant:last-child .text").filter({ hasText: /\w/ }).waitFor({ timeout: REPLY_MS });
+  await page.locator(".message.assistant:last-child .text").filter({ hasText: /\w/ }).waitFor({ timeout: ENGINE_MS });
   await page.getByRole("button", { name: "Stop", exact: true }).click({ timeout: 2000 }).catch(() => {}); // it was done already
-  await page.locator(".message.assistant.complete:last-child, .message.assistant.stopped:last-child").waitFor({ timeout: REPLY_MS });
+  await page.locator(".message.assistant.complete:last-child, .message.assistant.stopped:last-child").waitFor({ timeout: ENGINE_MS });
 }
 
-test("from the invitation to the granted wish", { skip, timeout: 420000 }, async (t) => {
+test("from the invitation to the granted wish", { skip, timeout: TEST_MS }, async (t) => {
   let address, secret, recovery;
   const guest = await person(PHONE);
 

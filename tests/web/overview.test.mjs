@@ -6,7 +6,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable, WORDS = "correct horse battery";
@@ -32,14 +32,13 @@ before(async () => {
   }
   owner = { cookies: await context.cookies(), csrf, chat: chat.id };
   await context.close();
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
 async function open(path, run, { device = DESKTOP, scheme = "light" } = {}) {
   const context = await browser.newContext({ ...device, colorScheme: scheme });
   await context.addCookies(owner.cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   const wrong = watch(page, server.url);
   try { await page.goto(`${server.url}${path}`); await run(page); assert.deepEqual(wrong, []); } finally { await context.close(); }
 }

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { mkdirSync } from "node:fs";
-import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still } from "./browser.mjs";
 import { startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable, WORDS = "correct horse battery";
@@ -23,7 +23,7 @@ before(async () => {
   assert.equal(made.status(), 201);
   cookies = await context.cookies();
   await context.close();
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
 const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true }); };
@@ -39,7 +39,6 @@ test("a passkey is made in Settings, signs in without password and code, is rena
   const context = await browser.newContext(DESKTOP);
   await context.addCookies(cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   const { client, authenticatorId } = await withAuthenticator(page);
   await page.goto(`${base}/settings/account`);
   await page.getByRole("button", { name: "Add a passkey" }).click();
@@ -81,7 +80,6 @@ test("on a phone, in the dark; a key that does not verify the person makes none"
   const context = await browser.newContext({ ...PHONE, colorScheme: "dark" });
   await context.addCookies(cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   await withAuthenticator(page, { hasUserVerification: false, isUserVerified: false });
   await page.goto(`${base}/settings/account`);
   await page.getByRole("button", { name: "Add a passkey" }).click();

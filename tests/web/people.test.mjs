@@ -5,7 +5,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable, WORDS = "correct horse battery";
@@ -20,7 +20,7 @@ before(async () => {
   assert.equal(made.status(), 201);
   cookies = await context.cookies();
   await context.close();
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
 /** @param {any} device @param {(page: any, context: any) => Promise<void>} run */
@@ -28,7 +28,6 @@ async function open(device, run, { owner = false, allowed = /^$/ } = {}) {
   const context = await browser.newContext({ ...device, permissions: ["clipboard-read", "clipboard-write"] });
   if (owner) await context.addCookies(cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   const wrong = watch(page, server.url);
   try { await run(page, context); assert.deepEqual(wrong.filter((one) => !allowed.test(one)), []); } finally { await context.close(); }
 }

@@ -5,7 +5,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
-import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable, WORDS = "correct horse battery";
@@ -23,7 +23,7 @@ before(async () => {
   const invitation = await (await context.request.post(`${server.url}/api/v1/invitations`, { headers, data: { role: "member", note: "Mia" } })).json();
   owner = { cookies: await context.cookies(), invitation };
   await context.close();
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
 const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true }); };
@@ -35,11 +35,10 @@ async function joined(device, name) {
   const entered = await context.request.post(`${server.url}/api/v1/session`, { headers: { origin: server.url }, data: { name, password: WORDS } });
   assert.ok(entered.ok(), await entered.text());
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   return { context, page, wrong: watch(page, server.url) };
 }
 
-test("everything as a file, then the end", { skip, timeout: 90000 }, async () => {
+test("everything as a file, then the end", { skip, timeout: TEST_MS }, async () => {
   const { context, page, wrong } = await joined(DESKTOP, "Mia");
   await page.goto(`${server.url}/settings/account`);
   await page.getByRole("button", { name: "Make it" }).click();
@@ -63,11 +62,10 @@ test("everything as a file, then the end", { skip, timeout: 90000 }, async () =>
   await context.close();
 });
 
-test("an operator's export, on a phone", { skip, timeout: 90000 }, async () => {
+test("an operator's export, on a phone", { skip, timeout: TEST_MS }, async () => {
   const context = await browser.newContext({ ...PHONE, colorScheme: "dark" });
   await context.addCookies(owner.cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   await page.goto(`${server.url}/settings/account`);
   await page.getByRole("heading", { name: "Everything as a file" }).waitFor();
   assert.equal(await sideways(page), 0);

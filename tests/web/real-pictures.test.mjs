@@ -6,7 +6,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { DESKTOP, SHOTS, SMALL_PHONE, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, ENGINE_MS, SHOTS, SMALL_PHONE, TEST_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { pictureEngine, startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable;
@@ -34,14 +34,13 @@ before(async () => {
   for (const name of MODELS) await call(page, "POST", "/picture-entries", { provider_kind: "fake", remote_id: name, name: `Scripted: ${name}`, description: "For tests.", kind: "picture", safety: "general", tasks: ["txt2img", "img2img", "inpaint", "edit"], width: 256, height: 256, size_multiple: 8, size_min: 64, size_max: 1024, negative: true, masks: true, cancel: true, params: [{ name: "steps", type: "integer", label: "Steps", min: 1, max: 200, default: 4 }, { name: "strength", type: "number", label: "How much changes", min: 0, max: 1, step: 0.01, default: 0.75 }] });
   cookies = await context.cookies();
   await context.close();
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
 async function open(run, device = DESKTOP) {
   const context = await browser.newContext(device);
   await context.addCookies(cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   const wrong = watch(page, server.url);
   try { await run(page); assert.deepEqual(wrong, []); } finally { await context.close(); }
 }
@@ -104,14 +103,14 @@ test("the local engine: the picture grows, step by step, and Cancel stops a runn
   await prompt(page).fill("A paper boat");
   await page.evaluate(() => { globalThis.seen = new Set(); new MutationObserver(() => { const src = document.querySelector(".tile .preview")?.getAttribute("src"); if (src) globalThis.seen.add(src); }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["src"] }); });
   await page.keyboard.press("Control+Enter");
-  await page.getByText(/Step \d+ of 12/).waitFor({ timeout: 60000 });
-  await page.getByRole("link", { name: /Open: A paper boat/ }).waitFor({ timeout: 120000 });
+  await page.getByText(/Step \d+ of 12/).waitFor({ timeout: ENGINE_MS });
+  await page.getByRole("link", { name: /Open: A paper boat/ }).waitFor({ timeout: ENGINE_MS });
   assert.ok(await page.evaluate(() => globalThis.seen.size) >= 2, "more than one preview was shown");
   await page.getByRole("spinbutton", { name: "Steps" }).fill("50");
   await page.getByLabel("How many").selectOption("4");
   await prompt(page).fill("Never finished");
   await page.keyboard.press("Control+Enter");
-  await page.locator(".job.running", { hasText: "Never finished" }).getByText(/Step \d+ of 50/).waitFor({ timeout: 60000 });
+  await page.locator(".job.running", { hasText: "Never finished" }).getByText(/Step \d+ of 50/).waitFor({ timeout: ENGINE_MS });
   await page.locator(".job", { hasText: "Never finished" }).getByRole("button", { name: "Cancel" }).click();
   await page.locator(".job.cancelled", { hasText: "Never finished" }).waitFor();
 }));

@@ -15,7 +15,6 @@ async function open(run, { device = DESKTOP, path = "/create" } = {}) {
   const mock = await startMock({ signedIn: true, library: 6 });
   const context = await browser.newContext(device);
   const page = await context.newPage();
-  page.setDefaultTimeout(8000);
   const wrong = watch(page, mock.url);
   try {
     await page.goto(mock.url + path);

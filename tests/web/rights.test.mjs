@@ -5,7 +5,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable, WORDS = "correct horse battery";
@@ -25,7 +25,7 @@ before(async () => {
   const other = await browser.newContext();
   assert.equal((await other.request.post(`${server.url}/api/v1/sign-up`, { ...send, data: { name: "Mia", password: WORDS, token: (await link.json()).token } })).status(), 201);
   await Promise.all([context.close(), other.close()]);
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
 /** @param {any} device @param {(page: any) => Promise<void>} run */
@@ -33,13 +33,12 @@ async function open(device, run) {
   const context = await browser.newContext({ ...device });
   await context.addCookies(cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   const wrong = watch(page, server.url);
   try { await run(page); assert.deepEqual(wrong, []); } finally { await context.close(); }
 }
 const shoot = async (page, name) => { await still(page); await page.screenshot({ path: `${SHOTS}/${name}.png` }); };
 
-test("what a role may use is set in its form and told beside it", { skip, timeout: 60000 }, () => open(DESKTOP, async (page) => {
+test("what a role may use is set in its form and told beside it", { skip, timeout: TEST_MS }, () => open(DESKTOP, async (page) => {
   await page.goto(`${server.url}/settings/people/roles`);
   await page.getByRole("button", { name: "Limits: what Member may use" }).click();
   const form = page.getByRole("dialog");
@@ -52,7 +51,7 @@ test("what a role may use is set in its form and told beside it", { skip, timeou
   await page.getByText("2 models · without links for others").waitFor();
 }));
 
-test("a key with limits is made and changed", { skip, timeout: 60000 }, () => open(PHONE, async (page) => {
+test("a key with limits is made and changed", { skip, timeout: TEST_MS }, () => open(PHONE, async (page) => {
   await page.goto(`${server.url}/settings/keys`);
   await page.getByLabel("Name").fill("Phone");
   await page.getByText("Limits", { exact: true }).click();
@@ -72,7 +71,7 @@ test("a key with limits is made and changed", { skip, timeout: 60000 }, () => op
   await page.getByText("192.0.2.7").first().waitFor();
 }));
 
-test("a group is made and filled", { skip, timeout: 60000 }, () => open(DESKTOP, async (page) => {
+test("a group is made and filled", { skip, timeout: TEST_MS }, () => open(DESKTOP, async (page) => {
   await page.goto(`${server.url}/settings/people/groups`);
   await page.getByLabel("Name").fill("Friends");
   await page.getByRole("button", { name: "Make a group" }).click();
@@ -83,7 +82,7 @@ test("a group is made and filled", { skip, timeout: 60000 }, () => open(DESKTOP,
   await shoot(page, "rights-group");
 }));
 
-test("acting as somebody has a banner on every page, and ends by a button", { skip, timeout: 60000 }, () => open(DESKTOP, async (page) => {
+test("acting as somebody has a banner on every page, and ends by a button", { skip, timeout: TEST_MS }, () => open(DESKTOP, async (page) => {
   await page.goto(`${server.url}/settings/people`);
   await page.getByRole("button", { name: "Act as Mia" }).click();
   await page.getByLabel("Why?").fill("Her pictures do not open");

@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { pictureEngine, startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable, WORDS = "correct horse battery", PASSPHRASE = "a long way home 17";
@@ -33,7 +33,7 @@ before(async () => {
   send = (path, data) => other.request.post(`${server.url}/api/v1${path}`, { headers: { ...headers, "X-CSRF-Token": mine }, data });
   member = await other.cookies();
   await context.close();
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
 /** @param {any} cookies @param {string} path @param {(page: any) => Promise<void>} run */
@@ -41,7 +41,6 @@ async function open(cookies, path, run, { device = DESKTOP, scheme = "light", al
   const context = await browser.newContext({ ...device, colorScheme: scheme });
   await context.addCookies(cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   const wrong = watch(page, server.url);
   try { await page.goto(`${server.url}${path}`); await run(page); assert.deepEqual(wrong.filter((one) => !allowed.test(one)), []); } finally { await context.close(); }
 }

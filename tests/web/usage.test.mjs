@@ -6,7 +6,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
-import { DESKTOP, PHONE, SHOTS, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable, WORDS = "correct horse battery";
@@ -28,7 +28,7 @@ before(async () => {
   member = { cookies: await other.cookies(), csrf: (await session.json()).csrf_token };
   await context.close();
   await other.close();
-}, { timeout: 90000 });
+}, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
 /** @param {any} who @param {string} path @param {(page: any, send: (path: string, data: any) => Promise<any>) => Promise<void>} run */
@@ -36,7 +36,6 @@ async function open(who, path, run, { device = DESKTOP, scheme = "light" } = {})
   const context = await browser.newContext({ ...device, colorScheme: scheme });
   await context.addCookies(who.cookies);
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
   const wrong = watch(page, server.url);
   const send = (to, data) => context.request.post(`${server.url}/api/v1${to}`, { headers: { origin: server.url, "X-CSRF-Token": who.csrf }, data });
   try { await page.goto(`${server.url}${path}`); await run(page, send); assert.deepEqual(wrong.filter((one) => !/^403 .*\/api\/v1\/settings$|status of 403/.test(one)), []); /* the page asks whether one may change settings */ } finally { await context.close(); }
@@ -63,7 +62,7 @@ test("the owner sets a limit, and a person without the right sees no Allowances"
   });
 });
 
-test("used up: the answer and the page say why and until when; asked for, granted, seen at once", { skip, timeout: 120000 }, () => open(member, "/settings/usage", async (page, send) => {
+test("used up: the answer and the page say why and until when; asked for, granted, seen at once", { skip, timeout: TEST_MS }, () => open(member, "/settings/usage", async (page, send) => {
   const { id } = await (await send("/conversations", {})).json();
   for (let n = 0; n < 2; n++) assert.equal((await send(`/conversations/${id}/messages`, { content: "Hello" })).status(), 202);
   const refused = await send(`/conversations/${id}/messages`, { content: "Once more" });
@@ -95,7 +94,7 @@ test("used up: the answer and the page say why and until when; asked for, grante
   assert.equal((await send(`/conversations/${id}/messages`, { content: "Once more" })).status(), 202);
 }));
 
-test("under /v1 the same limit holds, and says so in that form", { skip, timeout: 60000 }, () => open(member, "/settings/usage", async (page) => {
+test("under /v1 the same limit holds, and says so in that form", { skip, timeout: TEST_MS }, () => open(member, "/settings/usage", async (page) => {
   const ask = () => page.context().request.post(`${server.url}/v1/chat/completions`, { headers: { origin: server.url, "X-CSRF-Token": member.csrf }, data: { messages: [{ role: "user", content: "Hi" }], max_tokens: 4 } });
   const first = await Promise.all(Array.from({ length: 8 }, ask)), won = first.filter((one) => one.status() === 200), lost = first.filter((one) => one.status() === 429);
   assert.deepEqual([won.length, lost.length], [4, 4]); /* 3 of 7 were messages on the page */

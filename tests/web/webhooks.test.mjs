@@ -13,7 +13,6 @@ const ONE = "https://automation.example.com/hooks/7f3a2b/atelier-pictures-from-t
 /** @param {(page: any, mock: any) => Promise<void>} run */
 async function open(run, { device = DESKTOP, hooks = [ONE, TWO], sent = 0, refused = false } = {}) {
   const mock = await startMock({ signedIn: true }), context = await browser.newContext({ ...device, permissions: ["clipboard-read", "clipboard-write"] }), page = await context.newPage();
-  page.setDefaultTimeout(8000);
   const wrong = watch(page, mock.url);
   try {
     for (const url of hooks) mock.recipes.answer("POST", ["webhooks"], { url });

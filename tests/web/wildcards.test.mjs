@@ -12,7 +12,6 @@ after(() => browser.close());
 /** @param {(page: any, mock: any) => Promise<void>} run */
 async function open(run, { device = DESKTOP, lists = { colour: "crimson\nteal\n# not this\n\nochre\n", sea: "storm\n" }, path = "/settings/wildcards", refused = false } = {}) {
   const mock = await startMock({ signedIn: true }), context = await browser.newContext(device), page = await context.newPage();
-  page.setDefaultTimeout(8000);
   const wrong = watch(page, mock.url);
   try {
     for (const [name, entries] of Object.entries(lists)) mock.recipes.answer("POST", ["wildcards"], { name, entries });

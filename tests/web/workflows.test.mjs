@@ -14,7 +14,6 @@ after(() => browser.close());
 /** @param {(page: any, mock: any) => Promise<void>} run */
 async function open(run, { device = DESKTOP, own = ["Lighthouse at night"], at = "", refused = false, ...options } = {}) {
   const mock = await startMock({ signedIn: true, comfy: true, ...options }), context = await browser.newContext(device), page = await context.newPage();
-  page.setDefaultTimeout(8000);
   const wrong = watch(page, mock.url);
   try {
     for (const name of own) mock.recipes.answer("POST", ["workflows"], { name, graph: structuredClone(GRAPH) });
