@@ -111,6 +111,10 @@ test("the mapping: label, default at its node, range, fixed; an input of one's o
   await page.getByRole("combobox", { name: "Field" }).selectOption("amount");
   await page.getByRole("button", { name: "Add", exact: true }).click();
   await row(page, /^amount/).getByText("#8.amount").waitFor();
+  const address = `**/api/v1/workflows/${mock.recipes.workflows[0].id}`;
+  let release;
+  const released = new Promise((done) => { release = done; });
+  await page.route(address, async (route) => { if (route.request().method() === "GET") await released; await route.continue(); });
   await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText("Saved", { exact: true }).waitFor();
   const flow = mock.recipes.workflows[0], input = (name) => flow.inputs.items.find((one) => one.name === name);
@@ -118,7 +122,11 @@ test("the mapping: label, default at its node, range, fixed; an input of one's o
   assert.equal(flow.graph[3].inputs.steps, 12);
   assert.equal(input("cfg_scale").fixed, true);
   assert.equal(input("amount").default, 0.4);
-  await row(page, /^amount/).getByRole("button", { name: "Take amount out of the inputs" }).click();
+  await row(page, /^amount/).getByRole("button", { name: "Take amount out of the inputs" }).click(); // before it has been read again
+  const read = page.waitForResponse((response) => response.request().method() === "GET" && response.url().includes("/workflows/"));
+  release();
+  await (await read).finished();
+  await page.unroute(address);
   await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.waitForFunction(() => !document.querySelector(".save-row .primary:not(:disabled)"));
   assert.equal(flow.inputs.items.some((one) => one.name === "amount"), false);

@@ -94,21 +94,22 @@ function checker(workflow) {
   return h("div", { class: "stack" }, box, out);
 }
 
-/** @param {any} box @param {string} id */
-async function mountOne(box, id) {
-  /** @type {any} */ let workflow;
+/** @param {any} box @param {string} id @param {() => boolean} [wanted] asked again when it has been read: may it replace what is shown? */
+async function mountOne(box, id, wanted = () => true) {
+  /** @type {any} */ let workflow, changes = 0;
   try { workflow = await api.get(`/workflows/${encodeURIComponent(id)}`); } catch (error) {
     if (/** @type {any} */ (error).status !== 404) throw error;
     return void replace(box, emptyState(t("workflows.gone"), t("workflows.gone.text"), h("a", { class: "button", href: "/settings/workflows" }, t("workflows.back"))));
   }
+  if (!wanted()) return;
   const mine = workflow.mine, unsaved = h("span", { class: "muted small", role: "status" });
   const store = h("button", { type: "button", class: "button primary", disabled: true, onclick: () => attempt(async () => {
-    const { graph, inputs } = table.result();
+    const { graph, inputs } = table.result(), sent = changes, same = () => changes === sent;
     await api.patch(`/workflows/${id}`, { graph, inputs });
     toast(t("common.saved"));
-    await mountOne(box, id);
+    if (same()) { store.disabled = true; await mountOne(box, id, same); } // what is changed meanwhile stays, not saved yet
   }) }, t("common.save"));
-  const table = workflowTable(workflow, () => { store.disabled = false; unsaved.textContent = t("workflows.unsaved"); });
+  const table = workflowTable(workflow, () => { changes++; store.disabled = false; unsaved.textContent = t("workflows.unsaved"); });
   const shared = h("input", { type: "checkbox", role: "switch", checked: workflow.shared, onchange: () => attempt(async () => { try { await api.patch(`/workflows/${id}`, { shared: shared.checked }); } catch (error) { shared.checked = !shared.checked; throw error; } }) });
   const title = h("h3", { class: "grow" }, nameFor(workflow));
   const rename = () => ask(t("workflows.rename"), workflow.name, (name) => { attempt(async () => { workflow = { ...workflow, ...(await api.patch(`/workflows/${id}`, { name })) }; title.textContent = workflow.name; toast(t("common.saved")); }); });
