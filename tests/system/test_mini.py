@@ -43,7 +43,7 @@ def site(make_server, models):
 
 
 def ended(owner, id_):
-    done = wait_until(lambda: (found := owner.get(f"/api/v1/jobs/{id_}"))["state"] in ("done", "failed") and found, 120,
+    done = wait_until(lambda: (found := owner.get(f"/api/v1/jobs/{id_}"))["state"] in ("done", "failed") and found, 300,
                       "the job's end")
     assert done["state"] == "done", done
     return done
@@ -96,7 +96,7 @@ def test_a_red_apple_with_nothing_but_a_prompt(site, capsys):
 
 def test_a_seed_tells_the_picture_and_a_lora_of_weight_0_nothing(site):
     owner = site.setup()
-    small = {"width": 128, "height": 128}
+    small = {"width": 128, "height": 128, "steps": 4}
     first, again, other, none, all_of_it = (
         harness.pixels(file_of(owner, made(owner, **small, **more))) for more in (
             {}, {}, {"seed": 8}, {"loras": [{"name": "twist", "weight": 0}]}, {"loras": [{"name": "twist", "weight": 1}]}))
@@ -118,9 +118,9 @@ def test_from_a_picture_and_with_a_mask(site):
     hole = Image.new("L", source.size, 0)
     hole.paste(255, (96, 96, 160, 160))
     init, mask = upload(owner, source), upload(owner, hole)
-    again = made(owner, task="img2img", init_asset=init, strength=0.5)
+    again = made(owner, task="img2img", init_asset=init, strength=0.5, steps=4)
     assert (again["assets"][0]["width"], again["assets"][0]["height"]) == (256, 256)
-    painted = made(owner, task="inpaint", init_asset=init, mask_asset=mask)
+    painted = made(owner, task="inpaint", init_asset=init, mask_asset=mask, steps=4)
     with Image.open(io.BytesIO(file_of(owner, painted))) as picture:
         outside = picture.convert("RGB").getpixel((10, 10))
     assert min(outside) >= 250, outside  # what was not painted over stays, but for the invisible mark
