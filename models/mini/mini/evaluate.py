@@ -1,7 +1,7 @@
 """evaluate: what the model makes of prompts, told by the judge and by measuring colours. Prints figures and writes them.
 
   seen       "a LABEL" for 200 labels: the judge's first choice among the 200 is the label
-  unseen     "a COLOUR THING" for 200 pairs that were kept out of training: the first choice is the thing
+  unseen     "a COLOUR THING" for up to 200 pairs that were kept out of training: the first choice is the thing
   colour     of both kinds of coloured prompts: the colour asked for covers more of the thing than any other colour
 
 The 200 labels are fixed by `chosen`, before anything is trained: of the labels of weight 2 and more that all sets draw,
@@ -37,12 +37,18 @@ def chosen(rows: list[dict]) -> list[str]:
 
 
 def pairs(rows: list[dict], labels: list[str], pictures: np.ndarray, is_unseen: bool, count: int = COUNT):
-    """Pairs of colour and label: such as training had, or such as it had not."""
+    """Pairs of colour and label: such as training had, or such as it had not.
+
+    None is a picture as it is: not a thing's own colour in any set, nor what another label says ("blue heart").
+    """
     composer = compose.Composer(rows, pictures, 0)
     able = sorted({row["label"] for n, row in enumerate(rows) if row["label"] in labels and composer.can_change(n)})
     words = [word for word in colours.PAINTS if word != "white"]
+    own = {(composer.colour[n][0], compose.noun(row["label"])) for n, row in enumerate(rows)}
+    own |= {(row["label"].replace("grey", "gray").removeprefix("light ").split()[0], compose.noun(row["label"]))
+            for row in rows}
     all_of = [(word, label) for label in able for word in words
-              if compose.unseen(word, compose.noun(label)) == is_unseen and not label.startswith(word)]
+              if compose.unseen(word, compose.noun(label)) == is_unseen and (word, compose.noun(label)) not in own]
     all_of.sort(key=lambda pair: zlib.crc32(" ".join(pair).encode()))
     return all_of[:count]
 
