@@ -15,7 +15,9 @@
 #define M(name) {#name, ATL_JT_STR, offsetof(struct atl_engine_model, name), ATL_JF_OMIT, .max = PATH_MAX_CHARS}
 static const struct atl_json_field MODEL[] = {M(model), M(diffusion_model), M(high_noise_diffusion_model), M(clip_l), M(clip_g),
 					      M(clip_vision), M(t5xxl),     M(llm),	   M(llm_vision),
-					      M(vae),	M(taesd),	    M(control_net), M(upscaler)};
+					      M(vae),	M(taesd),	    M(control_net), M(upscaler),
+					      {"preview_contrast", ATL_JT_NUM, offsetof(struct atl_engine_model, preview_contrast),
+					       ATL_JF_OMIT, .min = 0, .max = 1}};
 const struct atl_json_desc atl_engine_model_desc = {"EngineModel", "Files of a picture model.", MODEL, ATL_COUNT(MODEL),
 						    sizeof(struct atl_engine_model), ATL_JSON_NO_PRESENT, false};
 

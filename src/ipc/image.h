@@ -21,6 +21,7 @@
 struct atl_engine_model { /* absolute paths; NULL: not used */
 	const char *model, *diffusion_model, *high_noise_diffusion_model, *clip_l, *clip_g, *clip_vision, *t5xxl, *llm, *llm_vision, *vae, *taesd,
 		*control_net, *upscaler;
+	double preview_contrast; /* how much of a picture's contrast the engine's previews have; 0: all of it */
 };
 struct atl_engine_lora {
 	const char *path, *name;

@@ -14,6 +14,7 @@
 #include "media/encode.h"
 #include "worker/film.h"
 #include "worker/image.h"
+#include "worker/preview.h"
 
 #define MODEL_TEXT_MAX 65536
 #define PREVIEW_MAX ((size_t)1 << 20)
@@ -67,6 +68,7 @@ static void on_preview(void *arg, const struct engine_image *image)
 	for (size_t y = 0; y < height; y++)
 		for (size_t x = 0; x < width; x++)
 			memcpy(small + (y * width + x) * 3, image->data + (y * n * image->width + x * n) * 3, 3);
+	preview_spread(small, (size_t)width * height * 3, self.job->ask.model->preview_contrast);
 	atl_buf_reset(&self.message);
 	if (atl_png_encode(small, width, height, 3, &self.message, NULL) == ATL_OK)
 		tell(ATL_FRAME_PREVIEW, self.message.data, self.message.length);

@@ -481,8 +481,11 @@ static const char *local_paths(struct atl_app *app, struct atl_arena *arena, con
 	atl_buf_init(&buf, 65536);
 	atl_jw_init(&w, &buf);
 	atl_jw_object(&w, NULL);
-	for (const struct atl_json *f = model->files ? model->files->child : NULL; f; f = f->next)
+	for (const struct atl_json *f = model->files ? model->files->child : NULL; f; f = f->next) {
 		atl_jw_str(&w, f->key, atl_arena_printf(arena, "%s/%s", app->models_dir, atl_json_str(f, "file", "")));
+		if (atl_json_num(f, "preview_contrast", 0) > 0)
+			atl_jw_num(&w, "preview_contrast", atl_json_num(f, "preview_contrast", 0));
+	}
 	atl_jw_end_object(&w);
 	if (atl_buf_err(&buf, NULL) == ATL_OK)
 		text = atl_arena_strdup(arena, buf.data);
