@@ -191,15 +191,21 @@ sd_flags() { # BACKEND
 	esac
 }
 
-# The picture engine's library, static and portable, its one header, and its command-line tool (the bench's peer).
+# sd_tree WORK: the engine's source, unpacked there; prints where
+sd_tree() {
+	# pip asks the package's build system for its name even when it only downloads
+	"$DEPS/tools/bin/pip" --disable-pip-version-check install "scikit-build-core==$SD_BUILD_CORE_VERSION" >&2
+	PIP_NO_BUILD_ISOLATION=0 fetch_package "$SD_PACKAGE" "$SD_VERSION" "$SD_SHA256" "$1" source >&2
+	tar xzf "$1"/*.tar.gz -C "$1"
+	dirname "$(dirname "$(find "$1" -path '*include/stable-diffusion.h' | head -n 1)")"
+}
+
+# The picture engine's library, static and portable, its one header, its command-line tool (the bench's peer), and its
+# vocabulary.
 get_sd() {
 	local work tree
 	work=$(mktemp -d "$DEPS/sd.XXXXXX")
-	# pip asks the package's build system for its name even when it only downloads
-	"$DEPS/tools/bin/pip" --disable-pip-version-check install "scikit-build-core==$SD_BUILD_CORE_VERSION"
-	PIP_NO_BUILD_ISOLATION=0 fetch_package "$SD_PACKAGE" "$SD_VERSION" "$SD_SHA256" "$work" source
-	tar xzf "$work"/*.tar.gz -C "$work"
-	tree=$(dirname "$(dirname "$(find "$work" -path '*include/stable-diffusion.h' | head -n 1)")")
+	tree=$(sd_tree "$work")
 	build_sd "$work" "$tree"
 	printf '%s\n' "$SD_VERSION-$(sd_backend)" >"$work/out/version"
 	rm -rf "$DEPS/sd"
@@ -216,6 +222,17 @@ build_sd() { # WORK TREE
 	find "$1/build" -name '*.a' -exec cp {} "$1/out/lib/" \;
 	find "$1/build" -name sd-cli -type f -perm -u+x -exec cp {} "$1/out/bin/" \;
 	cp "$2/LICENSE" "$1/out/"
+	cp "$2/$SD_VOCABULARY" "$1/out/qwen.hpp"
+}
+
+# The vocabulary alone, for an engine that was built before it was kept.
+get_sd_vocabulary() {
+	local work tree
+	work=$(mktemp -d "$DEPS/sd.XXXXXX")
+	tree=$(sd_tree "$work")
+	cp "$tree/$SD_VOCABULARY" "$DEPS/sd/qwen.hpp.part"
+	mv "$DEPS/sd/qwen.hpp.part" "$DEPS/sd/qwen.hpp"
+	rm -rf "$work"
 }
 
 # Signs and reads Content Credentials. Built for glibc 2.28 on x86-64: elsewhere Atelier runs without, and says so.
@@ -302,6 +319,23 @@ get_venv() {
 	python3 -m venv "$DEPS/venv"
 	"$DEPS/venv/bin/pip" --disable-pip-version-check install --require-hashes -r "$ROOT/script/deps/requirements-test.txt"
 	cp "$ROOT/script/deps/requirements-test.txt" "$DEPS/venv/installed"
+}
+
+# torch, and what the training of Atelier Mini needs besides: versions pinned, no hashes, for a package of torch for all
+# machines has none. Without a GPU the package for processors alone would do; pip takes the one of the index it is given.
+get_mini_python() {
+	rm -rf "$DEPS/mini"
+	python3 -m venv "$DEPS/mini"
+	"$DEPS/mini/bin/pip" --disable-pip-version-check install -r "$ROOT/models/mini/requirements.txt" "pytest==$PYTEST_VERSION"
+	mini_python_version >"$DEPS/mini/installed"
+}
+mini_python_version() { cat "$ROOT/models/mini/requirements.txt" && printf 'pytest==%s\n' "$PYTEST_VERSION"; }
+
+setup_mini() {
+	[ -f "$DEPS/sd/qwen.hpp" ] && ready "vocabulary of the picture engine" ||
+		step "vocabulary of the picture engine" get_sd_vocabulary
+	mini_python_version | cmp -s - "$DEPS/mini/installed" && ready "torch and the packages of Mini" ||
+		step "torch and the packages of Mini (about 1 GB)" get_mini_python
 }
 
 get_node() {

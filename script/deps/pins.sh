@@ -26,6 +26,10 @@ SD_PACKAGE=stable-diffusion-cpp-python
 SD_VERSION=0.4.7
 SD_SHA256=998d1957260dd5ae4e18a8acc0c14b0a8757aaa9f96515197b6d5bbf46df9282
 SD_BUILD_CORE_VERSION=1.1.2
+SD_VOCABULARY=src/tokenizers/vocab/qwen.hpp
+
+# only for the tests of models/mini; the rest of its packages is in its requirements.txt
+PYTEST_VERSION=9.2.0
 
 # the picture classifier: weights, and the library that runs them (the wheel of CPython 3.11, whose libonnxruntime.so any
 # program can load)

@@ -3,6 +3,8 @@
 Prints the mean and the largest difference of the decoded pictures (of 255), and for scale the mean difference to the
 picture of another prompt. Ends with an error when a mean is above the bar. Without a checkpoint: random weights, which
 use every part of the model more roughly than trained ones do.
+
+With --finished the engine reads the file that is shipped (GGUF, q8_0), and our model is that file read back.
 """
 
 import argparse
@@ -12,9 +14,9 @@ import tempfile
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from mini import encode, engine, export, model as models, tokens
+from mini import encode, engine, export, gguf, model as models, tokens
 from mini.autoencoder import Autoencoder
 
 BAR = 2.0
@@ -67,10 +69,11 @@ def ours(model: models.Model, autoencoder: Autoencoder, prompt: str, size: int, 
     return (picture[0].permute(1, 2, 0).numpy() * 255).astype(np.float64)
 
 
-def compare(cli, model, autoencoder, files: pathlib.Path, size: int, steps: int = 8, guidance: float = 9.0) -> float:
-    """The largest mean difference over PROMPTS; `files` holds the exported weights."""
-    theirs = [engine.picture(cli, files / "atelier-mini.safetensors", files / "atelier-mini-taef1.safetensors", prompt,
-                             size, steps, guidance) for prompt in PROMPTS]
+def compare(cli, model, autoencoder, files: tuple[pathlib.Path, pathlib.Path], size: int, steps: int = 8,
+            guidance: float = 9.0) -> float:
+    """The largest mean difference over PROMPTS; `files`: the same model and autoencoder for the engine."""
+    theirs = [engine.picture(cli, *files, prompt, size, steps, guidance, threads=torch.get_num_threads())
+              for prompt in PROMPTS]
     worst = 0.0
     for n, prompt in enumerate(PROMPTS):
         mine = ours(model, autoencoder, prompt, size, steps, guidance, 42)
@@ -87,6 +90,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=pathlib.Path, required=True, help="tokenizer.json or the engine's qwen.hpp")
     parser.add_argument("--checkpoint", type=pathlib.Path)
     parser.add_argument("--autoencoder", type=pathlib.Path)
+    parser.add_argument("--finished", type=pathlib.Path, nargs=2, metavar=("GGUF", "AUTOENCODER"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256])
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -98,11 +102,17 @@ def main() -> None:
             tokenizer = files / "tokenizer.json"
             tokens.read(options.tokenizer).save(str(tokenizer))
         prompts = tokens.Prompts(tokenizer)
-        autoencoder = rounded(encode.load(options.autoencoder) if options.autoencoder else random_autoencoder())
-        model = rounded(models.load(options.checkpoint, prompts)) if options.checkpoint else random_model(prompts)
-        save_file(export.model_tensors(model), files / "atelier-mini.safetensors")
-        save_file(export.autoencoder_tensors(autoencoder), files / "atelier-mini-taef1.safetensors")
-        worst = max(compare(options.cli, model, autoencoder, files, size) for size in options.sizes)
+        if options.finished:
+            pair = tuple(options.finished)
+            model, autoencoder = gguf.restored(pair[0], prompts), Autoencoder().eval()
+            autoencoder.load_state_dict({name: one.float() for name, one in load_file(pair[1]).items()})
+        else:
+            pair = files / "atelier-mini.safetensors", files / "atelier-mini-taef1.safetensors"
+            autoencoder = rounded(encode.load(options.autoencoder) if options.autoencoder else random_autoencoder())
+            model = rounded(models.load(options.checkpoint, prompts)) if options.checkpoint else random_model(prompts)
+            save_file(export.model_tensors(model), pair[0])
+            save_file(export.autoencoder_tensors(autoencoder), pair[1])
+        worst = max(compare(options.cli, model, autoencoder, pair, size) for size in options.sizes)
     print(f"largest mean difference {worst:.3f} of 255, bar {BAR}")
     sys.exit(worst > BAR)
 

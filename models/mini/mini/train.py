@@ -2,7 +2,8 @@
 
 Times are logit-normal, one caption in ten is left out (for guidance), an average of the weights is kept. The learning
 rate is constant and falls to nothing over the last --decay steps; stable.pt is kept from before the fall, so that a run
-can go on from there (--go-on) when there is more time.
+can go on from there (--go-on) when there is more time. Every "kept" steps of the configuration the average is kept too,
+for figures of what more training gives.
 """
 
 import argparse
@@ -171,6 +172,8 @@ def main() -> None:
             total, since = 0.0, 0
         if step % 500 == 0 or step == steps or stopped:
             keep()
+        if step % config.get("kept", steps + 1) == 0:
+            torch.save({"ema": average, "shape": json.dumps(shape), "step": step}, run.folder / f"step-{step:06}.pt")
         if step % 1000 == 0 or step == steps:
             shown = Model(shape, prompts)
             shown.load_state_dict(average)
