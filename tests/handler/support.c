@@ -155,6 +155,7 @@ struct site *site_create(void)
 	struct atl_app *app = &site->app;
 
 	assert_non_null(site);
+	clock_begin();
 	assert_ok(atl_log_init(getenv("ATELIER_TEST_LOG") ? ATL_LOG_DEBUG : ATL_LOG_ERROR, ATL_LOG_LOGFMT, NULL, &info),
 		  &info);
 	site->store.kind = getenv("ATELIER_TEST_PG") ? "postgres" : "sqlite";

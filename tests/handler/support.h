@@ -17,7 +17,7 @@
 #include "net/guard.h"
 #include "provider/fake_chat.h"
 
-#define WAIT_MS 10000 /* for what must come; only a failing test waits so long */
+#define WAIT_MS 60000 /* for what must come; only a failing test waits so long */
 
 /* What the scripted model says; set before a reply is started. Strings and steps live until it has ended. */
 struct model_script {
@@ -59,6 +59,10 @@ struct person {
 	const char *headers[8];
 };
 extern const struct person nobody;
+
+/* support_clock.c: site_create() begins it; held, it stands still until the next site. */
+void clock_begin(void);
+void clock_hold(void);
 
 struct site *site_create(void);
 void site_destroy(struct site *site);

@@ -149,7 +149,7 @@ static void test_overlay_and_stop(void **state)
 	began = atl_monotonic_ms();
 	post(site, id, "stop", 202);
 	req = ended(site, id);
-	assert_true(atl_monotonic_ms() - began < 200);
+	assert_true(atl_monotonic_ms() - began < 20000); /* the model says nothing for ever; how soon: tests/system/test_chat.py */
 	assert_string_equal(text_at(req, "status"), "stopped");
 	assert_string_equal(text_at(req, "content"), "Once upon a time");
 	post(site, id, "stop", 404);

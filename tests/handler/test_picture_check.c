@@ -16,6 +16,7 @@
 #define DRESSED 5
 #define DIES 'k'
 #define HANGS 'h'
+#define HUNG_MS 1500 /* until one that hangs is given up */
 
 static const char *provider;
 static struct person moderator, member;
@@ -335,12 +336,14 @@ static void test_gate_down(void **state)
 	for (int i = 0; i < 2; i++) {
 		unsigned char blue = i ? HANGS : DIES;
 
+		atl_classifier_set_timeout(site->app.classifier, i ? HUNG_MS : WAIT_MS);
 		expect_problem(add(site, &owner, blue), 503, "unavailable", NULL);
 		expect_problem(upload(site, &owner, blue, "POST /api/v1/assets?library=false"), 503, "unavailable", NULL);
 		req = make(site, &owner, blue, "");
 		assert_string_equal(text_at(req, "state"), "failed");
 		assert_int_equal(count_at(req, "assets"), 0);
 	}
+	atl_classifier_set_timeout(site->app.classifier, WAIT_MS);
 	expect(add(site, &owner, DRESSED), 201); /* and the next one is judged again */
 	/* a check that is asked for and cannot be made refuses everything */
 	settings(site, "{\"picture_check\":\"blur\"}");
@@ -396,7 +399,7 @@ static int setup(void **state)
 	person_create(site, "mod", ATL_ROLE_MODERATOR, &moderator);
 	person_create(site, "member", ATL_ROLE_MEMBER, &member);
 	assert_int_equal(atl_classifier_create(site->loop, getenv("CLASSIFY_DOUBLE"), "/none", &site->app.classifier, &info), ATL_OK);
-	atl_classifier_set_timeout(site->app.classifier, 1500);
+	atl_classifier_set_timeout(site->app.classifier, WAIT_MS);
 	return 0;
 }
 

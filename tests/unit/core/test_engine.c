@@ -18,7 +18,7 @@
 #include "core/models/model.h"
 #include "fixture.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 /* Notes its arguments beside itself; ends with code 3 while a file `crash` is there. */
 static const char DOUBLE[] =

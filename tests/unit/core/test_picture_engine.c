@@ -48,7 +48,7 @@ static struct atl_picture_engine_status status_of(struct fixture *f)
 
 static void wait_for_state(struct fixture *f, const char *wanted)
 {
-	for (uint64_t end = atl_monotonic_ms() + 20000; atl_monotonic_ms() < end; poll(NULL, 0, 10))
+	for (uint64_t end = atl_monotonic_ms() + 60000; atl_monotonic_ms() < end; poll(NULL, 0, 10))
 		if (atl_str_eq(status_of(f).state, wanted))
 			return;
 	fail_msg("it is %s, not %s", status_of(f).state, wanted);
@@ -98,7 +98,7 @@ static void test_starts_dies_and_comes_back(void **state)
 
 	first = pid_behind(endpoint.unix_path);
 	assert_int_equal(kill(first, SIGKILL), 0);
-	for (uint64_t end = atl_monotonic_ms() + 20000; status_of(f).restarts == 0 && atl_monotonic_ms() < end;)
+	for (uint64_t end = atl_monotonic_ms() + 60000; status_of(f).restarts == 0 && atl_monotonic_ms() < end;)
 		poll(NULL, 0, 10);
 	assert_int_equal(atl_picture_engine_endpoint(f->app.picture_engine, &f->arena, &endpoint, NULL), ATL_OK);
 	assert_int_not_equal(pid_behind(endpoint.unix_path), first);

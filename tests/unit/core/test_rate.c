@@ -1,5 +1,4 @@
 /* Token buckets: what they hold, that they refill, that they are apart, that memory is bounded, and settling. */
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,12 +14,13 @@
 #include "core/access/rate.h"
 
 static struct atl_rates *rates, *other;
+static int64_t now_us; /* stands still, so that nothing comes back while a slow machine takes */
 
 static bool take(struct atl_rates *of, enum atl_rate_class class, enum atl_rate_scope scope, const char *id)
 {
 	struct atl_rate rate;
 
-	atl_rate_take(of, class, scope, id, (int64_t)atl_monotonic_us(), &rate);
+	atl_rate_take(of, class, scope, id, now_us, &rate);
 	if (rate.retry_after_s > 0)
 		assert_int_equal(rate.remaining, 0);
 	return rate.retry_after_s == 0;
@@ -40,6 +40,7 @@ static int setup(void **state)
 	const struct atl_rates_options options = { .per_minute = { [ATL_RATE_READ] = 10, [ATL_RATE_SIGN_IN] = 3,
 								   [ATL_RATE_GENERATE] = 600 }, .shared = true };
 
+	now_us = (int64_t)atl_monotonic_us();
 	return atl_crypto_init() != ATL_OK || atl_rates_create(&options, &rates) != ATL_OK ||
 	       atl_rates_create(&options, &other) != ATL_OK;
 }
@@ -56,13 +57,13 @@ static void test_burst_and_refusal(void **state)
 	struct atl_rate rate;
 
 	for (int i = 9; i >= 0; i--) {
-		atl_rate_take(rates, ATL_RATE_READ, ATL_RATE_USER, "usr_1", (int64_t)atl_monotonic_us(), &rate);
+		atl_rate_take(rates, ATL_RATE_READ, ATL_RATE_USER, "usr_1", now_us, &rate);
 		assert_int_equal(rate.limit, 10);
 		assert_int_equal(rate.retry_after_s, 0);
 		assert_int_equal(rate.remaining, i);
 		assert_true(rate.reset_s > 0 && rate.reset_s <= 60);
 	}
-	atl_rate_take(rates, ATL_RATE_READ, ATL_RATE_USER, "usr_1", (int64_t)atl_monotonic_us(), &rate);
+	atl_rate_take(rates, ATL_RATE_READ, ATL_RATE_USER, "usr_1", now_us, &rate);
 	assert_in_range(rate.retry_after_s, 1, 6);
 	assert_string_equal(rate.policy, "\"read-user\";q=10;w=60");
 	assert_string_equal(rate.name, "\"read-user\"");
@@ -74,8 +75,7 @@ static void test_buckets_are_apart(void **state)
 	assert_int_equal(drain(rates, ATL_RATE_READ, ATL_RATE_USER, "usr_2"), 10);
 	assert_int_equal(drain(rates, ATL_RATE_READ, ATL_RATE_KEY, "usr_1"), 10);
 	assert_int_equal(drain(rates, ATL_RATE_SIGN_IN, ATL_RATE_ADDRESS, "203.0.113.7"), 3);
-	assert_in_range(drain(rates, ATL_RATE_READ, ATL_RATE_SITE, "203.0.113.7"), 10 * ATL_RATE_ADDRESS_FACTOR,
-			10 * ATL_RATE_ADDRESS_FACTOR + 9);
+	assert_int_equal(drain(rates, ATL_RATE_READ, ATL_RATE_SITE, "203.0.113.7"), 10 * ATL_RATE_ADDRESS_FACTOR);
 }
 
 static void test_networks(void **state)
@@ -89,23 +89,19 @@ static void test_no_limit(void **state)
 {
 	struct atl_rate rate;
 
-	atl_rate_take(rates, ATL_RATE_WRITE, ATL_RATE_USER, "usr_1", (int64_t)atl_monotonic_us(), &rate);
+	atl_rate_take(rates, ATL_RATE_WRITE, ATL_RATE_USER, "usr_1", now_us, &rate);
 	assert_int_equal(rate.limit, 0);
 	assert_int_equal(drain(rates, ATL_RATE_WRITE, ATL_RATE_USER, "usr_1"), 1000);
 }
 
-/* Ten a second: within a second there is room again, and not for all. */
+/* Ten a second: a tenth of a second later there is room for one again, a second later for ten. */
 static void test_refill(void **state)
 {
-	const uint64_t end_ms = atl_monotonic_ms() + 5000;
-	bool again = false;
-
-	assert_in_range(drain(rates, ATL_RATE_GENERATE, ATL_RATE_USER, "usr_1"), 600, 620);
-	while (!again && atl_monotonic_ms() < end_ms) {
-		again = take(rates, ATL_RATE_GENERATE, ATL_RATE_USER, "usr_1");
-		sched_yield();
-	}
-	assert_true(again);
+	assert_int_equal(drain(rates, ATL_RATE_GENERATE, ATL_RATE_USER, "usr_1"), 600);
+	now_us += 100000;
+	assert_int_equal(drain(rates, ATL_RATE_GENERATE, ATL_RATE_USER, "usr_1"), 1);
+	now_us += 1000000;
+	assert_int_equal(drain(rates, ATL_RATE_GENERATE, ATL_RATE_USER, "usr_1"), 10);
 }
 
 /* More strangers than there are buckets: who was refused before still is. */
@@ -142,6 +138,7 @@ static void settle(struct atl_rates *of, int64_t *debt_us)
 		debts[i].debt_us = *debt_us;
 	}
 	atl_rates_settled(of, debts, count);
+	now_us = (int64_t)atl_monotonic_us(); /* what settles reads the clock itself */
 }
 
 static void test_settling(void **state)

@@ -168,7 +168,7 @@ static void test_silence_ends(void **state)
 	uint64_t begin = atl_monotonic_ms();
 
 	assert_int_equal(open_scripted(NULL, &info), ATL_ERR_UPSTREAM_TIMEOUT);
-	assert_true(atl_monotonic_ms() - begin < 5 * ATL_REDIS_TIMEOUT_MS);
+	assert_true(atl_monotonic_ms() - begin < 30 * ATL_REDIS_TIMEOUT_MS);
 }
 
 /* ---- a real one ---- */

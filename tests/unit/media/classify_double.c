@@ -8,7 +8,7 @@
 static int say(uint16_t type, const void *data, size_t length)
 {
 	struct atl_frame frame = {.type = type, .id = 1};
-	return atl_channel_send(3, atl_monotonic_ms() + 5000, &frame, data, length, NULL, 0, NULL) == ATL_OK ? 0 : 4;
+	return atl_channel_send(3, atl_monotonic_ms() + 60000, &frame, data, length, NULL, 0, NULL) == ATL_OK ? 0 : 4;
 }
 
 static int serve(unsigned char how)
@@ -44,7 +44,7 @@ int main(void)
 	int rc = 0;
 	atl_buf_init(&in, ATL_CLASSIFY_SIZE + 1);
 	while (rc == 0) {
-		if (atl_channel_receive(3, atl_monotonic_ms() + 5000, &frame, &in, NULL) != ATL_OK)
+		if (atl_channel_receive(3, atl_monotonic_ms() + 60000, &frame, &in, NULL) != ATL_OK)
 			rc = 3;
 		else
 			rc = serve((unsigned char)in.data[2]);

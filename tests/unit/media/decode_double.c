@@ -9,7 +9,7 @@
 static void say(uint16_t type, const void *data, size_t length)
 {
 	struct atl_frame frame = {.type = type, .id = 1};
-	if (atl_channel_send(3, atl_monotonic_ms() + 5000, &frame, data, length, NULL, 0, NULL) != ATL_OK)
+	if (atl_channel_send(3, atl_monotonic_ms() + 60000, &frame, data, length, NULL, 0, NULL) != ATL_OK)
 		_exit(4);
 }
 
@@ -22,7 +22,7 @@ int main(void)
 	unsigned char head[ATL_DECODE_ITEM_SIZE], tail[ATL_DECODE_END_SIZE];
 
 	atl_buf_init(&in, 1 << 20);
-	if (atl_channel_receive(3, atl_monotonic_ms() + 5000, &frame, &in, NULL) != ATL_OK)
+	if (atl_channel_receive(3, atl_monotonic_ms() + 60000, &frame, &in, NULL) != ATL_OK)
 		return 3;
 	atl_decode_item_encode(&item, head);
 	switch (in.data[ATL_DECODE_ASK_SIZE + 8]) {

@@ -86,10 +86,13 @@ static void test_failing(void **state)
 {
 	static const char kinds[] = "kgpemxh";
 	struct atl_classifier *classifier = start(getenv("CLASSIFY_DOUBLE"));
-	atl_classifier_set_timeout(classifier, 1500);
 	for (size_t i = 0; kinds[i]; i++) {
+		int given_up_ms = kinds[i] == 'h' ? 1500 : 60000; /* a child that works may be slow */
+		atl_classifier_set_timeout(classifier, given_up_ms);
 		expect(classifier, (unsigned char)kinds[i], ATL_ERR_UNAVAILABLE, 77);
+		atl_classifier_set_timeout(classifier, 60000);
 		expect(classifier, 42, ATL_OK, 42 * (ATL_SCORE_ONE / 100));
+		atl_classifier_set_timeout(classifier, given_up_ms);
 		expect(classifier, (unsigned char)kinds[i], ATL_ERR_UNAVAILABLE, 77); /* of a warm child, too */
 	}
 	atl_classifier_destroy(classifier);

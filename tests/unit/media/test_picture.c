@@ -278,8 +278,8 @@ static void test_bad_decoder(void **state)
 	struct atl_pictures *true_one = decoder;
 	struct atl_errinfo info = {0};
 	assert_int_equal(atl_pictures_create(loop, getenv("DECODE_DOUBLE"), &decoder, &info), ATL_OK);
-	atl_pictures_set_timeout(decoder, 2000);
 	for (size_t i = 0; kinds[i]; i++) {
+		atl_pictures_set_timeout(decoder, kinds[i] == 'h' ? 2000 : 60000); /* a child that works may be slow */
 		unsigned char png[] = "\x89PNG\r\n\x1a\n?";
 		png[8] = (unsigned char)kinds[i];
 		bad((struct bytes){png, 9}, kinds[i] == 'h' ? "longer than 2 s" : "");

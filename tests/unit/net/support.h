@@ -14,7 +14,7 @@
 
 #include "net/http.h"
 
-#define CLIENT_DEADLINE_S 10
+#define CLIENT_DEADLINE_S 60
 
 struct site {
 	struct atl_loop *loops[2];
