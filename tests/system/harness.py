@@ -55,6 +55,12 @@ def quickest(turn, enough, most=8):
     return min(took)
 
 
+def under_load(workers, count):
+    """Until one of the workers (threads with `idle`) has got another answer: a slow machine has load, too, when it is killed."""
+    before = count()
+    wait_until(lambda: count() > before or all(one.idle.is_set() for one in workers), what="an answer under load", pause=0.001)
+
+
 def processor_ms(pid):
     """User and system time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

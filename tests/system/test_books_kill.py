@@ -148,6 +148,7 @@ def test_the_books_balance_after_every_kill(make_server, upstream, capsys, db):
         for worker in workers:
             worker.idle.clear()
             worker.go.set()
+        harness.under_load(workers, lambda: sum(one.done for one in workers))
         threading.Event().wait(dice.uniform(0.1, 0.7))  # the load itself is the clock: killed somewhere in its middle
         server.kill()
         for worker in workers:

@@ -54,13 +54,13 @@ def busy_slots(server):
     pid = engine_pid(server)
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     option = {words[i]: words[i + 1] for i in range(len(words) - 1) if words[i].startswith("--")}
-    connection = http.client.HTTPConnection("localhost", timeout=20)
+    connection = http.client.HTTPConnection("localhost", timeout=120)
     if option["--host"].endswith(".sock"):
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(20)
         connection.sock.connect(option["--host"])
     else:
-        connection = http.client.HTTPConnection(option["--host"], int(option["--port"]), timeout=20)
+        connection = http.client.HTTPConnection(option["--host"], int(option["--port"]), timeout=120)
     key = Path(option["--api-key-file"]).read_text().split()[0]
     connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {key}"})
     text = connection.getresponse().read().decode()
@@ -262,6 +262,6 @@ def test_four_at_once_all_answer(owner, conversation):
         other = owner.conversation(character_id=conversation["character"]["id"], sampling={"max_tokens": 16, "seed": i})
         replies.append(owner.say(other, f"Question {i}?")["reply"])
     for reply in replies:
-        end = events.wait_end(reply, timeout=90)
+        end = events.wait_end(reply, timeout=120)
         assert end["status"] == "complete" and events.text_of(reply) == end["content"]
     events.close()

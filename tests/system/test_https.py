@@ -40,7 +40,7 @@ def context(folder):
 
 
 def connect(server, folder, using=None):
-    plain = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    plain = socket.create_connection(("127.0.0.1", server.port), timeout=120)
     return (using or context(folder)).wrap_socket(plain, server_hostname="127.0.0.1")
 
 
@@ -175,7 +175,7 @@ def test_files_that_do_not_do(make_server, files, tmp_path):
 
 
 def test_who_speaks_http_is_told(https):
-    with socket.create_connection(("127.0.0.1", https.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", https.port), timeout=120) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         data = b""
         while got := sock.recv(4096):
@@ -215,7 +215,7 @@ def test_torn_and_damaged(https, files):
                 data[dice.randrange(1, len(data))] = dice.randrange(256)
         else:
             data = data[:dice.randrange(1, len(data))]
-        with socket.create_connection(("127.0.0.1", https.port), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", https.port), timeout=120) as sock:
             sock.sendall(data)
             sock.shutdown(socket.SHUT_WR)
             try:
@@ -234,7 +234,7 @@ def test_torn_and_damaged(https, files):
     raw.close()
     sock.close()
     # byte by byte
-    with socket.create_connection(("127.0.0.1", https.port), timeout=10) as plain:
+    with socket.create_connection(("127.0.0.1", https.port), timeout=120) as plain:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         slow = context(files).wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")

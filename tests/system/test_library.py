@@ -52,13 +52,13 @@ def test_a_link_for_guests(make_server):
     owner = server.setup()
     asset = upload(owner, png(1))
     link = owner.post(f"/api/v1/assets/{asset['id']}/shares", {"uses_max": 1}, status=201)
-    page = requests.get(f"{server.base}/s/{link['key']}", timeout=10)
+    page = requests.get(f"{server.base}/s/{link['key']}", timeout=120)
     assert page.status_code == 200 and page.headers["Content-Type"].startswith("text/html")
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
     source = page.text.split('src="')[1].split('"')[0]
-    picture = requests.get(server.base + source, timeout=10)
+    picture = requests.get(server.base + source, timeout=120)
     assert picture.status_code == 200 and picture.headers["Content-Type"] == "image/webp"
-    assert requests.get(f"{server.base}/s/{link['key']}", timeout=10).status_code == 410
+    assert requests.get(f"{server.base}/s/{link['key']}", timeout=120).status_code == 410
     server.stop()
 
 

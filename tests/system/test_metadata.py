@@ -35,7 +35,7 @@ USER_COMMENT, EXIF_IFD, ORIENTATION = 0x9286, 0x8769, 0x0112
 
 def sample(*args):
     program = Path(harness.binary()).parents[2] / "tests/unit/media/write_sample"
-    done = subprocess.run([program, *map(str, args)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program, *map(str, args)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

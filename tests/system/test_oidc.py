@@ -25,10 +25,10 @@ class Service:
         assert self.issuer.startswith("http://127.0.0.1:"), "the sign-in service did not start"
 
     def control(self, **values):
-        return requests.post(f"{self.issuer}/control", json=values, timeout=10).json()
+        return requests.post(f"{self.issuer}/control", json=values, timeout=120).json()
 
     def seen(self):
-        return requests.get(f"{self.issuer}/control", timeout=10).json()
+        return requests.get(f"{self.issuer}/control", timeout=120).json()
 
     def close(self):
         self.process.stdin.close()
@@ -60,7 +60,7 @@ def configure(owner, issuer, **more):
 def follow(browser, url, login="ada", stop=None):
     """Walks like a browser until it is back on Atelier's page, filling in the service's forms; the last address."""
     http = browser.http
-    answer = http.get(url, allow_redirects=False, timeout=30)
+    answer = http.get(url, allow_redirects=False, timeout=120)
     for _ in range(30):
         if answer.status_code in (302, 303):
             url = urljoin(url, answer.headers["Location"])
@@ -68,13 +68,13 @@ def follow(browser, url, login="ada", stop=None):
                 return url
             if url.startswith(browser.server.base) and urlsplit(url).path == "/":
                 return url
-            answer = http.get(url, allow_redirects=False, timeout=30)
+            answer = http.get(url, allow_redirects=False, timeout=120)
             continue
         assert answer.status_code == 200, f"{url}: {answer.status_code} {answer.text[:500]}"
         action = html.unescape(re.search(r'<form[^>]* action="([^"]+)"', answer.text).group(1))
         prompt = re.search(r'name="prompt" value="(\w+)"', answer.text).group(1)
         url = urljoin(url, action)
-        answer = http.post(url, data={"prompt": prompt, "login": login, "password": "x"}, allow_redirects=False, timeout=30)
+        answer = http.post(url, data={"prompt": prompt, "login": login, "password": "x"}, allow_redirects=False, timeout=120)
     raise AssertionError("it goes round in circles")
 
 

@@ -63,7 +63,7 @@ def test_the_official_client(server):
     owner = server.setup()
     key = owner.new_key("chat").key
     url = "data:image/png;base64," + base64.b64encode(picture("disc")).decode()
-    with openai.OpenAI(base_url=f"{server.base}/v1", api_key=key, max_retries=0, timeout=60) as client:
+    with openai.OpenAI(base_url=f"{server.base}/v1", api_key=key, max_retries=0, timeout=120) as client:
         answer = client.moderations.create(input="a walk by the sea")
         assert not answer.results[0].flagged and answer.id and answer.model
         answer = client.moderations.create(model="omni-moderation-latest", input=["a house", "atelier policy canary 7f3a"])

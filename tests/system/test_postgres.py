@@ -152,8 +152,8 @@ def test_readyz_tells_a_lost_database(server):
 
     sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-    answer = client.request("GET", "/readyz", timeout=30)
+    answer = client.request("GET", "/readyz", timeout=120)
     assert answer.status_code == 503 and answer.json()["slug"]
     assert client.request("GET", "/livez").status_code == 200
     sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    wait_until(lambda: client.request("GET", "/readyz", timeout=30).status_code == 200, what="readiness")
+    wait_until(lambda: client.request("GET", "/readyz", timeout=120).status_code == 200, what="readiness")

@@ -36,7 +36,7 @@ def read(tmp_path):
         for data in files:
             paths.append(tmp_path / f"judged-{len(list(tmp_path.glob('judged-*')))}")
             paths[-1].write_bytes(data)
-        done = subprocess.run([MODULES.parent / "bin" / "node", READER, *paths], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([MODULES.parent / "bin" / "node", READER, *paths], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout)
         return found[0] if len(files) == 1 else found
@@ -130,7 +130,7 @@ def test_every_kind_of_file(read, tmp_path):
     for plain in samples(tmp_path):
         once, twice, edited = (plain.with_suffix(f".{name}") for name in ("once", "twice", "edited"))
         for source, target, *parent in ((plain, once), (once, twice), (plain, edited, once)):
-            subprocess.run([program, "sign", child, LIBRARY, source, target, *parent], check=True, timeout=60)
+            subprocess.run([program, "sign", child, LIBRARY, source, target, *parent], check=True, timeout=120)
         changed = bytearray(once.read_bytes())
         at = changed.rfind(b"C2PA") - 9 if plain.suffix == ".webp" else len(changed) - 30
         changed[at] ^= 1
@@ -337,5 +337,5 @@ def test_without_the_library(make_server, read, tmp_path):
     data = file_of(owner, make(owner))
     assert not read(data)["found"] and mark_of(data) == MADE
     said = subprocess.run([lonely / "atelier", "check", "--data", str(tmp_path / "other")], capture_output=True, text=True,
-                          timeout=30, env=owner.server.env())
+                          timeout=120, env=owner.server.env())
     assert "Content Credentials: there is no" in said.stdout and "FAIL" not in said.stdout

@@ -168,7 +168,7 @@ for (const [device, scheme] of [["desktop", "light"], ["phone", "dark"]]) test(`
     if (!(await page.locator(".viewer-info").isVisible())) { await page.locator(".stage").focus(); await page.keyboard.press("i"); }
     const told = page.locator(".credentials");
     await told.getByText(words, { exact: true }).waitFor();
-    await told.scrollIntoViewIfNeeded();
+    await page.waitForFunction(() => { const it = document.querySelector(".credentials"); it?.scrollIntoView(); return it; }); // what is asked for besides may draw it anew
     if (name === "signed") await told.getByText("Made with Atelier 1.0").waitFor();
     await axe(page, `viewer, credentials ${name}`);
     await shoot(page, `credentials-${name}-${device}-${scheme}`);

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 @pytest.fixture
 def client(pictures):
-    with openai.OpenAI(base_url=pictures.url + "/v1", api_key=pictures.key, max_retries=0, timeout=60) as client:
+    with openai.OpenAI(base_url=pictures.url + "/v1", api_key=pictures.key, max_retries=0, timeout=120) as client:
         yield client
 
 
@@ -71,7 +71,7 @@ def test_the_same_request_at_once_is_one_job(pictures, client):
     def ask(path, body):
         key = {"Authorization": f"Bearer {pictures.key}", "Content-Type": "application/json", "Idempotency-Key": f"at-once {path}".replace(" ", "-")}
         request = urllib.request.Request(pictures.url + path, json.dumps({"model": f"{pictures.fake}/slow", **body}).encode(), key)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.loads(answer.read())
 
     owner = pictures.owner
