@@ -38,8 +38,15 @@ PROMPTS = (
 )
 COLUMNS = 8
 WATTS = {"cpu": 15, "gpu": 700}  # of one core, of one GPU: stated, not measured
-WIDTH, HEIGHT, LEFT, BOTTOM = 640, 300, 60, 40
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM = 640, 300, 60, 30, 40
 INKS = ("#2563eb", "#dc2626", "#059669", "#9333ea")
+
+
+def short(value: float) -> str:
+    for part, letter in ((1e6, " M"), (1e3, " k")):
+        if abs(value) >= part:
+            return f"{value / part:.3g}{letter}"
+    return f"{value:.2g}"
 
 
 def chart(title: str, across: str, lines: dict[str, list[tuple[float, float]]]) -> str:
@@ -47,7 +54,7 @@ def chart(title: str, across: str, lines: dict[str, list[tuple[float, float]]]) 
     points = [point for line in lines.values() for point in line]
     x0, x1 = min(x for x, _ in points), max(x for x, _ in points)
     y0, y1 = min(0.0, *(y for _, y in points)), max(y for _, y in points) * 1.05
-    place = lambda x, y: (LEFT + (x - x0) / ((x1 - x0) or 1) * (WIDTH - LEFT - 20),
+    place = lambda x, y: (LEFT + (x - x0) / ((x1 - x0) or 1) * (WIDTH - LEFT - RIGHT),
                           HEIGHT - BOTTOM - (y - y0) / ((y1 - y0) or 1) * (HEIGHT - BOTTOM - 40))
     text = lambda x, y, words, anchor="middle", ink="#333": (
         f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="{ink}">{words}</text>')
@@ -56,9 +63,9 @@ def chart(title: str, across: str, lines: dict[str, list[tuple[float, float]]]) 
     for n in range(5):
         y = y0 + (y1 - y0) * n / 4
         _, at = place(x0, y)
-        parts.append(f'<path d="M{LEFT} {at:.1f}H{WIDTH - 20}" stroke="#ddd"/>{text(LEFT - 6, at + 4, f"{y:.3g}", "end")}')
+        parts.append(f'<path d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>{text(LEFT - 6, at + 4, short(y), "end")}')
         x = x0 + (x1 - x0) * n / 4
-        parts.append(text(place(x, y0)[0], HEIGHT - BOTTOM + 16, f"{x:.3g}"))
+        parts.append(text(place(x, y0)[0], HEIGHT - BOTTOM + 16, short(x)))
     parts.append(text(WIDTH / 2, HEIGHT - 6, across))
     for n, (name, line) in enumerate(lines.items()):
         ink = INKS[n % len(INKS)]
