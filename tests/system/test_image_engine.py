@@ -63,7 +63,7 @@ def job(owner, id_):
     return owner.get(f"/api/v1/jobs/{id_}")
 
 
-def ended(owner, id_, timeout=120):
+def ended(owner, id_, timeout=600):
     return wait_until(lambda: (found := job(owner, id_))["state"] in ENDED and found, timeout, "the job's end")
 
 
