@@ -113,9 +113,11 @@ static void parts_up(struct site *site)
 static void parts_down(struct site *site)
 {
 	struct atl_app *app = &site->app;
+	uint64_t began = atl_monotonic_ms();
 
 	ears_close(site);
 	atl_jobs_drain(app->jobs, WAIT_MS);
+	assert_true(atl_monotonic_ms() - began < WAIT_MS); /* it ended because nothing ran any more */
 	atl_generations_drain(app->generations, 0);
 	atl_events_close(app->events);
 	atl_mock_destroy(site->mock);

@@ -151,7 +151,8 @@ def main() -> None:
         n = int(which.choice(len(pools), p=chance / chance.sum()))
         latent, captions = pools[n].draw(config["batch"][n] // spread.world(), random)
         for group in optimizer.param_groups:
-            group["lr"] = config["rate"] * factor(step, steps, decay)
+            rate = config["rate"] * (config["muon"] if group["is_muon"] else 1)
+            group["lr"] = rate * factor(step, steps, decay)
         loss = loss_of(model, latent.to(device), captions, TIMES[pools[n].size])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -19,7 +19,7 @@ PROGRAM = pathlib.Path(__file__).with_name("train_quietly.py")
 SECONDS = 600  # for what takes a few on a quiet machine
 STEPS, DECAY = 150, 145
 CONFIG = {"shape": {"width": 128, "depth": 1, "context": 32, "layers": 1}, "sizes": [128], "chance": [1], "batch": [4],
-          "rate": 1e-3, "average": 0.99, "compile": False, "steps": STEPS, "decay": DECAY, "kept": 50,
+          "rate": 1e-3, "muon": 1, "average": 0.99, "compile": False, "steps": STEPS, "decay": DECAY, "kept": 50,
           "seed": 1}
 
 

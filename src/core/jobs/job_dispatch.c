@@ -91,6 +91,7 @@ static bool lease_batch(struct atl_jobs *jobs, struct atl_lease_item *items, siz
 		}
 		atl_jobs_slot(jobs, items[i].taken.kind, items[i].taken.provider_id)->running--;
 		jobs->running_count--;
+		pthread_cond_broadcast(&jobs->idle); /* who drains may wait for nothing but this */
 		if (running)
 			atl_running_destroy(running);
 	}
