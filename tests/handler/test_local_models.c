@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
+#include "core/pictures/picture_model.h"
 #include "os/file.h"
 #include "support.h"
 
@@ -159,6 +160,26 @@ static void test_a_lora_that_is_none_is_refused_by_name(void **state)
 	expect_lora(site, "right", "atelier-mini"); /* its own files are missing here: the LoRA was not what is wrong */
 }
 
+/* What its entry says of previews reaches the engine with the paths of its files. */
+static void test_mini_previews(void **state)
+{
+	struct site *site = *state;
+	struct atl_picture_model model;
+	struct atl_errinfo info = { 0 };
+	struct atl_arena arena;
+	const char *mini, *other;
+
+	atl_arena_init(&arena, 0);
+	assert_ok(atl_picture_model_find(&site->app, &arena, "local/mini", &model, &info), &info);
+	mini = atl_picture_model_remote(&site->app, &arena, &model);
+	assert_non_null(strstr(mini, "/atelier-mini.gguf\""));
+	assert_non_null(strstr(mini, "\"preview_contrast\":0.5"));
+	assert_ok(atl_picture_model_find(&site->app, &arena, "local/sd-turbo", &model, &info), &info);
+	other = atl_picture_model_remote(&site->app, &arena, &model);
+	assert_null(strstr(other, "preview_contrast"));
+	atl_arena_finish(&arena);
+}
+
 /* The entry of the model that comes with Atelier: what the page shows of it, and what it refuses. */
 static void test_mini_says_what_to_try(void **state)
 {
@@ -213,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_pickles_are_named_with_the_way_out),
 		cmocka_unit_test(test_a_file_of_the_wrong_kind_is_told),
 		cmocka_unit_test(test_a_lora_that_is_none_is_refused_by_name),
+		cmocka_unit_test(test_mini_previews),
 		cmocka_unit_test(test_mini_says_what_to_try),
 		cmocka_unit_test(test_samples_of_an_own_entry),
 	};
