@@ -3,7 +3,6 @@
 #include "api/fields.h"
 #include "base/str.h"
 #include "core/books/cost_ceiling.h"
-#include "core/models/model_route.h"
 #include "core/people/rights.h"
 #include "core/safety/picture_check.h"
 #include "core/server/setting.h"
@@ -131,9 +130,6 @@ static void handle_patch(struct atl_req *req)
 				      atl_arena_printf(&req->arena, "%lld", (long long)in.picture_check_threshold), &info);
 	if (!err && atl_json_has(&in_desc, &in, "features_off"))
 		err = atl_features_switch(atl_api_app(req), atl_api_identity(req), &in.features_off, &info);
-	/* Also after an error: the first of two may be stored. */
-	if (atl_json_has(&in_desc, &in, "default_model") || atl_json_has(&in_desc, &in, "fallback_model"))
-		atl_model_routes_forget(atl_api_app(req)->routes);
 	if (err)
 		atl_api_fail(req, err, &info);
 	else

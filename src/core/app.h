@@ -1,11 +1,11 @@
 /* app.h - everything the running server consists of, as handlers and domain code reach it (req->app).
  *
- * A plain struct of borrowed pointers. src/app/serve.c creates and destroys what they point to, in the order listed
+ * A plain struct of borrowed pointers. src/app/parts.c creates and destroys what they point to, in the order listed
  * there; everything here is set before the first request and constant until the last one has ended. NULL where a part
  * is optional and absent.
  *
  * Threads:    read-only after start; each part says how it may be called.
- * Adding one: a member here (forward-declare its struct), a step in serve.c.
+ * Adding one: a member here (forward-declare its struct), a step in parts.c.
  */
 #ifndef ATL_CORE_APP_H
 #define ATL_CORE_APP_H
@@ -21,6 +21,7 @@ struct atl_loop;
 struct atl_guard;
 struct atl_blobs;    /* blob/blob.h */
 struct atl_server; /* net/http.h; only api and app may look inside */
+struct atl_static; /* net/static.h; likewise */
 struct atl_auth_cache;
 struct atl_keyring; /* core/server/keyring.h */
 struct atl_identity;
@@ -84,6 +85,7 @@ struct atl_app {
 	struct atl_loop *const *loops;
 	size_t loop_count;
 	struct atl_server *server;
+	struct atl_static *page; /* what is answered where no route fits */
 	struct atl_guard *guard;
 	struct atl_blobs *blobs;
 	struct atl_pictures *pictures;

@@ -83,7 +83,7 @@ def rows(server):
     threads = server.session.get(server.url + "/api/v1/picture-engine").json()["threads"]
     print(f"mini, {threads} threads: first {fresh}, then {runs}", file=sys.stderr)
     preview, done, cpu = (statistics.median(run[i] for run in runs) for i in range(3))
-    what = f"Mini, 256 x 256, 16 steps, {threads} thread{'s' if threads > 1 else ''}"
+    what = f"Mini, 256 x 256, 12 steps, {threads} thread{'s' if threads > 1 else ''}"
     return [(f"{what}: a picture", f"{done:.2f} s, {cpu:.2f} s CPU", "-", f"the first {fresh[1]:.2f} s", "<= 8 s"),
             (f"{what}: first preview", f"{preview:.2f} s", "-", f"the first {fresh[0]:.2f} s", "<= 1.5 s"),
             (f"{what}: peak memory of atelier-image", f"{engine_peak_mb(server):.0f} MB", "-", "", "<= 600 MB")]

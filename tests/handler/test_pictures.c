@@ -122,6 +122,35 @@ static void test_registry(void **state)
 	expect(ask(site, &owner, "GET /api/v1/picture-engine", NULL), 200);
 }
 
+/* The one model that the list marks; NULL: none or several. */
+static const char *marked(struct site *site)
+{
+	struct atl_req *req = expect(ask(site, &owner, "GET /api/v1/picture-models", NULL), 200);
+	const char *ret = NULL;
+	size_t count = 0;
+
+	for (const struct atl_json *item = atl_json_get(json_of(req), "items")->child; item; item = item->next)
+		if (atl_json_bool(item, "is_default", false) && ++count)
+			ret = atl_json_str(item, "id", "");
+	return count == 1 ? ret : NULL;
+}
+
+static void test_the_list_says_what_is_taken(void **state)
+{
+	struct site *site = *state;
+	const char *fail = fmt("%s/fail", provider);
+
+	assert_string_not_equal(marked(site), fail);
+	ears_open(site, owner.id);
+	expect(ask(site, &owner, "PATCH /api/v1/settings", fmt("{\"default_picture_model\":\"%s\"}", fail)), 200);
+	ears_wait(site, "picture_models.changed", "");
+	ears_close(site);
+	assert_string_equal(marked(site), fail);
+	assert_string_equal(text_at(expect(ask(site, &owner, "POST /api/v1/jobs", "{\"prompt\":\"a boat\"}"), 202), "model"), fail);
+	expect(ask(site, &owner, "PATCH /api/v1/settings", "{\"default_picture_model\":null}"), 200);
+	assert_string_not_equal(marked(site), fail);
+}
+
 static int setup(void **state)
 {
 	site_setup(state);
@@ -136,6 +165,7 @@ int main(void)
 		cmocka_unit_test(test_looks),
 		cmocka_unit_test(test_pictures_of_a_conversation),
 		cmocka_unit_test(test_registry),
+		cmocka_unit_test(test_the_list_says_what_is_taken),
 	};
 
 	return cmocka_run_group_tests(tests, setup, site_teardown);

@@ -118,6 +118,17 @@ static void refused_everywhere(struct site *site, const struct person *who, cons
 			       picture)), 403, "model_not_allowed", NULL);
 }
 
+/* What the list says they get when they name none, "" if nothing. */
+static const char *usual(struct site *site, const struct person *who)
+{
+	struct atl_req *req = expect(ask(site, who, "GET /api/v1/picture-models", NULL), 200);
+
+	for (const struct atl_json *item = atl_json_get(json_of(req), "items")->child; item; item = item->next)
+		if (atl_json_bool(item, "is_default", false))
+			return atl_json_str(item, "id", "");
+	return "";
+}
+
 static void test_models(void **state)
 {
 	struct site *site = *state;
@@ -129,6 +140,11 @@ static void test_models(void **state)
 	assert_false(lists(ask(site, &member, "GET /api/v1/picture-models", NULL), fail));
 	assert_true(lists(ask(site, &member, "GET /api/v1/picture-models", NULL), picture));
 	assert_true(lists(ask(site, &owner, "GET /api/v1/picture-models", NULL), fail));
+	assert_string_equal(usual(site, &member), picture);
+	expect(ask(site, &owner, "PATCH /api/v1/settings", fmt("{\"default_picture_model\":\"%s\"}", fail)), 200);
+	assert_string_equal(usual(site, &owner), fail);
+	assert_string_equal(usual(site, &member), picture); /* theirs: the server's is not open to them */
+	expect(ask(site, &owner, "PATCH /api/v1/settings", "{\"default_picture_model\":null}"), 200);
 	assert_false(lists(ask(site, &member, "GET /sdapi/v1/sd-models", NULL), fail));
 	refused_everywhere(site, &member, "scripted/other", fail);
 	expect(ask(site, &member, "POST /api/v1/jobs", fmt("{\"prompt\":\"a boat\",\"model\":\"%s\"}", picture)), 202);

@@ -84,7 +84,7 @@ def test_a_red_apple_with_nothing_but_a_prompt(site, capsys):
     steps = [told["step"] for told in events.of("job.progress") if told["phase"] == "sampling"]
     events.close()
     assert done["model"] == "local/mini"
-    assert steps == sorted(steps) and steps[-1] == 16, steps
+    assert steps == sorted(steps) and steps[-1] == 12, steps
     assert names.index("job.preview") < names.index("job.asset"), names
     with Image.open(io.BytesIO(file_of(owner, done))) as picture:
         assert picture.size == (256, 256)

@@ -210,7 +210,7 @@ test("Mini shows what it is good at: a sample becomes the prompt, and is made as
   await page.getByText("not for scenes, people or text").waitFor();
   await page.getByText("For more than that, get a full model or connect a service:").waitFor();
   assert.equal(await page.getByRole("link", { name: "Models to download" }).getAttribute("href"), "/settings/models");
-  assert.deepEqual(await page.locator(".sample").allTextContents(), ["a red apple", "a smiling cat face", "a blue balloon on a yellow background", "a green heart next to a yellow star"]);
+  assert.deepEqual(await page.locator(".sample").allTextContents(), ["a red apple", "a hamburger", "a purple heart on a yellow background", "a tulip"]);
   assert.deepEqual(await page.locator(".shape").allTextContents(), ["256², 256 × 256", "128², 128 × 128"]);
   await axe(page, "create, Mini");
   await page.getByRole("button", { name: "a red apple" }).click();
@@ -228,6 +228,14 @@ test("samples: with another model the page's own", () => open({ mini: true }, as
   await page.getByRole("radio", { name: /GPT Image 1/ }).click();
   await page.locator(".sample", { hasText: "lighthouse" }).waitFor();
   assert.equal(await page.getByText("For more than that").count(), 0);
+}));
+
+test("Create begins with what the server takes when no model is named", () => open({ mini: true, usual: "prv_1/gpt-image-1" }, async (page, mock) => {
+  await page.getByRole("button", { name: /Change model/ }).filter({ hasText: "GPT Image 1" }).waitFor();
+  await prompt(page).fill("a fox");
+  await page.keyboard.press("Control+Enter");
+  await until(page, () => mock.pictures.jobs.length === 1);
+  assert.equal(mock.pictures.jobs[0].model, "prv_1/gpt-image-1");
 }));
 
 for (const [name, device, scheme] of [["desktop-light", DESKTOP, "light"], ["desktop-dark", DESKTOP, "dark"], ["phone-light", PHONE, "light"], ["phone-dark", PHONE, "dark"]]) {

@@ -31,15 +31,16 @@ export const MODELS = [
   { id: "local/flux-schnell", name: "FLUX.1 schnell (Q4)", description: "Follows long prompts closely and writes short texts; four steps. 12 GB of memory.", provider_id: null, provider_name: "This machine", provider_kind: "local", remote_id: "flux-schnell", kind: "picture", tasks: ["txt2img", "img2img", "upscale"], params: [{ name: "steps", type: "integer", label: "Steps", min: 1, max: 150, default: 4 }], width: 1024, height: 1024, size_multiple: 64, size_min: 256, size_max: 1536, sizes: [], samples: [], references_max: 0, negative: false, loras: true, masks: false, previews: true, cancel: true, licence: "Apache-2.0", licence_url: null, safety: "unfiltered", price_unit: null, price_micro_usd: 0, ready: false, why: "Its files are not here yet.", starter: false },
 ];
 /** The model that comes with Atelier, as share/models/pictures/local.json describes it. */
-const MINI = { ...MODELS[0], id: "local/mini", remote_id: "mini", name: "Mini (starter, stickers and icons)", description: "Very small, trained by us on emoji pictures: quick on any computer, good for one thing on a plain ground - not for scenes, people or text.", samples: ["a red apple", "a smiling cat face", "a blue balloon on a yellow background", "a green heart next to a yellow star"], size_min: 128, size_max: 256, sizes: ["256x256", "128x128"],
-  params: [{ name: "steps", type: "integer", label: "Steps", min: 4, max: 50, default: 16 }, ...MODELS[0].params.filter((one) => ["cfg_scale", "sampler", "scheduler", "strength"].includes(one.name))] };
-/** More than the plain models: `mini`, `control` and `upscaler` of the mock's options. */
+const MINI = { ...MODELS[0], id: "local/mini", remote_id: "mini", name: "Mini (starter, stickers and icons)", description: "Very small, trained by us on emoji pictures: quick on any computer, good for one thing on a plain ground - not for scenes, people or text.", samples: ["a red apple", "a hamburger", "a purple heart on a yellow background", "a tulip"], size_min: 128, size_max: 256, sizes: ["256x256", "128x128"],
+  params: [{ name: "steps", type: "integer", label: "Steps", min: 4, max: 50, default: 12 }, ...MODELS[0].params.filter((one) => ["cfg_scale", "sampler", "scheduler", "strength"].includes(one.name))] };
+/** More than the plain models: `mini`, `control` and `upscaler` of the mock's options; `usual` is what the server begins with. */
 function modelsFor(options) {
   const [starter, gpt, flux] = MODELS.map((one) => ({ ...one, params: [...one.params] }));
   if (options.control) starter.params.push({ name: "control_type", type: "enum", label: "Control", values: ["pose", "depth", "canny"] }, { name: "control_strength", type: "number", label: "Control strength", min: 0, max: 2, step: 0.05 });
   if (options.control) gpt.params.push({ name: "style_preset", type: "string", label: "Style preset", values: ["Film noir", "Watercolor"], extra: true });
   if (options.upscaler) Object.assign(flux, { ready: true, why: null });
-  return [...(options.mini ? [MINI] : []), starter, gpt, flux];
+  const all = [...(options.mini ? [MINI] : []), starter, gpt, flux], usual = options.usual ?? all[0].id;
+  return all.map((one) => ({ ...one, is_default: one.id === usual }));
 }
 const WORDS = ["A lighthouse in a storm", "Portrait of a clockmaker", "Paper boat on a puddle", "Greenhouse full of ferns", "A fox asleep in snow", "Night market in rain"];
 const SIZES = [[768, 512], [512, 768], [512, 512], [896, 512], [512, 640]];

@@ -6,7 +6,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { DESKTOP, PHONE, SHOTS, TEST_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
+import { DESKTOP, PHONE, SHOTS, TEST_MS, WAIT_MS, axe, launch, sideways, still, watch } from "./browser.mjs";
 import { startReal, unavailable } from "./real-server.mjs";
 
 const skip = unavailable, WORDS = "correct horse battery";
@@ -25,16 +25,17 @@ before(async () => {
   await context.request.patch(`${server.url}/api/v1/providers/${provider.id}`, { headers: { ...headers, "X-CSRF-Token": csrf }, data: { models: [{ id: "gpt-4o-mini", name: "GPT-4o mini", context_size: 128000 }] } });
   const chat = await (await send("/conversations", { model: `${provider.id}/gpt-4o-mini` })).json();
   const said = await (await send(`/conversations/${chat.id}/messages`, { content: "Hello there" })).json(); /* it has no key: fails before anything is sent */
-  for (let i = 0; i < 100; i++) {
-    const reply = await (await context.request.get(`${server.url}/api/v1/messages/${said.reply.id}`)).json();
-    if (reply.status !== "streaming") break;
-    await new Promise((done) => setTimeout(done, 100));
-  }
+  const ended = async () => (await (await context.request.get(`${server.url}/api/v1/messages/${said.reply.id}`)).json()).status !== "streaming";
+  const counted = async () => (await (await context.request.get(`${server.url}/api/v1/usage/failures`)).json()).items.length > 0; /* usage is written in batches, and the page reads it once */
+  for (const done of [ended, counted]) await eventually(done);
   owner = { cookies: await context.cookies(), csrf, chat: chat.id };
   await context.close();
 }, { timeout: TEST_MS });
 after(async () => { await browser?.close(); await server?.close(); });
 
+async function eventually(/** @type {() => Promise<boolean>} */ done) {
+  for (const end = Date.now() + WAIT_MS; !(await done()); await new Promise((next) => setTimeout(next, 100))) assert.ok(Date.now() < end, String(done));
+}
 async function open(path, run, { device = DESKTOP, scheme = "light" } = {}) {
   const context = await browser.newContext({ ...device, colorScheme: scheme });
   await context.addCookies(owner.cookies);
@@ -47,7 +48,7 @@ const shoot = async (page, name) => { await still(page); await page.screenshot({
 test("the overview says what was used, what failed and why, and that there is no backup", { skip }, async () => {
   await open("/settings/overview", async (page) => {
     await page.getByRole("heading", { name: "What failed, and why" }).waitFor();
-    await page.getByRole("region", { name: "What failed, and why" }).getByRole("rowheader").first().waitFor(); /* usage is written in batches */
+    await page.getByRole("region", { name: "What failed, and why" }).getByRole("rowheader").first().waitFor();
     await page.getByText("The engines are well.").waitFor();
     await page.getByText(/no backup/i).waitFor();
     await page.getByRole("combobox", { name: /^By/ }).selectOption("model");

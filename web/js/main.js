@@ -40,7 +40,6 @@ async function refresh() {
   await Promise.all([
     api.get("/conversations?limit=200").then((page) => store.dispatch({ type: "set", values: { conversations: sortConversations(page.items), conversations_next: page.next } })).catch(() => {}),
     set("characters", "/characters"), set("personas", "/personas"), set("folders", "/folders"), set("models", "/models"),
-    store.get().status?.permissions?.includes("settings.manage") && api.get("/settings").then((settings) => store.dispatch({ type: "set", values: { settings } })).catch(() => {}),
     api.get("/engine").then((engine) => store.dispatch({ type: "engine.state", engine })).catch(() => {}),
     api.get("/queue").then((queue) => store.dispatch({ type: "queue.updated", queue })).catch(() => {}),
   ]);

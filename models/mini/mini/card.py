@@ -1,6 +1,6 @@
 """card: writes the model card from what is measured: data and licences, how and how long it was trained, figures, limits.
 
-Beside it, in card/: sheet.png (64 fixed prompts, one seed each, none chosen), loss.svg, compute.svg (what more training
+Beside it, in card/: sheet.png (64 fixed prompts, one seed each, none chosen), loss.svg, compute-SIZE.svg (what more training
 gives, from figures of several checkpoints). Nothing in the card is typed in: run it again after training again.
 """
 
@@ -84,19 +84,17 @@ def logged(run: pathlib.Path, key: str) -> list[dict]:
     return [row for _, row in sorted({row["step"]: row for row in rows if key in row}.items())]
 
 
-def batch_of(config: dict) -> float:
-    """Samples a step, on average over the sizes."""
-    return sum(a * b for a, b in zip(config["chance"], config["batch"])) / sum(config["chance"])
+def curves(out: pathlib.Path) -> list[list[dict]]:
+    """For each size the figures of the checkpoints kept under way, by the samples of that size they had seen, and last those
+    of the finished one."""
+    kept = sorted((json.loads(path.read_text()) for path in out.glob("curve-*.json")), key=lambda one: one["samples"])
+    return [[*(one for one in kept if one["size"] == whole["size"] and one["samples"] < whole["samples"]), whole]
+            for whole in finished(out)]
 
 
-def curve(out: pathlib.Path, config: dict, steps: int) -> list[dict]:
-    """The figures of every checkpoint that was evaluated, with the samples it had seen."""
-    found = [{**json.loads((out / "figures.json").read_text()), "samples": steps * batch_of(config)}]
-    for path in out.glob("figures-step-*.json"):
-        step = int(path.stem.rsplit("-", 1)[1])
-        if step != steps:
-            found.append({**json.loads(path.read_text()), "samples": step * batch_of(config)})
-    return sorted(found, key=lambda one: one["samples"])
+def finished(out: pathlib.Path) -> list[dict]:
+    """The figures of the finished model, small pictures first."""
+    return sorted((json.loads(path.read_text()) for path in out.glob("figures-*.json")), key=lambda one: one["size"])
 
 
 def hardware(kind: str) -> str:
@@ -115,11 +113,23 @@ def share(value: float) -> str:
 def written(facts: dict) -> str:
     """The card. `facts`: see gathered()."""
     figures, hours = facts["figures"], facts["seconds"] / 3600
+    row = lambda question, key, bar="": f"| {question} | {' | '.join(share(one[key]) for one in figures)} | {bar} |"
+    whole = "\n".join((
+        row(f'"a LABEL", first choice among {figures[0]["labels"]} labels', "seen", "60 %"),
+        row('"a COLOUR THING" of pairs kept out of training: the thing', "unseen", "25 %"),
+        row("the same: thing and colour", "unseen_both"),
+        row('"a COLOUR THING" of pairs that training had: the thing', "seen_colour"),
+        row("colour obeyed, of all pairs", "colour", "80 %")))
+    seen = " and ".join(f"{count:,.0f} of {size} x {size}" for size, count in facts["samples"].items())
     sets = "\n".join(f"| {one.name} | `{one.package}` | {facts['pictures'][one.name]} | {one.licence} | {one.attribution} |"
                      for one in sources.SETS)
     prompts = "\n".join("| " + " | ".join(PROMPTS[n:n + COLUMNS]) + " |" for n in range(0, len(PROMPTS), COLUMNS))
-    rows = "\n".join(f"| {one['samples']:,.0f} | {share(one['seen'])} | {share(one['unseen'])} | {share(one['colour'])} |"
-                     for one in facts["curve"])
+    more = "\n\n".join("\n".join((
+        "| samples of {0} x {0} | prompts of each kind | seen labels | unseen pairs | colour |".format(curve[-1]["size"]),
+        "| --- | --- | --- | --- | --- |",
+        *(f"| {one['samples']:,.0f} | {one['count']} | {share(one['seen'])} | {share(one['unseen'])} | {share(one['colour'])} |"
+          for one in curve),
+        f"\n![figures over samples seen](card/compute-{curve[-1]['size']}.svg)")) for curve in facts["curves"])
     lora = f"\n\nLoRA of rank 4 from 12 pictures, through the engine: {facts['lora']}." if facts["lora"] else ""
     energy = facts["seconds"] * facts["processes"] * facts["watts"] / 3.6e6
     return f"""# Atelier Mini
@@ -146,7 +156,7 @@ thing is kept out of all training. Sets with share-alike licences, people, flags
 
 ## How it was trained
 
-{facts['steps']:,} steps, {facts['samples']:,.0f} samples, {hours:.1f} hours on {facts['processes']} x {facts['hardware']}; the autoencoder
+{facts['steps']:,} steps, samples: {seen}; {hours:.1f} hours on {facts['processes']} x {facts['hardware']}; the autoencoder
 {facts['autoencoder_seconds'] / 3600:.1f} hours before that. Energy of the transformer's training: about {energy:.2g} kWh, from
 {facts['processes']} x {facts['watts']} W over these hours (an assumption, not a measurement). Last loss {facts['losses'][-1][1]:.4f}.
 
@@ -155,24 +165,17 @@ thing is kept out of all training. Sets with share-alike licences, people, flags
 ## Figures
 
 By a classifier that never saw the generator ({share(facts['judge'])} right about drawings of a set that neither was trained on),
-{figures['steps']} steps, guidance {figures['guidance']:g}, {figures['size']} x {figures['size']}:
+{figures[0]['steps']} steps, guidance {figures[0]['guidance']:g}, up to {figures[0]['count']} prompts of each kind:
 
-| question | figure | bar |
-| --- | --- | --- |
-| "a LABEL", first choice among {figures['labels']} labels | {share(figures['seen'])} | 60 % |
-| "a COLOUR THING" of pairs kept out of training: the thing | {share(figures['unseen'])} | 25 % |
-| the same: thing and colour | {share(figures['unseen_both'])} | |
-| "a COLOUR THING" of pairs that training had: the thing | {share(figures['seen_colour'])} | |
-| colour obeyed, of all pairs | {share(figures['colour'])} | 80 % |
-| autoencoder, held-out pictures, 256 x 256 | {facts['psnr']:.1f} dB | 30 dB |{lora}
+| question | {' | '.join(f"{one['size']} x {one['size']}" for one in figures)} | bar |
+| --- |{' --- |' * len(figures)} --- |
+{whole}
+
+The autoencoder gives held-out pictures of 256 x 256 back with {facts['psnr']:.1f} dB (bar 30).{lora}
 
 ## What more training gives
 
-| samples seen | seen labels | unseen pairs | colour |
-| --- | --- | --- | --- |
-{rows}
-
-![figures over samples seen](card/compute.svg)
+{more}
 
 ## 64 prompts, none chosen
 
@@ -188,6 +191,7 @@ One seed each, in this order:
 
 - It knows the things, colours and places of its captions; other words say nothing to it. No people, letters or scenes.
 - Details of small things, more than two things, and counts above four are beyond it.
+- Larger pictures had fewer samples: faces and other things of many parts may come out doubled in them.
 - White things are asked for without a check: on a white ground their colour cannot be measured.
 - It draws in the manner of its sets; for anything else the full models of the catalogue are there.
 """
@@ -200,8 +204,8 @@ def gathered(options, state: dict, model: models.Model, autoencoder) -> dict:
     size_of = lambda module: sum(one.numel() for one in module.parameters())
     lora = options.out / "lora.txt"
     return {
-        "figures": json.loads((options.out / "figures.json").read_text()), "curve": curve(options.out, config, state["step"]),
-        "seconds": state["seconds"], "steps": state["step"], "samples": state["step"] * batch_of(config),
+        "figures": finished(options.out), "curves": curves(options.out),
+        "seconds": state["seconds"], "steps": state["step"], "samples": state["samples"],
         "sizes": config["sizes"], "shape": model.shape, "transformer": size_of(model.transformer),
         "text": size_of(model.text), "autoencoder": size_of(autoencoder),
         "pictures": {one.name: sum(row["set"] == one.name for row in rows) for one in sources.SETS},
@@ -229,7 +233,7 @@ def main() -> None:
     parser.add_argument("--autoencoder", type=pathlib.Path, required=True, help="folder of the autoencoder's training")
     parser.add_argument("--judge", type=pathlib.Path, required=True, help="folder of the judge's training")
     parser.add_argument("--config", type=pathlib.Path, required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder with figures.json")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder with figures-*.json")
     parser.add_argument("--card", type=pathlib.Path, required=True, help="CARD.md to write; pictures go to card/ beside it")
     parser.add_argument("--hardware", help="instead of this machine's")
     parser.add_argument("--processes", type=int, default=1, help="cores or GPUs that trained")
@@ -245,10 +249,12 @@ def main() -> None:
     folder = options.card.parent / "card"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "loss.svg").write_text(chart("loss", "step", {"loss": facts["losses"]}))
-    (folder / "compute.svg").write_text(chart("figures over samples seen", "samples", {
-        name: [(one["samples"], one[key]) for one in facts["curve"]]
-        for name, key in (("seen labels", "seen"), ("unseen pairs", "unseen"), ("colour obeyed", "colour"))}))
-    sheet(model, autoencoder.decoder, facts["figures"]["size"]).save(folder / "sheet.png", optimize=True)
+    for curve in facts["curves"]:
+        size = curve[-1]["size"]
+        (folder / f"compute-{size}.svg").write_text(chart("figures over samples seen", f"samples of {size} x {size}", {
+            name: [(one["samples"], one[key]) for one in curve]
+            for name, key in (("seen labels", "seen"), ("unseen pairs", "unseen"), ("colour obeyed", "colour"))}))
+    sheet(model, autoencoder.decoder, facts["figures"][-1]["size"]).save(folder / "sheet.png", optimize=True)
     options.card.write_text(written(facts))
     print(options.card)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mini import colours
 
-KINDS = {"plain": 0.46, "colour": 0.22, "ground": 0.12, "pair": 0.11, "count": 0.04, "place": 0.05}
+KINDS = {"plain": 0.5, "colour": 0.22, "ground": 0.1, "pair": 0.1, "count": 0.04, "place": 0.04}
 EIGHTH = 8
 NUMBERS = {2: "two", 3: "three", 4: "four"}
 PLACES = {"in the top left corner": (0, 0), "in the top right corner": (1, 0), "in the bottom left corner": (0, 1),

@@ -12,7 +12,7 @@ import pathlib
 import numpy as np
 import torch
 
-from mini import compose
+from mini import compose, sources
 from mini.autoencoder import Autoencoder
 
 
@@ -49,7 +49,7 @@ def part(options, number: int, count: int) -> None:
     for n, one in enumerate(wanted):
         picture, captions = compose.make(composer, one)
         waiting.append(shrunk(picture, options.size))
-        notes.append({"kind": one["kind"], "weight": rows[one["n"]]["weight"], "captions": captions})
+        notes.append({"kind": one["kind"], "weight": sources.chance(rows[one["n"]]), "captions": captions})
         if len(waiting) == 16 or n == len(wanted) - 1:
             done.append(latents(model, waiting))
             waiting = []

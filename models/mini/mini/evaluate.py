@@ -104,7 +104,8 @@ def main() -> None:
     the_judge, known = judge.load(options.judge)
     model = models.load(options.checkpoint, tokens.Prompts(options.data / "tokenizer.json")).to(device)
     decoder = encode.load(options.autoencoder).decoder.to(device)
-    figures = {"size": options.size, "steps": options.steps, "guidance": options.guidance, "labels": len(labels)}
+    figures = {"samples": models.samples_of(options.checkpoint, options.size), "size": options.size, "steps": options.steps,
+               "guidance": options.guidance, "labels": len(labels), "count": options.count}
     how = (options.size, options.steps, options.guidance)
 
     asked = labels[::max(1, len(labels) // options.count)]

@@ -105,7 +105,7 @@ def judged(model: Judge, pictures: torch.Tensor) -> torch.Tensor:
 def strangers(packages: pathlib.Path, rows: list[dict], few: int = 300) -> tuple[torch.Tensor, list[str]]:
     """Pictures of known labels from a set that nothing here is trained on."""
     label = {row["hexcode"]: row["label"] for row in rows}
-    found = sources.vector_set(packages, "@iconify-json/fluent-emoji")
+    found = sources.vector_set(packages, "@iconify-json/fluent-emoji", names_of="@iconify-json/fluent-emoji-flat")
     wanted = sorted(set(found) & set(label))
     wanted = wanted[::max(1, len(wanted) // few)]
     drawn = np.stack([compose.flat(sources.draw(found[one]), (255, 255, 255)) for one in wanted])
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--packages", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=0)

@@ -67,3 +67,8 @@ def load(path: pathlib.Path, prompts: tokens.Prompts, ema: bool = True) -> Model
     model = Model(json.loads(state["shape"]), prompts)
     model.load_state_dict(state["ema" if ema else "model"])
     return model.eval()
+
+
+def samples_of(path: pathlib.Path, size: int) -> int:
+    """How many training samples of a size a checkpoint had seen."""
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)["samples"].get(str(size), 0)

@@ -1,24 +1,27 @@
 """Muon: momentum whose matrices are made orthogonal before they are applied (Keller Jordan, 2024); Adam for the rest.
 
 Matrices are [out, in]; the kernels of a convolution count as [out, in * height * width]. Matrices of one shape are
-orthogonalised together. The update is scaled as by Liu and others (2025) so that learning rates are those of Adam.
+orthogonalised together; several processes do a part each. The update is scaled as by Liu and others (2025) so that
+learning rates are those of Adam.
 """
 
 import torch
+
+from mini import spread
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration
 ITERATIONS = 5
 
 
 def orthogonal(matrices: torch.Tensor) -> torch.Tensor:
-    """[N, rows, columns], rows <= columns, to (nearly) orthonormal rows."""
+    """[N, rows, columns], rows <= columns, to (nearly) orthonormal rows, in bfloat16."""
     a, b, c = COEFFICIENTS
     x = matrices.bfloat16()
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(ITERATIONS):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return x.to(matrices.dtype)
+    return x
 
 
 class Muon(torch.optim.Optimizer):
@@ -50,7 +53,7 @@ class Muon(torch.optim.Optimizer):
             flat = parameter.grad.lerp(state["momentum"], group["momentum"]).flatten(1)
             wanted.append(flat.mT if flat.shape[0] > flat.shape[1] else flat)
         longest = max(wanted[0].shape)
-        for parameter, update in zip(parameters, orthogonal(torch.stack(wanted))):
+        for parameter, update in zip(parameters, spread.shared(torch.stack(wanted).bfloat16(), orthogonal)):
             flat = parameter.flatten(1)
             update = update.mT if flat.shape[0] > flat.shape[1] else update
             parameter.mul_(1 - group["lr"] * group["decay"])

@@ -1,8 +1,8 @@
 """The picture sets: where their files lie inside the packages, what each picture is called, what licence it has.
 
 A picture is known by the hexcode of its emoji; label and tags come from emojibase. Sets that may not be trained on
-(share-alike) are not here. Adding one: a row in SETS, its licence in README.md, and `style_word`, the word in a caption
-that asks for its look ("" is the look that a prompt without such a word gets).
+(share-alike) are not here. Adding one: a row in SETS, its licence in README.md, `style_word`, the word in a caption that
+asks for its look ("" is the look that a prompt without such a word gets), and `share`, its part of what is shown in training.
 """
 
 import dataclasses
@@ -25,14 +25,15 @@ class Set:
     name: str
     package: str
     style_word: str
+    share: float
     licence: str
     attribution: str
 
 
 SETS = (
-    Set("fluent-3d", "@lobehub/fluent-emoji-3d", "", "MIT", "Fluent Emoji by Microsoft Corporation"),
-    Set("fluent-flat", "@iconify-json/fluent-emoji-flat", "flat", "MIT", "Fluent Emoji by Microsoft Corporation"),
-    Set("twemoji", "@iconify-json/twemoji", "simple", "CC-BY-4.0", "Twemoji by Twitter, Inc and other contributors"),
+    Set("fluent-3d", "@lobehub/fluent-emoji-3d", "", 0.6, "MIT", "Fluent Emoji by Microsoft Corporation"),
+    Set("fluent-flat", "@iconify-json/fluent-emoji-flat", "flat", 0.2, "MIT", "Fluent Emoji by Microsoft Corporation"),
+    Set("twemoji", "@iconify-json/twemoji", "simple", 0.2, "CC-BY-4.0", "Twemoji by Twitter, Inc and other contributors"),
 )
 LABELS = "emojibase-data"
 
@@ -53,6 +54,12 @@ WEIGHTS = {
 }
 SKIPPED = re.compile(r"o.clock|-thirty|banknote|^(white|black) (medium|small|large)|guide dog|service dog|moon viewing|"
                      r"bikini|briefs|swimsuit|cigarette|middle finger")
+
+
+def chance(row: dict) -> float:
+    """How often a row of `prepare` is shown, beside the others of its kind: what people ask for most, in the usual look."""
+    share = {one.name: one.share for one in SETS}
+    return row["weight"] ** 1.5 * share.get(row["set"], 1.0)
 
 
 def words(label: str) -> str:
@@ -85,10 +92,10 @@ def svg(body: str, width: float, height: float) -> str:
             f'viewBox="0 0 {width} {height}">{body}</svg>')
 
 
-def vector_set(folder: pathlib.Path, package: str) -> dict[str, str]:
-    """Hexcode -> SVG text of an Iconify package."""
+def vector_set(folder: pathlib.Path, package: str, names_of: str = "") -> dict[str, str]:
+    """Hexcode -> SVG text of an Iconify package; `names_of`: another package that names the same things alike."""
     data = json.loads((folder / package / "icons.json").read_text())
-    names = json.loads((folder / package / "chars.json").read_text())
+    names = json.loads((folder / (names_of or package) / "chars.json").read_text())
     width, height = data.get("width", 16), data.get("height", 16)
     found = {}
     for hexcode, name in names.items():

@@ -47,6 +47,21 @@ def mean_gradients(parameters) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
+def shared(stack: torch.Tensor, work) -> torch.Tensor:
+    """`work` of a stack [N, ...] that all processes hold: each does its part, all get the whole. Shapes stay."""
+    count = world()
+    if count == 1:
+        return work(stack)
+    size = -(-len(stack) // count)
+    mine = stack.new_zeros(size, *stack.shape[1:])
+    part = stack[rank() * size:(rank() + 1) * size]
+    if len(part):
+        mine[:len(part)] = work(part)
+    parts = [torch.empty_like(mine) for _ in range(count)]
+    dist.all_gather(parts, mine)
+    return torch.cat(parts)[:len(stack)]
+
+
 def agreed(value: float) -> float:
     """The largest of what the processes say; all get the same answer."""
     if world() == 1:

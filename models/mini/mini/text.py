@@ -15,7 +15,7 @@ HEAD = 128
 HEADS, KEYS = 32, 8           # what the engine builds
 HEADS_USED, KEYS_USED = 8, 2  # what is trained; head n reads key n / 4
 THETA = 1e6
-CONSTANT = 4096.0
+CONSTANT = 32768.0
 
 
 def rms(x: torch.Tensor, weight: torch.Tensor, eps: float = 1e-6) -> torch.Tensor:

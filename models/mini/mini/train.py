@@ -1,9 +1,10 @@
 """train: the text encoder and the transformer together, by flow matching on cached latents.
 
-Times are logit-normal, one caption in ten is left out (for guidance), an average of the weights is kept. The learning
-rate is constant and falls to nothing over the last --decay steps; stable.pt is kept from before the fall, so that a run
-can go on from there (--go-on) when there is more time. Every "kept" steps of the configuration the average is kept too,
-for figures of what more training gives.
+Times are logit-normal, one caption in ten is left out (for guidance), an average of the weights is kept. A run has
+phases: each goes on "until" a step with a learning rate of its own and chances of the sizes, small pictures first. The
+rate is constant and falls to nothing over the last "decay" steps of a phase; stable.pt is kept from before the last fall,
+so that a run can go on from there (--go-on) when there is more time. Every "kept" steps the average is kept too, for
+figures of what more training gives.
 """
 
 import argparse
@@ -76,8 +77,21 @@ def loss_of(model: Model, latent: torch.Tensor, captions: list[str], mean: float
     return F.mse_loss(velocity.float(), noise - latent)
 
 
-def factor(step: int, steps: int, decay: int) -> float:
-    return min(1.0, (step + 1) / 100) * max(0.0, min(1.0, (steps - step) / max(1, decay)))
+def phases_of(config: dict, steps: int | None, decay: int | None) -> list[dict]:
+    """The configuration's phases with the step each begins at; `steps` ends the run there, `decay` is the last one's."""
+    phases, begin = [], 0
+    for phase in config["phases"]:
+        if steps is None or begin < steps:
+            phases.append({**phase, "from": begin})
+        begin = phase["until"]
+    phases[-1]["until"] = steps or phases[-1]["until"]
+    phases[-1]["decay"] = decay or phases[-1]["decay"]
+    return phases
+
+
+def factor(step: int, phase: dict) -> float:
+    fall = (phase["until"] - step) / max(1, phase["decay"])
+    return min(1.0, (step - phase["from"] + 1) / 100) * max(0.0, min(1.0, fall))
 
 
 def sheet(model: Model, decoder, size: int, path: pathlib.Path) -> None:
@@ -98,13 +112,14 @@ def main() -> None:
     parser.add_argument("--autoencoder", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--config", type=pathlib.Path, required=True)
-    parser.add_argument("--steps", type=int, help="instead of the configuration's")
-    parser.add_argument("--decay", type=int, help="instead of the configuration's")
+    parser.add_argument("--steps", type=int, help="where the run ends, instead of the configuration's")
+    parser.add_argument("--decay", type=int, help="over how many steps the rate falls at the end, instead of the configuration's")
     parser.add_argument("--go-on", action="store_true", help="from stable.pt, before the learning rate fell")
     parser.add_argument("--threads", type=int, default=0)
     options = parser.parse_args()
     config = json.loads(options.config.read_text())
-    steps, decay = options.steps or config["steps"], options.decay or config["decay"]
+    phases = phases_of(config, options.steps, options.decay)
+    steps = phases[-1]["until"]
     device = spread.begin(options.threads)
     run = Run(options.out)
     stable = options.out / "stable.pt"
@@ -117,17 +132,16 @@ def main() -> None:
     shape = json.loads(state["shape"]) if state else {**config["shape"], "known": known_tokens(pools, prompts)}
     torch.manual_seed(config["seed"])
     model = Model(shape, prompts).to(device)
-    optimizer = optimizer_of(model, config["rate"])
+    optimizer = optimizer_of(model, phases[0]["rate"])
     if config["compile"]:
-        for block in model.transformer.double_blocks:
-            block.compile(dynamic=True)
+        model.transformer.compile_blocks()
     average = {name: one.detach().clone() for name, one in model.state_dict().items()}
-    step = 0
+    step, samples = 0, dict.fromkeys(map(str, config["sizes"]), 0)
     if state:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average = {name: one.to(device) for name, one in state["ema"].items()}
-        step = state["step"]
+        step, samples = state["step"], {**samples, **state["samples"]}
     if spread.is_first():
         print(f"{sum(one.numel() for one in model.parameters()) / 1e6:.2f} M parameters, {len(shape['known'])} tokens, "
               f"{[len(pool.notes) for pool in pools]} pictures, step {step}", flush=True)
@@ -135,24 +149,24 @@ def main() -> None:
     parameters = list(model.parameters())
     random = np.random.default_rng((config["seed"], step, spread.rank()))
     torch.manual_seed(config["seed"] + step * 1000 + spread.rank())
-    chance = np.array(config["chance"])
     which = np.random.default_rng((config["seed"], step))  # the same in all processes: one size a step
     total, since, stopped = 0.0, 0, False
 
     def keep(path: pathlib.Path | None = None) -> None:
         run.save({"model": model.state_dict(), "ema": average, "optimizer": optimizer.state_dict(), "step": step,
-                  "shape": json.dumps(shape)})
+                  "samples": samples, "shape": json.dumps(shape)})
         if path:
             shutil.copy(run.checkpoint, path)
 
     while step < steps and not stopped:
-        if step == steps - decay and spread.is_first():
+        phase = next(one for one in phases if step < one["until"])
+        if step == phases[-1]["until"] - phases[-1]["decay"] and spread.is_first():
             keep(stable)
-        n = int(which.choice(len(pools), p=chance / chance.sum()))
+        n = int(which.choice(len(pools), p=np.array(phase["chance"]) / sum(phase["chance"])))
         latent, captions = pools[n].draw(config["batch"][n] // spread.world(), random)
         for group in optimizer.param_groups:
-            rate = config["rate"] * (config["muon"] if group["is_muon"] else 1)
-            group["lr"] = rate * factor(step, steps, decay)
+            rate = phase["rate"] * (config["muon"] if group["is_muon"] else 1)
+            group["lr"] = rate * factor(step, phase)
         loss = loss_of(model, latent.to(device), captions, TIMES[pools[n].size])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -163,7 +177,9 @@ def main() -> None:
         with torch.no_grad():
             for name, one in model.state_dict().items():
                 average[name].lerp_(one, weight)
-        step, total, since = step + 1, total + loss.item(), since + 1
+        step = step + 1
+        samples[str(pools[n].size)] += len(captions) * spread.world()
+        total, since = total + loss.item(), since + 1
         if step % 10 == 0:
             stopped = bool(spread.agreed(float(run.stopped)))
         if not spread.is_first():
@@ -174,7 +190,9 @@ def main() -> None:
         if step % 500 == 0 or step == steps or stopped:
             keep()
         if step % config.get("kept", steps + 1) == 0:
-            torch.save({"ema": average, "shape": json.dumps(shape), "step": step}, run.folder / f"step-{step:06}.pt")
+            torch.save({"ema": average, "shape": json.dumps(shape), "step": step,
+                        "samples": samples},
+                       run.folder / f"step-{step:06}.pt")
         if step % 1000 == 0 or step == steps:
             shown = Model(shape, prompts)
             shown.load_state_dict(average)

@@ -178,6 +178,13 @@ class Transformer(nn.Module):
         self.time_in = Time(width)
         self.double_blocks = nn.ModuleList(Block(width, n == depth - 1) for n in range(depth))
         self.final_layer = Final(width)
+        self.is_compiled = False
+
+    def compile_blocks(self) -> None:
+        """For any length of text, but for each size of picture anew: both at once are too much for the compiler."""
+        for block in self.double_blocks:
+            block.compile(dynamic=True)
+        self.is_compiled = True
 
     def forward(self, latent, time, text, count):
         """latent [N, 16, H, W]; time [N], 1 is noise alone; text and count as TextEncoder gives them."""
@@ -189,6 +196,8 @@ class Transformer(nn.Module):
         count = torch.cat([count, count.new_zeros(number, rows * columns)], 1)[:, None, None]
         at, table = self.time_in(time), positions(rows, columns)
         for block in self.double_blocks:
+            if self.is_compiled:
+                torch._dynamo.mark_static(image, 1)
             image, text = block(image, text, at, table, count)
         out = self.final_layer(image, at).view(number, rows, columns, channels, PATCH, PATCH)
         return out.permute(0, 3, 1, 4, 2, 5).reshape(number, channels, height, width)

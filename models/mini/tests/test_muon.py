@@ -1,3 +1,8 @@
+import pathlib
+import subprocess
+import sys
+
+import pytest
 import torch
 
 from mini import muon
@@ -6,7 +11,7 @@ from mini import muon
 def test_updates_are_orthogonal():
     """The iteration trades exactness for speed: singular values come near 1, not to it."""
     matrices = torch.randn(3, 24, 64, generator=torch.Generator().manual_seed(1)) * torch.tensor([0.01, 1, 100.])[:, None, None]
-    values = torch.linalg.svdvals(muon.orthogonal(matrices))
+    values = torch.linalg.svdvals(muon.orthogonal(matrices).float())
     assert values.min() > 0.6 and values.max() < 1.3
 
 
@@ -29,3 +34,10 @@ def test_a_step_of_both_kinds_goes_downhill():
 def test_split_by_dimensions():
     matrices, others = muon.split([torch.zeros(2, 2), torch.zeros(2), torch.zeros(2, 2, 3, 3)])
     assert [one.dim() for one in matrices] == [2, 4] and [one.dim() for one in others] == [1]
+
+
+@pytest.mark.parametrize("processes", (1, 2, 3))
+def test_processes_share_the_work_and_agree(processes):
+    program = pathlib.Path(__file__).with_name("share_work.py")
+    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
+                    str(program)], check=True, timeout=600)

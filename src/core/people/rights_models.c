@@ -54,6 +54,7 @@ enum atl_err atl_rights_picture_models(struct atl_app *app, struct atl_arena *ar
 				       struct atl_picture_model **ret, size_t *ret_count, struct atl_errinfo *info)
 {
 	struct atl_picture_model *items;
+	const struct atl_picture_model *usual;
 	size_t count, kept = 0;
 	enum atl_err err = atl_picture_model_list(app, arena, &items, &count, info);
 
@@ -62,6 +63,9 @@ enum atl_err atl_rights_picture_models(struct atl_app *app, struct atl_arena *ar
 	for (size_t i = 0; i < count; i++)
 		if (atl_rights_model(who, items[i].id, NULL) == ATL_OK)
 			items[kept++] = items[i];
+	usual = atl_picture_model_default(app, arena, items, kept);
+	for (size_t i = 0; i < kept; i++)
+		items[i].is_default = &items[i] == usual;
 	*ret = items;
 	*ret_count = kept;
 	return ATL_OK;
@@ -84,7 +88,7 @@ enum atl_err atl_rights_picture_model(struct atl_app *app, struct atl_arena *are
 	}
 	err = atl_rights_picture_models(app, arena, who, &items, &count, info);
 	for (size_t i = 0; !err && i < count; i++)
-		if (items[i].ready && !atl_str_eq(items[i].kind, "video")) {
+		if (items[i].is_default && items[i].ready) {
 			*ret = items[i];
 			return ATL_OK;
 		}

@@ -61,6 +61,7 @@ static const struct atl_json_field FIELDS[] = {
 	{ "ready", ATL_JT_BOOL, OFF(ready), ATL_JF_REQUIRED },
 	{ "why", ATL_JT_STR, OFF(why), ATL_JF_REQUIRED | ATL_JF_NULLABLE, .doc = "why it is not ready" },
 	{ "starter", ATL_JT_BOOL, OFF(starter), ATL_JF_REQUIRED },
+	{ "is_default", ATL_JT_BOOL, OFF(is_default), ATL_JF_REQUIRED, .doc = "what you get when you name none" },
 	{ "files", ATL_JT_ANY, OFF(files), ATL_JF_NULLABLE, .doc = "of a local model: {part: {file, url, size_bytes, sha256}}" },
 };
 const struct atl_json_desc atl_picture_model_desc = { "PictureModel", "A picture or video model that can be chosen.", FIELDS,

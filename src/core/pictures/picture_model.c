@@ -418,6 +418,19 @@ static const struct atl_picture_model *choose(const struct atl_picture_model *it
 	return NULL;
 }
 
+const struct atl_picture_model *atl_picture_model_default(struct atl_app *app, struct atl_arena *arena,
+							  const struct atl_picture_model *items, size_t count)
+{
+	const char *wanted = atl_setting_text(app, ATL_SETTING_DEFAULT_PICTURE_MODEL, arena);
+	const struct atl_picture_model *found = wanted ? choose(items, count, wanted) : NULL;
+
+	for (size_t pass = 0; pass < 2 && (!found || !found->ready); pass++) /* a real one before the starter */
+		for (size_t i = 0; i < count && (!found || !found->ready); i++)
+			if (items[i].ready && items[i].starter == (pass == 1) && !atl_str_eq(items[i].kind, "video"))
+				found = &items[i];
+	return found;
+}
+
 /* "service/name": without a look at all the others. False: look at all. */
 static bool find_at_service(struct atl_app *app, struct atl_arena *arena, const char *id, struct atl_picture_model *ret)
 {
@@ -456,13 +469,7 @@ enum atl_err atl_picture_model_find(struct atl_app *app, struct atl_arena *arena
 			return atl_fail_field(info, ATL_ERR_UPSTREAM_MODEL, "model",
 					      "There is no picture model \"%s\". GET /api/v1/picture-models lists them.", id);
 	} else {
-		const char *wanted = atl_setting_text(app, ATL_SETTING_DEFAULT_PICTURE_MODEL, arena);
-
-		found = wanted ? choose(items, count, wanted) : NULL;
-		for (size_t pass = 0; pass < 2 && (!found || !found->ready); pass++) /* a real one before the starter */
-			for (size_t i = 0; i < count && (!found || !found->ready); i++)
-				if (items[i].ready && items[i].starter == (pass == 1) && !atl_str_eq(items[i].kind, "video"))
-					found = &items[i];
+		found = atl_picture_model_default(app, arena, items, count);
 	}
 	if (!found)
 		return atl_fail(info, ATL_ERR_NO_MODEL, "No picture model is ready. Get one in Settings, Models, or connect a "

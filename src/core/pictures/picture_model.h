@@ -46,6 +46,7 @@ struct atl_picture_model { /* the API's PictureModel */
 	bool ready;		/* false: the engine or the service cannot be reached now, or files are missing */
 	const char *why;	/* NULL; why it is not ready */
 	bool starter;
+	bool is_default;	/* in a person's list: what they get when they name none */
 	const struct atl_json *files; /* local models: what LOAD gets; NULL */
 };
 extern const struct atl_json_desc atl_picture_model_desc;
@@ -60,7 +61,11 @@ struct atl_picture_times *atl_picture_models_times(struct atl_picture_models *mo
 
 enum atl_err atl_picture_model_list(struct atl_app *app, struct atl_arena *arena, struct atl_picture_model **ret,
 				    size_t *ret_count, struct atl_errinfo *info) ATL_MUST_USE;
-/* NULL or "": the default (setting default_picture_model, else the first that is ready). A bare name is looked for
+/* Which of these is taken when none is named: the setting default_picture_model, else one that is ready, the starter last.
+ * NULL: none. */
+const struct atl_picture_model *atl_picture_model_default(struct atl_app *app, struct atl_arena *arena,
+							  const struct atl_picture_model *items, size_t count);
+/* NULL or "": the default. A bare name is looked for
  * among all. UPSTREAM_MODEL: there is none of this name. NO_MODEL: nothing is there at all, and what to do. */
 enum atl_err atl_picture_model_find(struct atl_app *app, struct atl_arena *arena, const char *id,
 				    struct atl_picture_model *ret, struct atl_errinfo *info) ATL_MUST_USE;

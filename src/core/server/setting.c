@@ -8,6 +8,7 @@
 #include "core/models/model_route.h"
 #include "core/people/audit.h"
 #include "core/people/rights.h"
+#include "core/server/events.h"
 #include "core/server/setting_history.h"
 #include "db/db.h"
 
@@ -91,6 +92,8 @@ enum atl_err atl_setting_set(struct atl_app *app, const struct atl_identity *who
 
 	if (!err && (setting == ATL_SETTING_DEFAULT_MODEL || setting == ATL_SETTING_FALLBACK_MODEL))
 		atl_model_routes_forget(app->routes);
+	if (!err && setting == ATL_SETTING_DEFAULT_PICTURE_MODEL)
+		atl_events_publish_all(app->events, "picture_models.changed", "{}", 2);
 	if (!err && setting == ATL_SETTING_FEATURES_OFF)
 		atl_features_load(app);
 	return err;

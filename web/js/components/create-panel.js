@@ -25,7 +25,7 @@ const random = () => Math.floor(Math.random() * (SEED_MAX + 1));
 /** The model that would paint: the chosen one, else the server's default. @returns {any} */
 export function chosenModel() {
   const models = store.get().pictureModels ?? [], { model } = draft.get();
-  return models.find((one) => one.id === model) ?? models.find((one) => one.id === store.get().settings?.default_picture_model) ?? models.find((one) => one.ready) ?? models[0] ?? null;
+  return models.find((one) => one.id === model) ?? models.find((one) => one.is_default) ?? models.find((one) => one.ready) ?? models[0] ?? null;
 }
 
 export { uploadInput };
@@ -236,7 +236,7 @@ export function createPanel(generate, take) {
 
   controlDrop(form);
   const offs = [draft.subscribe(() => { draw(); ask(); }), store.subscribe((state, old) => {
-    if (state.pictureModels !== old.pictureModels || state.settings !== old.settings) { draw(); ask(); }
+    if (state.pictureModels !== old.pictureModels) { draw(); ask(); }
     if (state.styles !== old.styles || state.prefs.style_pictures !== old.prefs.style_pictures) drawStyles();
     if (state.characters !== old.characters) drawCharacters();
   })];

@@ -79,8 +79,11 @@ export const remix = (asset) => attempt(async () => { await draft.recallAsset(as
 /** @param {any} asset @param {{seed?: boolean, prompt?: boolean, rest?: boolean}} [what] */
 export const recall = (asset, what) => attempt(async () => { await draft.recallAsset(asset.id, what); toast(t("create.recalled")); });
 
-/** The first model that is ready and can do this. @param {string} task */
-export const modelFor = (task) => (store.get().pictureModels ?? []).find((one) => one.ready && one.tasks.includes(task));
+/** The model that does this when none is named: the server's default if it can, else the first that is ready. @param {string} task */
+export const modelFor = (task) => {
+  const able = (store.get().pictureModels ?? []).filter((one) => one.ready && one.tasks.includes(task));
+  return able.find((one) => one.is_default) ?? able[0];
+};
 
 /** @param {any} body @param {{front?: boolean}} [options] */
 export async function submit(body, options = {}) {

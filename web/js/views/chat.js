@@ -345,7 +345,7 @@ export function mountChat(root, id, aside) {
     } else if (state.progress !== old.progress || state.models !== old.models || state.engine !== old.engine) { drawGauge(); if (conversation) drawChips(); }
     if (state.personas !== old.personas && conversation) drawChips();
     if (state.jobs !== old.jobs) drawPictures();
-    if (state.personas !== old.personas || state.models !== old.models || state.settings !== old.settings) { details?.draw(); if (conversation) drawChips(); }
+    if (state.personas !== old.personas || state.models !== old.models) { details?.draw(); if (conversation) drawChips(); }
   });
   const ready = load();
   drawGauge();

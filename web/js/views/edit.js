@@ -14,7 +14,7 @@ import { mountCanvas } from "../components/canvas.js";
 import { uploadInput } from "../components/create-panel.js";
 import { fit, param } from "../pictures/form.js";
 import { extended, fitFrame } from "../pictures/mask.js";
-import { fileOf, submit } from "../pictures/actions.js";
+import { fileOf, modelFor, submit } from "../pictures/actions.js";
 import * as draft from "../pictures/draft.js";
 import { forget, keep, keepNow, kept, maskOf } from "../pictures/canvas-store.js";
 import { jobVerbs, loadPictures } from "./create.js";
@@ -84,7 +84,7 @@ export function mountEdit(root, id) {
 
   const task = () => (mode === "mask" ? "inpaint" : "edit");
   const able = () => (store.get().pictureModels ?? []).filter((one) => one.tasks.includes(task()));
-  const current = () => able().find((one) => one.id === chosen) ?? able().find((one) => one.ready) ?? able()[0] ?? null;
+  const current = () => able().find((one) => one.id === chosen) ?? modelFor(task()) ?? able()[0] ?? null;
 
   function drawTools() {
     if (!canvas) return;
