@@ -321,8 +321,9 @@ void conn_accept(void *arg, struct atl_sock *sock)
 	struct atl_server *server = lane->server;
 	struct conn *conn;
 
-	if (lane->draining || (server->options.max_connections &&
-			       atomic_load(&server->conns_total) >= server->options.max_connections)) {
+	if (atomic_load(&server->draining) ||
+	    (server->options.max_connections &&
+	     atomic_load(&server->conns_total) >= server->options.max_connections)) {
 		atl_sock_close(sock);
 		return;
 	}
@@ -376,7 +377,7 @@ void conn_call_done(struct conn *conn, bool keep_alive)
 		conn_close(conn);
 		return;
 	}
-	if (conn->lane->draining)
+	if (atomic_load(&conn->lane->server->draining))
 		keep_alive = false;
 	if (!conn->parser.complete) {
 		/* Answered before the body was in. */

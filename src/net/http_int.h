@@ -139,7 +139,6 @@ struct lane {
 	int64_t date_s;
 	char id_prefix[20];
 	uint64_t id_next;
-	bool draining;
 	/* written by the loop, read by any thread */
 	_Atomic uint64_t requests, connections_open, streams_open, bytes_out;
 	_Atomic uint64_t calls_in_pool;
@@ -160,6 +159,7 @@ struct atl_server {
 	pthread_mutex_t lock; /* with `changed`: waiting for lanes to become empty */
 	pthread_cond_t changed;
 	_Atomic size_t conns_total;
+	atomic_bool draining; /* of all lanes at once: whoever is told to go by one is not kept by another */
 };
 
 /* ---- call.c: one request from head to answer ---- */

@@ -87,7 +87,7 @@ size_t res_head(struct call *call, char *out, int64_t content_length, bool chunk
 	const struct atl_req *req = &call->req;
 	size_t date_length;
 	const char *date = lane_date(call->lane, &date_length), *reason = res_reason(req->status);
-	bool keep = call->keep_alive && !call->force_close && !call->lane->draining;
+	bool keep = call->keep_alive && !call->force_close && !atomic_load(&call->lane->server->draining);
 	bool bodyless = req->status == 204 || req->status == 304 || req->status < 200;
 	char *at = out;
 

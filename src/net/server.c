@@ -176,7 +176,6 @@ static void drain_conn(struct conn *conn, uint64_t now_ms)
 static void drain_lane(struct errand *errand)
 {
 	close_listeners(errand->lane);
-	errand->lane->draining = true;
 	each_conn(errand->lane, drain_conn);
 }
 
@@ -190,7 +189,6 @@ static void stop_lane(struct errand *errand)
 	struct lane *lane = errand->lane;
 
 	close_listeners(lane);
-	lane->draining = true;
 	each_conn(lane, abort_conn);
 	atl_timer_destroy(lane->timer);
 	lane->timer = NULL;
@@ -348,6 +346,7 @@ void atl_server_drain(struct atl_server *server, unsigned timeout_ms)
 {
 	struct timespec until;
 
+	atomic_store(&server->draining, true);
 	for (size_t i = 0; i < server->options.loop_count; i++) {
 		if (do_errand(server, &server->lanes[i], drain_lane, NULL))
 			return;
@@ -366,6 +365,7 @@ void atl_server_destroy(struct atl_server *server)
 {
 	if (!server)
 		return;
+	atomic_store(&server->draining, true);
 	for (size_t i = 0; i < server->options.loop_count; i++) {
 		if (do_errand(server, &server->lanes[i], stop_lane, NULL)) {
 			atl_error(MODULE, "a loop ended before the server; its memory is left");

@@ -14,7 +14,7 @@ static struct site site;
 /* What the loop side has seen; the test waits for it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static unsigned opened, closed, hung_up, released;
+static unsigned opened, closed, hung_up, released, blocked, let_go;
 static struct atl_stream *live;
 static struct atl_loop *live_loop;
 static struct atl_req *waiting;
@@ -53,6 +53,7 @@ static void three(struct atl_req *req)
 	char *big = malloc(100000);
 	struct atl_bytes *frame = atl_sse_frame(7, "note", "a\nb", 3);
 
+	live_loop = req->loop;
 	memset(big, 'z', 100000);
 	atl_stream_send(stream, "one ", 4);
 	atl_stream_send(stream, big, 100000);
@@ -107,7 +108,7 @@ static const struct atl_route routes[] = {
 
 static int setup(void **state)
 {
-	opened = closed = hung_up = released = 0;
+	opened = closed = hung_up = released = blocked = let_go = 0;
 	site_start(&site, routes, NULL, NULL);
 	return 0;
 }
@@ -240,6 +241,54 @@ static void drain_finishes_work(void **state)
 	close(busy);
 }
 
+static void block(void *arg)
+{
+	bump(&blocked);
+	wait_for(&let_go, 1);
+}
+
+/* A kept connection on that loop; the kernel chooses, so we ask until it has chosen ours. */
+static int connect_to(const struct atl_loop *loop)
+{
+	for (unsigned round = closed + 1;; round++) {
+		struct answer answer;
+		int fd = client_connect(&site);
+
+		client_send(fd, "GET /three HTTP/1.1\r\n" H "\r\n");
+		client_read(fd, &answer, false);
+		answer_free(&answer);
+		wait_for(&closed, round);
+		if (live_loop == loop)
+			return fd;
+		close(fd);
+	}
+}
+
+/* Once anybody has been told to go, no loop keeps a client, also one that had no time to hear of it. */
+static void drain_is_of_all_loops(void **state)
+{
+	struct answer answer;
+	pthread_t thread;
+	int idle = connect_to(site.loops[0]), busy = connect_to(site.loops[1]);
+
+	client_send(busy, "GET /slow HTTP/1.1\r\n" H "\r\n");
+	wait_for(&opened, 1);
+	assert_true(atl_loop_post(site.loops[1], block, NULL));
+	wait_for(&blocked, 1);
+	bump(&released);
+	usleep(20000); /* the answer waits at the loop now, before what drains it; were it later, it would be closed anyway */
+	assert_int_equal(pthread_create(&thread, NULL, drain, NULL), 0);
+	assert_true(client_closed(idle));
+	bump(&let_go);
+	client_read(busy, &answer, false);
+	assert_string_equal(answer_header(&answer, "Connection"), "close");
+	answer_free(&answer);
+	assert_true(client_closed(busy));
+	pthread_join(thread, NULL);
+	close(idle);
+	close(busy);
+}
+
 /* Destroying with clients of every kind attached ends each of them exactly once and frees everything. */
 static void destroy_with_clients(void **state)
 {
@@ -269,7 +318,8 @@ int main(void)
 		CASE(chunked_stream),	      CASE(old_client),
 		CASE(head_of_a_stream),	      CASE(aborted_stream_is_cut),
 		CASE(hang_up_ends_the_stream), CASE(hang_up_reaches_the_handler),
-		CASE(drain_finishes_work),    CASE(destroy_with_clients),
+		CASE(drain_finishes_work),    CASE(drain_is_of_all_loops),
+		CASE(destroy_with_clients),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
