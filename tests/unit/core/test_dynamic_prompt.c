@@ -10,7 +10,6 @@
 #include "base/str.h"
 #include "core/pictures/dynamic_prompt.h"
 #include "core/pictures/enhance.h"
-#include "core/pictures/picture_entry.h"
 #include "core/pictures/style.h"
 
 static struct atl_arena arena;
@@ -132,57 +131,6 @@ static void loras_are_taken_out(void **state)
 	assert_string_equal(out, "<lora:open");
 }
 
-static void every_registry_file_is_right(void **state)
-{
-	struct atl_picture_entries entries;
-	struct atl_errinfo info = { 0 };
-
-	if (atl_picture_entries_load(&arena, atl_picture_registry_texts, &entries, &info))
-		fail_msg("%s %s", info.field, info.detail);
-	assert_true(entries.count > 20);
-	for (size_t i = 0; i < entries.count; i++) {
-		const struct atl_picture_model *m = &entries.models[i];
-		const struct atl_picture_param *params = m->params.items;
-
-		if (!atl_image_ops_find(m->provider_kind))
-			fail_msg("%s: there is no service of the kind %s", m->remote_id, m->provider_kind);
-		/* a template describes files that people bring */
-		if (atl_str_eq(m->provider_kind, "local") && m->remote_id[0] != '*' && (!m->files || !m->licence))
-			fail_msg("%s: a local model says its files and licence", m->id);
-		for (size_t k = 0; k < m->params.count; k++) {
-			const struct atl_json *def = params[k].def;
-
-			if (def && def->kind == ATL_JSON_NUMBER && ((!isnan(params[k].min) && def->number < params[k].min) ||
-								    (!isnan(params[k].max) && def->number > params[k].max)))
-				fail_msg("%s: the default of %s is out of its range", m->remote_id, params[k].name);
-		}
-	}
-}
-
-static void a_wrong_entry_is_named(void **state)
-{
-	static const char *const wrong[][2] = {
-		{ "{\"name\":\"x\"}", "" },
-		{ "{\"provider_kind\":\"fal\",\"remote_id\":\"a\",\"name\":\"n\",\"description\":\"\",\"kind\":\"picture\","
-		  "\"tasks\":[\"paint\"],\"safety\":\"general\"}", "tasks" },
-		{ "{\"provider_kind\":\"fal\",\"remote_id\":\"a\",\"name\":\"n\",\"description\":\"\",\"kind\":\"picture\","
-		  "\"tasks\":[\"edit\"],\"safety\":\"general\",\"params\":[\"@none\"]}", "params" },
-		{ "{\"provider_kind\":\"fal\",\"remote_id\":\"a\",\"name\":\"n\",\"description\":\"\",\"kind\":\"picture\","
-		  "\"tasks\":[\"edit\"],\"safety\":\"general\",\"params\":[],\"defaults\":{\"steps\":1}}", "defaults" },
-	};
-
-	for (size_t i = 0; i < ATL_COUNT(wrong); i++) {
-		struct atl_picture_model model;
-		struct atl_errinfo info = { 0 };
-		struct atl_json *tree;
-
-		assert_int_equal(atl_json_parse(&arena, wrong[i][0], strlen(wrong[i][0]), &tree, &info), ATL_OK);
-		assert_int_equal(atl_picture_entry_read(&arena, NULL, tree, &model, &info), ATL_ERR_INVALID);
-		if (*wrong[i][1])
-			assert_string_equal(info.field, wrong[i][1]);
-	}
-}
-
 static void scenes_are_what_is_seen(void **state)
 {
 	assert_string_equal(atl_enhance_scene_text(&arena, "*She smiles.* \"Hello there,\" she says, and walks to the **window**."),
@@ -230,8 +178,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(wildcards_are_lines, begin, end),
 		cmocka_unit_test_setup_teardown(mistakes_are_said, begin, end),
 		cmocka_unit_test_setup_teardown(loras_are_taken_out, begin, end),
-		cmocka_unit_test_setup_teardown(every_registry_file_is_right, begin, end),
-		cmocka_unit_test_setup_teardown(a_wrong_entry_is_named, begin, end),
 		cmocka_unit_test_setup_teardown(scenes_are_what_is_seen, begin, end),
 		cmocka_unit_test_setup_teardown(rules_add_words_once, begin, end),
 		cmocka_unit_test_setup_teardown(csv_rows_are_read, begin, end),
