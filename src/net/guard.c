@@ -1,11 +1,11 @@
-/* guard.c - see guard.h. Addresses are compared as 16 bytes; an IPv4 address in its mapped form ::ffff:a.b.c.d. */
+/* guard.c - see guard.h. Addresses are compared as base/ip.h has them. */
 #include "net/guard.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/ip.h"
 #include "base/str.h"
 
 struct atl_guard_rule {
@@ -15,8 +15,6 @@ struct atl_guard_rule {
 	unsigned char address[16];
 	char name[256];
 };
-
-static const unsigned char MAPPED[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 /* Not reachable from the public internet, or not a host at all (`never`: not even for the operator). */
 static const struct {
@@ -35,7 +33,8 @@ static const struct {
 	{"fc00::", 7, false},	    {"fe80::", 10, false},    {"fec0::", 10, false},
 };
 
-static bool read_address(const char *text, unsigned char out[16], bool *ret_v4)
+/* Also with a zone, which names a network of this machine and no other address. */
+static bool read_address(const char *text, struct atl_ip *ret)
 {
 	char bare[64];
 	char *zone;
@@ -45,21 +44,7 @@ static bool read_address(const char *text, unsigned char out[16], bool *ret_v4)
 	zone = strchr(bare, '%');
 	if (zone)
 		*zone = 0;
-	*ret_v4 = inet_pton(AF_INET, bare, out + 12) == 1;
-	if (*ret_v4) {
-		memcpy(out, MAPPED, sizeof(MAPPED));
-		return true;
-	}
-	return inet_pton(AF_INET6, bare, out) == 1;
-}
-
-static bool in_block(const unsigned char *address, const unsigned char *block, unsigned prefix)
-{
-	unsigned whole = prefix / 8, rest = prefix % 8;
-
-	if (memcmp(address, block, whole) != 0)
-		return false;
-	return !rest || ((address[whole] ^ block[whole]) >> (8 - rest)) == 0;
+	return atl_ip_read(bare, ret);
 }
 
 /* An IPv4 address wrapped in an IPv6 one (mapped, compatible, NAT64, 6to4) becomes the mapped form. */
@@ -75,7 +60,8 @@ static void unwrap(unsigned char a[16])
 		memcpy(inner, a + 2, 4);
 	else
 		return;
-	memcpy(a, MAPPED, 12);
+	memset(a, 0, 10);
+	memset(a + 10, 0xff, 2);
 	memcpy(a + 12, inner, 4);
 }
 
@@ -83,13 +69,12 @@ enum verdict { OPEN, CLOSED_PRIVATE, CLOSED_NEVER };
 
 static enum verdict classify(const unsigned char address[16])
 {
-	unsigned char block[16];
-	bool v4;
+	struct atl_ip block;
 
 	for (size_t i = 0; i < ATL_COUNT(CLOSED); i++) {
-		if (!read_address(CLOSED[i].address, block, &v4))
+		if (!atl_ip_read(CLOSED[i].address, &block))
 			return CLOSED_NEVER;
-		if (in_block(address, block, CLOSED[i].prefix + (v4 ? 96 : 0)))
+		if (atl_ip_in(address, block.bytes, CLOSED[i].prefix + (block.v4 ? ATL_IP_MAPPED_BITS : 0)))
 			return CLOSED[i].never ? CLOSED_NEVER : CLOSED_PRIVATE;
 	}
 	return OPEN;
@@ -128,7 +113,8 @@ static bool read_rule(const char *text, struct atl_guard_rule *rule)
 	char host[256];
 	char *mark;
 	uint64_t prefix = 0;
-	bool v4, has_prefix = false;
+	struct atl_ip ip;
+	bool has_prefix = false;
 
 	memset(rule, 0, sizeof(*rule));
 	if (!atl_str_copy(host, sizeof(host), text))
@@ -150,13 +136,14 @@ static bool read_rule(const char *text, struct atl_guard_rule *rule)
 		if (!port_of(mark + 1, &rule->port))
 			return false;
 	}
-	if (!read_address(host, rule->address, &v4)) {
+	if (!read_address(host, &ip)) {
 		rule->is_name = true;
 		return !has_prefix && lower_host(rule->name, sizeof(rule->name), host);
 	}
-	if (v4 && prefix > 32)
+	if (ip.v4 && prefix > 32)
 		return false;
-	rule->prefix = has_prefix ? (unsigned)prefix + (v4 ? 96 : 0) : 128;
+	memcpy(rule->address, ip.bytes, sizeof(rule->address));
+	rule->prefix = has_prefix ? (unsigned)prefix + (ip.v4 ? ATL_IP_MAPPED_BITS : 0) : 128;
 	return true;
 }
 
@@ -207,13 +194,13 @@ enum atl_err atl_guard_init_peers(struct atl_guard *guard, const char *const *pe
 
 bool atl_guard_listed(const struct atl_guard *guard, const char *address)
 {
-	unsigned char a[16];
-	bool v4, numeric = read_address(address, a, &v4);
+	struct atl_ip ip;
+	bool numeric = read_address(address, &ip);
 
 	for (size_t i = 0; i < guard->rule_count; i++) {
 		const struct atl_guard_rule *rule = &guard->rules[i];
 
-		if (rule->is_name ? atl_str_eq(rule->name, address) : numeric && in_block(a, rule->address, rule->prefix))
+		if (rule->is_name ? atl_str_eq(rule->name, address) : numeric && atl_ip_in(ip.bytes, rule->address, rule->prefix))
 			return true;
 	}
 	return false;
@@ -221,14 +208,13 @@ bool atl_guard_listed(const struct atl_guard *guard, const char *address)
 
 bool atl_guard_address(const struct atl_guard *guard, const char *host, int port, const char *address)
 {
-	unsigned char a[16];
+	struct atl_ip ip;
 	enum verdict verdict;
-	bool v4;
 
-	if (!guard || !read_address(address, a, &v4))
+	if (!guard || !read_address(address, &ip))
 		return false;
-	unwrap(a);
-	verdict = classify(a);
+	unwrap(ip.bytes);
+	verdict = classify(ip.bytes);
 	if (verdict == OPEN)
 		return true;
 	if (verdict == CLOSED_NEVER)
@@ -240,7 +226,7 @@ bool atl_guard_address(const struct atl_guard *guard, const char *host, int port
 
 		if (rule->port && rule->port != port)
 			continue;
-		if (rule->is_name ? host && atl_str_ieq(rule->name, host) : in_block(a, rule->address, rule->prefix))
+		if (rule->is_name ? host && atl_str_ieq(rule->name, host) : atl_ip_in(ip.bytes, rule->address, rule->prefix))
 			return true;
 	}
 	return false;
@@ -259,8 +245,7 @@ static enum atl_err split_authority(const char *start, const char *end, struct a
 {
 	char text[300];
 	char *host = text, *mark;
-	unsigned char address[16];
-	bool v4;
+	struct atl_ip ip;
 
 	if (end == start || (size_t)(end - start) >= sizeof(text))
 		return atl_fail(info, ATL_ERR_INVALID, "The address has no usable host.");
@@ -274,7 +259,7 @@ static enum atl_err split_authority(const char *start, const char *end, struct a
 		if (!mark || (mark[1] && mark[1] != ':'))
 			return atl_fail(info, ATL_ERR_INVALID, "The address has a broken IPv6 host.");
 		*mark++ = 0;
-		if (strchr(host, '%') || !read_address(host, address, &v4) || v4)
+		if (!atl_ip_read(host, &ip) || ip.v4)
 			return atl_fail(info, ATL_ERR_INVALID, "The address has a broken IPv6 host.");
 		if (!atl_str_copy(url->host, sizeof(url->host), host))
 			return atl_fail(info, ATL_ERR_INVALID, "The host is too long.");
@@ -291,7 +276,7 @@ static enum atl_err split_authority(const char *start, const char *end, struct a
 		if (!lower_host(url->host, sizeof(url->host), host))
 			return atl_fail(info, ATL_ERR_INVALID, "The host has characters that do not belong there.");
 		url->numeric = looks_numeric(url->host);
-		if (url->numeric && (!read_address(url->host, address, &v4) || !v4))
+		if (url->numeric && (!atl_ip_read(url->host, &ip) || !ip.v4))
 			return atl_fail(info, ATL_ERR_INVALID, "Write an IPv4 address as four decimal numbers.");
 	}
 	if (mark > text && (size_t)(mark - text) < (size_t)(end - start) && mark[1] && !port_of(mark + 1, &url->port))

@@ -1,7 +1,7 @@
 /* target.c - the request line's target, the Host rule, and who the client is. */
-#include <arpa/inet.h>
 #include <strings.h>
 
+#include "base/ip.h"
 #include "net/http_int.h"
 
 static const char *const method_names[ATL_METHOD_COUNT] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"};
@@ -81,7 +81,7 @@ static bool parse_host(const char *host, char *name, size_t size, bool *ret_nume
 {
 	size_t length = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
 	const char *port;
-	unsigned char binary[16];
+	struct atl_ip ip;
 
 	if (!length || length >= size || (*host == '[' && host[length - 1] != ']'))
 		return false;
@@ -104,12 +104,12 @@ static bool parse_host(const char *host, char *name, size_t size, bool *ret_nume
 	if (*name == '[') {
 		memmove(name, name + 1, length - 2);
 		name[length - 2] = 0;
-		*ret_numeric = inet_pton(AF_INET6, name, binary) == 1;
+		*ret_numeric = atl_ip_read(name, &ip) && !ip.v4;
 		return *ret_numeric;
 	}
 	if (length > 1 && name[length - 1] == '.')
 		name[length - 1] = 0;
-	*ret_numeric = inet_pton(AF_INET, name, binary) == 1;
+	*ret_numeric = atl_ip_read(name, &ip) && ip.v4;
 	return true;
 }
 
@@ -149,7 +149,7 @@ static void forwarded_client(struct call *call, const char *list)
 	while (end) {
 		size_t start = end;
 		char address[sizeof(call->req.remote)];
-		unsigned char binary[16];
+		struct atl_ip ip;
 
 		while (start && list[start - 1] != ',')
 			start--;
@@ -161,7 +161,7 @@ static void forwarded_client(struct call *call, const char *list)
 			return;
 		memcpy(address, list + start, end - start);
 		address[end - start] = 0;
-		if (inet_pton(AF_INET, address, binary) != 1 && inet_pton(AF_INET6, address, binary) != 1)
+		if (!atl_ip_read(address, &ip))
 			return;
 		atl_str_copy(call->req.remote, sizeof(call->req.remote), address);
 		if (!atl_guard_listed(&call->lane->server->proxies, address))

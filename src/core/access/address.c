@@ -1,35 +1,10 @@
 /* address.c - see address.h. */
 #include "core/access/address.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
+#include "base/ip.h"
 #include "base/str.h"
-
-#define MAPPED_BITS 96
-
-/* Without a zone ("fe80::1%eth0" is not an address that others mean as well). */
-static bool read_address(const char *text, unsigned char out[16], bool *ret_v4)
-{
-	static const unsigned char mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
-
-	if (inet_pton(AF_INET, text, out + 12) == 1) {
-		memcpy(out, mapped, sizeof(mapped));
-		*ret_v4 = true;
-		return true;
-	}
-	*ret_v4 = false;
-	return inet_pton(AF_INET6, text, out) == 1;
-}
-
-static bool covered(const struct atl_address_block *block, const unsigned char address[16])
-{
-	size_t whole = block->bits / 8, rest = block->bits % 8;
-
-	if (memcmp(block->bytes, address, whole) != 0)
-		return false;
-	return rest == 0 || ((block->bytes[whole] ^ address[whole]) >> (8 - rest)) == 0;
-}
 
 /* Is anything set behind the prefix? */
 static bool loose(const struct atl_address_block *block)
@@ -45,8 +20,8 @@ enum atl_err atl_address_add(struct atl_address_blocks *list, const char *text, 
 	struct atl_address_block block = { .bits = 128 };
 	char address[ATL_ADDRESS_TEXT_MAX + 1];
 	size_t length = strcspn(text, "/");
+	struct atl_ip first;
 	int64_t bits = 0;
-	bool v4;
 
 	if (list->count == ATL_ADDRESS_BLOCKS_MAX)
 		return atl_fail_field(info, ATL_ERR_INVALID, "addresses", "At most %d addresses or blocks.", ATL_ADDRESS_BLOCKS_MAX);
@@ -54,14 +29,15 @@ enum atl_err atl_address_add(struct atl_address_blocks *list, const char *text, 
 		return atl_fail_field(info, ATL_ERR_INVALID, "addresses", "\"%.60s\" is not an address.", text);
 	memcpy(address, text, length);
 	address[length] = '\0';
-	if (!read_address(address, block.bytes, &v4))
+	if (!atl_ip_read(address, &first))
 		return atl_fail_field(info, ATL_ERR_INVALID, "addresses",
 				      "\"%.60s\" is not an address. Write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32.", text);
+	memcpy(block.bytes, first.bytes, sizeof(block.bytes));
 	if (text[length] == '/') {
-		if (!atl_str_i64(text + length + 1, 0, v4 ? 32 : 128, &bits))
+		if (!atl_str_i64(text + length + 1, 0, first.v4 ? 32 : 128, &bits))
 			return atl_fail_field(info, ATL_ERR_INVALID, "addresses", "\"%.60s\": behind the stroke stands 0 to %d.", text,
-					      v4 ? 32 : 128);
-		block.bits = (unsigned char)(bits + (v4 ? MAPPED_BITS : 0));
+					      first.v4 ? 32 : 128);
+		block.bits = (unsigned char)(bits + (first.v4 ? ATL_IP_MAPPED_BITS : 0));
 	}
 	if (loose(&block))
 		return atl_fail_field(info, ATL_ERR_INVALID, "addresses",
@@ -72,15 +48,14 @@ enum atl_err atl_address_add(struct atl_address_blocks *list, const char *text, 
 
 bool atl_address_in(const struct atl_address_blocks *list, const char *address)
 {
-	unsigned char bytes[16];
-	bool v4;
+	struct atl_ip ip;
 
 	if (list->count == 0)
 		return true;
-	if (!address || !read_address(address, bytes, &v4))
+	if (!address || !atl_ip_read(address, &ip))
 		return false;
 	for (size_t i = 0; i < list->count; i++)
-		if (covered(&list->items[i], bytes))
+		if (atl_ip_in(ip.bytes, list->items[i].bytes, list->items[i].bits))
 			return true;
 	return false;
 }
