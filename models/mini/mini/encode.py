@@ -42,7 +42,7 @@ def part(options, number: int, count: int) -> None:
         return
     rows = json.loads((options.data / "pictures.json").read_text())
     composer = compose.Composer(rows, np.load(options.data / "pictures.npy", mmap_mode="r"), options.seed)
-    wanted = compose.plan(composer, options.much)[number::count]
+    wanted = compose.plan(composer, options.much)[number::count][::options.every]
     composer.random = np.random.default_rng((options.seed, number, count))
     model = load(options.autoencoder).to("cuda" if torch.cuda.is_available() else "cpu")
     done, notes, waiting = [], [], []
@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--much", type=float, default=0.7)
+    parser.add_argument("--every", type=int, default=1, help="of so many pictures of the plan one: for a trial")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--part", default="0/1")
     parser.add_argument("--threads", type=int, default=0)
