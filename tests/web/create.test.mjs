@@ -38,6 +38,7 @@ test("a picture by keyboard alone: prompt, generate, growing preview, result, op
   await page.getByText("Step 3 of 8 · 0.50 s a step · 3 s left").waitFor();
   mock.pictures.preview(job);
   await page.locator(".tile .preview").waitFor();
+  assert.equal(await page.getByRole("progressbar", { name: "Progress: A lighthouse in a storm" }).getAttribute("aria-valuenow"), "38", "three of eight steps, also for whoever hears the page");
   await axe(page, "create, running");
   await page.keyboard.press("Control+Enter");
   await page.locator(".job").nth(1).waitFor();

@@ -19,12 +19,12 @@ function svg(name, props) {
   return element;
 }
 
-/** A thin ring that fills; `set(share)`, null when it is not known. */
-export function ring() {
-  const box = svg("svg", { class: "ring", viewBox: "0 0 36 36", "aria-hidden": "true" });
+/** A thin ring that fills; `set(share)`, null when it is not known. @param {string} [label] what it is of, where nothing else says how far it is */
+export function ring(label) {
+  const box = svg("svg", { class: "ring", viewBox: "0 0 36 36", ...(label ? { role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 } : { "aria-hidden": "true" }) });
   const arc = svg("circle", { class: "arc", cx: 18, cy: 18, r: 15, "stroke-dasharray": RING, "stroke-dashoffset": RING });
   box.append(svg("circle", { class: "track", cx: 18, cy: 18, r: 15 }), arc);
-  return { box, set: (/** @type {number|null} */ share) => { box.classList.toggle("unknown", share === null); arc.setAttribute("stroke-dashoffset", String(RING * (1 - (share ?? 0.25)))); } };
+  return { box, set: (/** @type {number|null} */ share) => { box.classList.toggle("unknown", share === null); if (share === null) box.removeAttribute("aria-valuenow"); else if (label) box.setAttribute("aria-valuenow", String(Math.round(100 * share))); arc.setAttribute("stroke-dashoffset", String(RING * (1 - (share ?? 0.25)))); } };
 }
 
 /** "0.4 s a step". @param {any} job */
@@ -93,7 +93,7 @@ export function jobCard(job, on) {
     let entry = shown.get(index);
     if (entry?.key !== key) {
       const old = entry?.node;
-      const wait = ring();
+      const wait = ring(`${t("job.progress")}: ${titleOf(now)}`);
       /** @type {any} */ let node;
       if (asset?.deleted_at) node = h("div", { class: "tile gone muted small" }, icon("trash"), t("asset.gone"));
       else if (asset) node = result(asset, box);

@@ -9,7 +9,7 @@ import * as api from "../api.js";
 import { store } from "../state.js";
 import { coverText, faceOf, menuRows, nameOf, thumbWidth } from "../pictures/actions.js";
 import { attempt, menu } from "./ui.js";
-import { errorOf, isActive, ring, share, stateWords } from "./job-card.js";
+import { errorOf, isActive, ring, share, stateWords, titleOf } from "./job-card.js";
 
 const WHATS = ["scene", "character", "face", "user"];
 
@@ -32,7 +32,7 @@ export function drawPictures(element, message) {
   if (box.dataset.key !== key) {
     box.dataset.key = key;
     replace(box, assets.map((asset) => { const tile = h("div", { class: "tile" }, h("a", { class: "tile-link", href: `/library/${asset.id}`, "aria-label": `${t("asset.open")}: ${nameOf(asset)}` }, h("img", { ...faceOf(asset, thumbWidth(280)), alt: nameOf(asset), width: asset.width, height: asset.height, loading: "lazy" }), coverText(asset) && h("span", { class: "cover-text" }, coverText(asset))), h("div", { class: "tile-tools" }, iconButton("more", t("asset.actions"), (event) => menu(event.currentTarget, menuRows(asset)), { class: "icon-button small" }))); tile.style.aspectRatio = `${asset.width || 1} / ${asset.height || 1}`; return tile; }),
-      busy.map((job) => { const wait = ring(), tile = job.state === "failed" ? h("p", { class: "state bad" }, t("job.failed.text", { why: errorOf(job) }), h("button", { class: "button small", onclick: () => attempt(async () => { const fresh = await api.post(`/jobs/${job.id}/retry`); store.dispatch({ type: "job.updated", job: { ...job, message_id: null, version: job.version + 1 } }); store.dispatch({ type: "job.updated", job: fresh }); }) }, t("job.retry")))
+      busy.map((job) => { const wait = ring(`${t("job.progress")}: ${titleOf(job)}`), tile = job.state === "failed" ? h("p", { class: "state bad" }, t("job.failed.text", { why: errorOf(job) }), h("button", { class: "button small", onclick: () => attempt(async () => { const fresh = await api.post(`/jobs/${job.id}/retry`); store.dispatch({ type: "job.updated", job: { ...job, message_id: null, version: job.version + 1 } }); store.dispatch({ type: "job.updated", job: fresh }); }) }, t("job.retry")))
         : h("div", { class: "tile waiting running", dataset: { job: job.id } }, wait.box, h("div", { class: "small muted words", role: "status" }), h("button", { class: "button small", onclick: () => attempt(async () => store.dispatch({ type: "job.updated", job: await api.post(`/jobs/${job.id}/cancel`) })) }, t("job.cancel")));
         if (job.state !== "failed") { tile.style.aspectRatio = `${job.request?.width || 1} / ${job.request?.height || 1}`; tile.ring = wait; }
         return tile; }));
