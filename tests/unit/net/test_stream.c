@@ -216,6 +216,21 @@ static void *drain(void *arg)
 	return NULL;
 }
 
+/* What was in work is answered, and says that it was the last. */
+static void client_told_to_go(int fd)
+{
+	struct answer answer;
+	const char *connection;
+
+	client_read(fd, &answer, false);
+	connection = answer_header(&answer, "Connection");
+	assert_string_equal(answer.body, "done");
+	assert_string_equal(connection ? connection : "kept", "close");
+	answer_free(&answer);
+	assert_true(client_closed(fd));
+	close(fd);
+}
+
 /* Draining answers what is in work, tells the client to go, and takes nobody new. */
 static void drain_finishes_work(void **state)
 {
@@ -231,14 +246,9 @@ static void drain_finishes_work(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, drain, NULL), 0);
 	assert_true(client_closed(idle));
 	bump(&released);
-	client_read(busy, &answer, false);
-	assert_string_equal(answer.body, "done");
-	assert_string_equal(answer_header(&answer, "Connection"), "close");
-	answer_free(&answer);
-	assert_true(client_closed(busy));
+	client_told_to_go(busy);
 	pthread_join(thread, NULL);
 	close(idle);
-	close(busy);
 }
 
 static void block(void *arg)
@@ -267,7 +277,6 @@ static int connect_to(const struct atl_loop *loop)
 /* Once anybody has been told to go, no loop keeps a client, also one that had no time to hear of it. */
 static void drain_is_of_all_loops(void **state)
 {
-	struct answer answer;
 	pthread_t thread;
 	int idle = connect_to(site.loops[0]), busy = connect_to(site.loops[1]);
 
@@ -280,13 +289,9 @@ static void drain_is_of_all_loops(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, drain, NULL), 0);
 	assert_true(client_closed(idle));
 	bump(&let_go);
-	client_read(busy, &answer, false);
-	assert_string_equal(answer_header(&answer, "Connection"), "close");
-	answer_free(&answer);
-	assert_true(client_closed(busy));
+	client_told_to_go(busy);
 	pthread_join(thread, NULL);
 	close(idle);
-	close(busy);
 }
 
 /* Destroying with clients of every kind attached ends each of them exactly once and frees everything. */
