@@ -8,7 +8,7 @@
 
 struct run {
 	struct atl_chat_run base; /* first */
-	const struct atl_chat_script *script;
+	struct atl_chat_script script; /* a copy */
 	struct atl_timer *timer;
 	struct atl_chat_ops ops;
 	void *arg;
@@ -18,13 +18,13 @@ struct run {
 
 static void end(struct run *run, enum atl_err err, const char *detail)
 {
-	struct atl_chat_result result = {.finish_reason = "", .usage = run->script->usage};
+	struct atl_chat_result result = {.finish_reason = "", .usage = run->script.usage};
 	struct atl_errinfo info = {0};
 
 	if (err)
 		atl_fail(&info, err, "%s", detail ? detail : atl_err_sentence(err));
 	else
-		result.finish_reason = run->script->finish_reason ? run->script->finish_reason : "stop";
+		result.finish_reason = run->script.finish_reason ? run->script.finish_reason : "stop";
 	run->ops.on_done(run->arg, err, &info, &result);
 	atl_timer_destroy(run->timer);
 	free(run);
@@ -42,7 +42,7 @@ static void say(struct run *run, const struct atl_chat_step *step)
 
 static unsigned delay_of(const struct run *run)
 {
-	return run->next < run->script->step_count ? run->script->steps[run->next].delay_ms : 0;
+	return run->next < run->script.step_count ? run->script.steps[run->next].delay_ms : 0;
 }
 
 static void on_timer(void *arg)
@@ -54,11 +54,11 @@ static void on_timer(void *arg)
 		end(run, ATL_ERR_CANCELLED, "It was stopped.");
 		return;
 	}
-	if (run->next == run->script->step_count) {
-		end(run, run->script->err, run->script->detail);
+	if (run->next == run->script.step_count) {
+		end(run, run->script.err, run->script.detail);
 		return;
 	}
-	step = &run->script->steps[run->next];
+	step = &run->script.steps[run->next];
 	if (step->kind == ATL_CHAT_STEP_HANG)
 		return;
 	run->next++;
@@ -85,7 +85,7 @@ enum atl_err atl_chat_fake_start(struct atl_loop *loop, const struct atl_chat_en
 		return atl_fail(info, ATL_ERR_NOMEM, "No memory for a request.");
 	}
 	run->base.cancel = run_cancel;
-	run->script = endpoint->script;
+	run->script = *endpoint->script;
 	run->ops = *ops;
 	run->arg = arg;
 	atl_timer_start(run->timer, delay_of(run), 0);

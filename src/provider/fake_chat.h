@@ -1,6 +1,6 @@
 /* fake_chat.h - a scripted provider for tests: delays, pieces, an error. No network.
  *
- * Life cycle: the script is borrowed until on_done. Threads: the loop's.
+ * Life cycle: the script is copied; its steps and strings are borrowed until on_done. Threads: the loop's.
  */
 #ifndef ATL_PROVIDER_FAKE_CHAT_H
 #define ATL_PROVIDER_FAKE_CHAT_H

@@ -184,11 +184,9 @@ struct site *site_create(void)
 	app->undo_ms = 3600 * 1000LL;
 	app->session_ttl_ms = 24 * 3600 * 1000LL;
 	app->started_ms = atl_now_ms();
-	site->model.context_size = 4096;
-	site->model.script.usage = site->model.fallback.usage = (struct atl_chat_usage){ -1, -1, -1, -1 };
 	atl_arena_init(&words, (size_t)64 << 20);
+	model_says((struct atl_chat_script){ .usage = { -1, -1, -1, -1 } });
 	parts_up(site);
-	model_serve(site);
 	return site;
 }
 
@@ -209,7 +207,6 @@ void site_destroy(struct site *site)
 	remove_tree(site->folder);
 	atl_arena_finish(&words);
 	atl_log_finish();
-	model_serve(NULL);
 	free(site);
 }
 

@@ -1,7 +1,7 @@
 /* support.h - a whole server without sockets for a handler test: database, loops, domain parts, a scripted model.
  *
  * Requests go through the real checks, routing, authorisation and handlers (atl_mock_* of net/http.h). The model that
- * answers is `site->model`: a script of provider/fake_chat.h, put in by wrapping core/models/model.h at link time.
+ * answers is a script of provider/fake_chat.h (model_does()), put in by wrapping core/models/model.h at link time.
  *
  * Life cycle: site_create() .. site_destroy(), a site per test program or per test. With ATELIER_TEST_PG set the
  *             database is a fresh schema there, else SQLite in a temporary folder.
@@ -19,16 +19,12 @@
 
 #define WAIT_MS 60000 /* for what must come; only a failing test waits so long */
 
-/* What the scripted model says; set before a reply is started. Strings and steps live until it has ended. */
+/* What the scripted model does. Strings and steps live until the replies have ended. */
 struct model_script {
 	struct atl_chat_script script;
-	int64_t context_size;
 	enum atl_err resolve_err; /* resolving fails instead */
 	bool has_fallback;
 	struct atl_chat_script fallback;
-	/* what was asked last */
-	char wanted[ATL_ID_SIZE * 8];
-	int resolved;
 };
 
 struct ears;
@@ -43,7 +39,6 @@ struct site {
 	char key_path[96];
 	char setup_token[ATL_TOKEN_SIZE];
 	char folder[64], upload_dir[96], blob_dir[96], models_dir[96];
-	struct model_script model;
 	struct ears *ears;
 };
 
@@ -119,8 +114,11 @@ void ears_clear(struct site *site);
 const char *ears_all(struct site *site); /* everything heard; copy */
 void ears_close(struct site *site);
 
-/* support_model.c: whose script answers from now on; NULL: nobody's. */
-void model_serve(struct site *site);
+/* ---- the scripted model (support_model.c); replies are prepared side by side in the pool ---- */
+/* What it does with replies that are prepared from now on; a site begins with one that says nothing. */
+void model_does(const struct model_script *does);
+void model_says(struct atl_chat_script script); /* only this */
+const char *model_wanted(void); /* the id that was asked for last, "": none; copy */
 
 /* Run fn(arg) on the loop and wait for it. */
 void site_on_loop(struct site *site, void (*fn)(void *arg), void *arg);

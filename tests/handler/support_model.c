@@ -13,21 +13,62 @@
 
 /* ---- the model: --wrap puts these in the place of core/models/model.c ---- */
 
-static struct site *serving;
+static struct {
+	pthread_mutex_t lock; /* guards what follows */
+	struct model_script does;
+	char wanted[ATL_ID_SIZE * 8];
+} model = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-void model_serve(struct site *site)
+void model_does(const struct model_script *does)
 {
-	serving = site;
+	pthread_mutex_lock(&model.lock);
+	model.does = *does;
+	pthread_mutex_unlock(&model.lock);
 }
 
-static void fill(const struct atl_chat_script *script, const char *id, struct atl_model_target *ret)
+void model_says(struct atl_chat_script script)
 {
+	model_does(&(struct model_script){ .script = script });
+}
+
+const char *model_wanted(void)
+{
+	const char *copy;
+
+	pthread_mutex_lock(&model.lock);
+	copy = fmt("%s", model.wanted);
+	pthread_mutex_unlock(&model.lock);
+	return copy;
+}
+
+/* What it does now; wanted is remembered unless it is NULL. */
+static struct model_script asked(const char *wanted)
+{
+	struct model_script does;
+
+	pthread_mutex_lock(&model.lock);
+	does = model.does;
+	if (wanted)
+		atl_str_copy(model.wanted, sizeof(model.wanted), wanted);
+	pthread_mutex_unlock(&model.lock);
+	return does;
+}
+
+static enum atl_err fill(struct atl_app *app, struct atl_arena *arena, const struct atl_chat_script *script, const char *id,
+			 struct atl_model_target *ret, struct atl_errinfo *info)
+{
+	struct atl_chat_script *own = ATL_ARENA_NEW(arena, struct atl_chat_script);
+
+	if (!own)
+		return atl_fail(info, ATL_ERR_NOMEM, "script");
+	*own = *script;
 	*ret = (struct atl_model_target){ .id = id, .name = "scripted", .provider_name = "Scripted", .ready = true,
-					  .context_size = serving->model.context_size };
+					  .context_size = 4096 };
 	ret->endpoint.preset = atl_chat_preset_find("fake");
-	ret->price = atl_price_find(serving->app.prices, id, "", "scripted", NULL);
-	ret->endpoint.guard = &serving->guard;
-	ret->endpoint.script = script;
+	ret->price = atl_price_find(app->prices, id, "", "scripted", NULL);
+	ret->endpoint.guard = app->guard;
+	ret->endpoint.script = own;
+	return ATL_OK;
 }
 
 enum atl_err __wrap_atl_models_resolve(struct atl_app *app, struct atl_arena *arena, const char *user_id,
@@ -35,14 +76,11 @@ enum atl_err __wrap_atl_models_resolve(struct atl_app *app, struct atl_arena *ar
 enum atl_err __wrap_atl_models_resolve(struct atl_app *app, struct atl_arena *arena, const char *user_id,
 				       const char *wanted, struct atl_model_target *ret, struct atl_errinfo *info)
 {
-	struct model_script *model = &serving->model;
+	struct model_script does = asked(wanted ? wanted : "");
 
-	atl_str_copy(model->wanted, sizeof(model->wanted), wanted ? wanted : "");
-	model->resolved++;
-	if (model->resolve_err)
-		return atl_fail(info, model->resolve_err, "No model is configured.");
-	fill(&model->script, wanted ? wanted : "scripted/first", ret);
-	return ATL_OK;
+	if (does.resolve_err)
+		return atl_fail(info, does.resolve_err, "No model is configured.");
+	return fill(app, arena, &does.script, wanted ? wanted : "scripted/first", ret, info);
 }
 
 enum atl_err __wrap_atl_models_fallback(struct atl_app *app, struct atl_arena *arena, const char *user_id,
@@ -50,10 +88,11 @@ enum atl_err __wrap_atl_models_fallback(struct atl_app *app, struct atl_arena *a
 enum atl_err __wrap_atl_models_fallback(struct atl_app *app, struct atl_arena *arena, const char *user_id,
 					const char *failed_id, struct atl_model_target *ret, struct atl_errinfo *info)
 {
-	if (!serving->model.has_fallback)
+	struct model_script does = asked(NULL);
+
+	if (!does.has_fallback)
 		return atl_fail(info, ATL_ERR_NO_MODEL, "There is no fallback.");
-	fill(&serving->model.fallback, "scripted/fallback", ret);
-	return ATL_OK;
+	return fill(app, arena, &does.fallback, "scripted/fallback", ret, info);
 }
 
 const char *__wrap_atl_models_effective(struct atl_app *app, struct atl_arena *arena, const char *user_id,

@@ -16,10 +16,10 @@ static const struct atl_chat_step THOUGHT[] = { { ATL_CHAT_STEP_REASONING, 0, "H
 static const struct atl_chat_step HANGS[] = { DELTA("Once upon"), DELTA(" a time"), { ATL_CHAT_STEP_HANG, 0, NULL } };
 static const struct atl_chat_step MORE[] = { DELTA(" and more") };
 
-static void says(struct site *site, struct atl_chat_script script)
+static void says(struct atl_chat_script script)
 {
 	script.usage = (struct atl_chat_usage){ -1, -1, -1, -1 };
-	site->model.script = script;
+	model_says(script);
 }
 
 /* Send a message that wants a reply; the reply's id. */
@@ -89,7 +89,7 @@ static void test_reply_streams(void **state)
 	struct atl_req *req;
 	int count;
 
-	says(site, (struct atl_chat_script){ STEPS(THREE) });
+	says((struct atl_chat_script){ STEPS(THREE) });
 	id = send(site, conversation, "Count");
 	req = ended(site, id);
 	assert_string_equal(text_at(req, "content"), "One two three.");
@@ -114,7 +114,7 @@ static void test_reasoning_is_apart(void **state)
 	struct site *site = *state;
 	struct atl_req *req;
 
-	says(site, (struct atl_chat_script){ STEPS(THOUGHT) });
+	says((struct atl_chat_script){ STEPS(THOUGHT) });
 	req = ended(site, send(site, make_conversation(site, &owner, NULL), "Think"));
 	assert_string_equal(text_at(req, "content"), "Yes.");
 	assert_string_equal(text_at(req, "reasoning"), "Hmm.");
@@ -132,7 +132,7 @@ static void test_overlay_and_stop(void **state)
 	uint64_t began;
 
 	person_create(site, "Stranger", ATL_ROLE_MEMBER, &stranger);
-	says(site, (struct atl_chat_script){ STEPS(HANGS) });
+	says((struct atl_chat_script){ STEPS(HANGS) });
 	id = send(site, conversation, "Tell");
 	ears_wait(site, "message.delta", " a time");
 	req = message(site, id);
@@ -161,11 +161,11 @@ static void test_continue(void **state)
 	const char *id;
 	struct atl_req *req;
 
-	says(site, (struct atl_chat_script){ STEPS(THREE), .finish_reason = "length" });
+	says((struct atl_chat_script){ STEPS(THREE), .finish_reason = "length" });
 	id = send(site, make_conversation(site, &owner, NULL), "Go");
 	assert_string_equal(text_at(ended(site, id), "finish_reason"), "length");
 	ears_clear(site);
-	says(site, (struct atl_chat_script){ STEPS(MORE) });
+	says((struct atl_chat_script){ STEPS(MORE) });
 	req = post(site, id, "continue", 202);
 	assert_string_equal(text_at(req, "message.id"), id);
 	ears_wait(site, "message.updated", "\"status\":\"complete\"");
@@ -178,7 +178,7 @@ static void test_regenerate(void **state)
 	const char *conversation = make_conversation(site, &owner, NULL), *first, *second, *question;
 	struct atl_req *req;
 
-	says(site, (struct atl_chat_script){ STEPS(THREE) });
+	says((struct atl_chat_script){ STEPS(THREE) });
 	first = send(site, conversation, "Again");
 	question = text_at(ended(site, first), "parent_id");
 	req = expect(ask(site, &owner, fmt("POST /api/v1/messages/%s/regenerate", first), "{\"model\":\"other/one\"}"), 202);
@@ -187,7 +187,7 @@ static void test_regenerate(void **state)
 	assert_string_equal(text_at(req, "message.parent_id"), question);
 	assert_int_equal(count_at(req, "message.siblings"), 2);
 	assert_string_equal(text_at(ended(site, second), "model"), "other/one");
-	assert_string_equal(site->model.wanted, "other/one");
+	assert_string_equal(model_wanted(), "other/one");
 	/* on the question: one more answer below it */
 	req = post(site, question, "regenerate", 202);
 	assert_int_equal(count_at(req, "message.siblings"), 3);
@@ -202,19 +202,19 @@ static void test_provider_failure_is_told(void **state)
 	const char *id;
 	struct atl_req *req;
 
-	says(site, (struct atl_chat_script){ .err = ATL_ERR_UPSTREAM_QUOTA, .detail = "Scripted: no credit is left." });
+	says((struct atl_chat_script){ .err = ATL_ERR_UPSTREAM_QUOTA, .detail = "Scripted: no credit is left." });
 	id = send(site, make_conversation(site, &owner, NULL), "Pay");
 	req = ended(site, id);
 	assert_string_equal(text_at(req, "status"), "failed");
 	assert_string_equal(text_at(req, "error.slug"), "upstream_quota");
 	assert_string_equal(text_at(req, "error.detail"), "Scripted: no credit is left.");
 	/* a text that broke off stays */
-	says(site, (struct atl_chat_script){ STEPS(THREE), .err = ATL_ERR_UPSTREAM_CUT });
+	says((struct atl_chat_script){ STEPS(THREE), .err = ATL_ERR_UPSTREAM_CUT });
 	req = ended(site, send(site, make_conversation(site, &owner, NULL), "Break"));
 	assert_string_equal(text_at(req, "status"), "failed");
 	assert_string_equal(text_at(req, "content"), "One two three.");
 	/* and the failed one can be asked for again */
-	says(site, (struct atl_chat_script){ STEPS(THREE) });
+	says((struct atl_chat_script){ STEPS(THREE) });
 	req = post(site, id, "regenerate", 202);
 	assert_string_equal(text_at(ended(site, text_at(req, "message.id")), "status"), "complete");
 }
@@ -224,9 +224,8 @@ static void test_no_model(void **state)
 	struct site *site = *state;
 	struct atl_req *req;
 
-	site->model.resolve_err = ATL_ERR_NO_MODEL;
+	model_does(&(struct model_script){ .resolve_err = ATL_ERR_NO_MODEL });
 	req = ended(site, send(site, make_conversation(site, &owner, NULL), "Anyone?"));
-	site->model.resolve_err = ATL_OK;
 	assert_string_equal(text_at(req, "status"), "failed");
 	assert_string_equal(text_at(req, "error.slug"), "no_model");
 	assert_string_equal(text_at(req, "error.detail"), "No model is configured.");
@@ -234,22 +233,23 @@ static void test_no_model(void **state)
 
 static void test_fallback(void **state)
 {
+	struct model_script does = { .script = { .err = ATL_ERR_UPSTREAM, .usage = { -1, -1, -1, -1 } },
+				     .has_fallback = true,
+				     .fallback = { STEPS(THREE), .usage = { 11, 7, -1, -1 } } };
 	struct site *site = *state;
 	struct atl_req *req;
 
-	says(site, (struct atl_chat_script){ .err = ATL_ERR_UPSTREAM });
-	site->model.has_fallback = true;
-	site->model.fallback = (struct atl_chat_script){ STEPS(THREE), .usage = { 11, 7, -1, -1 } };
+	model_does(&does);
 	req = ended(site, send(site, make_conversation(site, &owner, NULL), "Help"));
 	assert_string_equal(text_at(req, "status"), "complete");
 	assert_string_equal(text_at(req, "model"), "scripted/fallback");
 	assert_int_equal(int_at(req, "prompt_tokens"), 11);
 	assert_int_equal(int_at(req, "completion_tokens"), 7);
 	/* after the first word there is no second model */
-	says(site, (struct atl_chat_script){ STEPS(THREE), .err = ATL_ERR_UPSTREAM_CUT });
+	does.script = (struct atl_chat_script){ STEPS(THREE), .err = ATL_ERR_UPSTREAM_CUT, .usage = { -1, -1, -1, -1 } };
+	model_does(&does);
 	req = ended(site, send(site, make_conversation(site, &owner, NULL), "Half"));
 	assert_string_equal(text_at(req, "status"), "failed");
-	site->model.has_fallback = false;
 }
 
 static void test_too_long_is_told(void **state)
@@ -275,7 +275,7 @@ static void test_restart_interrupts(void **state)
 	const char *running, *crashed;
 	struct atl_req *req;
 
-	says(site, (struct atl_chat_script){ STEPS(HANGS) });
+	says((struct atl_chat_script){ STEPS(HANGS) });
 	running = send(site, make_conversation(site, &owner, NULL), "Stay");
 	ears_wait(site, "message.delta", " a time");
 	crashed = add_message(site, &owner, make_conversation(site, &owner, NULL), "x");
@@ -287,7 +287,7 @@ static void test_restart_interrupts(void **state)
 	assert_string_equal(text_at(req, "status"), "interrupted");
 	assert_string_equal(text_at(req, "content"), "Once upon a time");
 	assert_string_equal(text_at(message(site, crashed), "status"), "interrupted");
-	says(site, (struct atl_chat_script){ STEPS(MORE) });
+	says((struct atl_chat_script){ STEPS(MORE) });
 	post(site, running, "continue", 202);
 	ears_wait(site, "message.updated", "\"status\":\"complete\"");
 	assert_string_equal(text_at(message(site, running), "content"), "Once upon a time and more");
@@ -315,7 +315,7 @@ static void test_deleting_stops(void **state)
 		const char *conversation = make_conversation(site, &owner, NULL), *other = make_conversation(site, &owner, NULL);
 		const char *id, *kept;
 
-		says(site, (struct atl_chat_script){ STEPS(HANGS) });
+		says((struct atl_chat_script){ STEPS(HANGS) });
 		kept = send(site, other, "Stay");
 		id = send(site, conversation, "Go");
 		ears_wait(site, "message.delta", id);

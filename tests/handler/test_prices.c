@@ -16,9 +16,9 @@ static const struct atl_chat_step THREE[] = { DELTA("One "), DELTA("two "), DELT
 static const struct atl_chat_step ENDLESS[] = { DELTA("a "), DELTA("b "), DELTA("c "), DELTA("d "), DELTA("e "), DELTA("f "),
 						{ ATL_CHAT_STEP_HANG, 0, NULL } };
 
-static void says(struct site *site, const struct atl_chat_step *steps, size_t count, struct atl_chat_usage usage)
+static void says(const struct atl_chat_step *steps, size_t count, struct atl_chat_usage usage)
 {
-	site->model.script = (struct atl_chat_script){ .steps = steps, .step_count = count, .usage = usage };
+	model_says((struct atl_chat_script){ .steps = steps, .step_count = count, .usage = usage });
 }
 
 static void price(struct site *site, const char *model, long long input, long long output, long long cached)
@@ -156,7 +156,7 @@ static void test_reply_costs(void **state)
 	struct atl_req *req;
 
 	price(site, "scripted/first", 2000000, 8000000, 500000);
-	says(site, THREE, ATL_COUNT(THREE), (struct atl_chat_usage){ 1000, 200, 400, -1 });
+	says(THREE, ATL_COUNT(THREE), (struct atl_chat_usage){ 1000, 200, 400, -1 });
 	id = text_at(send(site, conversation, ""), "reply.id");
 	assert_string_equal(text_at(ended(site, id), "status"), "complete");
 	assert_int_equal(money_of(site).used, 600 * 2 + 200 + 200 * 8);
@@ -171,7 +171,7 @@ static void test_ceiling_before(void **state)
 	struct atl_req *req;
 
 	price(site, "scripted/first", 2000000, 8000000, 500000);
-	says(site, THREE, ATL_COUNT(THREE), (struct atl_chat_usage){ 100, 20, 0, -1 });
+	says(THREE, ATL_COUNT(THREE), (struct atl_chat_usage){ 100, 20, 0, -1 });
 	req = ended(site, text_at(send(site, conversation, ",\"max_cost_micro_usd\":10"), "reply.id"));
 	assert_string_equal(text_at(req, "status"), "failed");
 	assert_string_equal(text_at(req, "error.slug"), "cost_ceiling");
@@ -199,7 +199,7 @@ static void test_ceiling_stops(void **state)
 	price(site, "scripted/first", 0, 1000000, 0); /* a micro-dollar a token */
 	for (int i = 0; i < 200; i++)
 		atl_price_learned(site->app.prices, "scripted/first", 2); /* its replies are short */
-	says(site, ENDLESS, ATL_COUNT(ENDLESS), (struct atl_chat_usage){ -1, -1, -1, -1 });
+	says(ENDLESS, ATL_COUNT(ENDLESS), (struct atl_chat_usage){ -1, -1, -1, -1 });
 	id = text_at(send(site, conversation, ",\"max_cost_micro_usd\":100"), "reply.id");
 	ears_wait(site, "message.delta", "f ");
 	expect(ask(site, &owner, fmt("POST /api/v1/messages/%s/stop", id), NULL), 202); /* below it: runs until it is stopped */
@@ -285,7 +285,7 @@ static void test_money_quota(void **state)
 	price(site, "scripted/first", 2000000, 8000000, 500000);
 	expect(ask(site, &owner, "PUT /api/v1/quotas",
 		   "{\"scope\":\"everyone\",\"kind\":\"money_micro_usd\",\"span\":\"day\",\"amount\":18100}"), 200);
-	says(site, THREE, ATL_COUNT(THREE), (struct atl_chat_usage){ 5000, 1000, 0, -1 });
+	says(THREE, ATL_COUNT(THREE), (struct atl_chat_usage){ 5000, 1000, 0, -1 });
 	req = ended(site, text_at(send(site, conversation, ""), "reply.id"));
 	assert_string_equal(text_at(req, "status"), "complete"); /* the estimate fitted; the truth is booked */
 	assert_int_equal(money_of(site).used, 18000);
