@@ -58,6 +58,7 @@ extern const struct person nobody;
 /* support_clock.c: site_create() begins it; held, it stands still until the next site. */
 void clock_begin(void);
 void clock_hold(void);
+void clock_hold_at(int64_t ms); /* 0: it goes on */
 
 struct site *site_create(void);
 void site_destroy(struct site *site);

@@ -39,5 +39,10 @@ void clock_begin(void)
 
 void clock_hold(void)
 {
-	atomic_store(&held_ms, site_clock());
+	clock_hold_at(site_clock());
+}
+
+void clock_hold_at(int64_t ms)
+{
+	atomic_store(&held_ms, ms);
 }

@@ -62,6 +62,7 @@ struct atl_engine {
 	enum availability availability;
 	enum atl_super_state state;
 	unsigned failures;
+	unsigned restarts; /* the supervisor's, as of that state */
 	bool wanted, closed_on_loop;
 	char why[ATL_ERRINFO_DETAIL_MAX];
 };
@@ -166,6 +167,7 @@ static void on_state(void *arg, enum atl_super_state state, const char *why)
 	struct atl_engine *self = arg;
 	pthread_mutex_lock(&self->lock);
 	self->state = state;
+	self->restarts = atl_super_restarts(self->super);
 	if (state == ATL_SUPER_HEALTHY)
 		self->failures = 0;
 	if (state == ATL_SUPER_BACKOFF)
@@ -531,12 +533,12 @@ enum atl_err atl_engine_status(struct atl_engine *engine, struct atl_arena *aren
 					   .slots = plan->slots,
 					   .threads = plan->threads,
 					   .gpu_layers = plan->gpu_layers,
+					   .restarts = engine->restarts,
 					   .models_dir = engine->app->models_dir};
 	bool full = (engine->why[0] && !status.why) || (plan->file[0] && !status.model);
 	pthread_mutex_unlock(&engine->lock);
 	if (full)
 		return atl_fail(info, ATL_ERR_NOMEM, "engine state");
-	status.restarts = engine->super ? atl_super_restarts(engine->super) : 0;
 	*ret = status;
 	return ATL_OK;
 }

@@ -50,6 +50,7 @@ struct atl_picture_engine {
 	pthread_cond_t changed;
 	enum atl_super_state state;
 	unsigned failures; /* in a row */
+	unsigned restarts; /* the supervisor's, as of that state */
 	char why[ATL_ERRINFO_DETAIL_MAX];
 };
 
@@ -76,6 +77,7 @@ static void on_state(void *arg, enum atl_super_state state, const char *why)
 
 	pthread_mutex_lock(&self->lock);
 	self->state = state;
+	self->restarts = atl_super_restarts(self->super);
 	if (state == ATL_SUPER_HEALTHY)
 		self->failures = 0;
 	if (state == ATL_SUPER_BACKOFF)
@@ -224,10 +226,10 @@ enum atl_err atl_picture_engine_status(struct atl_picture_engine *engine, struct
 	}
 	pthread_mutex_lock(&engine->lock);
 	state = engine->state;
+	status.restarts = engine->restarts;
 	status.why = engine->why[0] ? atl_arena_strdup(arena, engine->why) : NULL;
 	pthread_mutex_unlock(&engine->lock);
 	status.state = atl_super_state_name(state);
-	status.restarts = atl_super_restarts(engine->super);
 	if (state == ATL_SUPER_HEALTHY && atl_image_local_state(engine->socket_path, arena, &hello, NULL) == ATL_OK) {
 		status.model = hello.model;
 		status.version = hello.version;
