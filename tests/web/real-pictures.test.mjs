@@ -100,9 +100,9 @@ test("the local engine: the picture grows, step by step, and Cancel stops a runn
   await page.getByRole("button", { name: /Change model/ }).click();
   await page.getByRole("radio", { name: /Mini/ }).click();
   await page.getByRole("button", { name: "More", exact: true }).click();
-  await page.getByRole("spinbutton", { name: "Steps" }).fill("50");
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("20");
   await prompt(page).fill("A paper boat");
-  await page.evaluate(() => { globalThis.seen = new Set(); globalThis.steps = new Set(); new MutationObserver(() => { const src = document.querySelector(".tile .preview")?.getAttribute("src"), step = /Step \d+ of 50/.exec(document.querySelector(".job-state")?.textContent ?? ""); if (src) globalThis.seen.add(src); if (step) globalThis.steps.add(step[0]); }).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ["src"] }); });
+  await page.evaluate(() => { globalThis.seen = new Set(); globalThis.steps = new Set(); new MutationObserver(() => { const src = document.querySelector(".tile .preview")?.getAttribute("src"), step = /Step \d+ of 20/.exec(document.querySelector(".job-state")?.textContent ?? ""); if (src) globalThis.seen.add(src); if (step) globalThis.steps.add(step[0]); }).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ["src"] }); });
   await page.keyboard.press("Control+Enter");
   await page.getByRole("link", { name: /Open: A paper boat/ }).waitFor({ timeout: ENGINE_MS });
   assert.ok(await page.evaluate(() => globalThis.seen.size) >= 2, "more than one preview was shown");
