@@ -388,7 +388,7 @@ enum atl_err atl_chat_start(struct atl_loop *loop, const struct atl_chat_endpoin
 	run->ops = *ops;
 	run->arg = arg;
 	run->started_us = atl_monotonic_us();
-	run->usage = (struct atl_chat_usage){-1, -1, -1, -1};
+	run->usage = ATL_CHAT_USAGE_NOT_TOLD;
 	atl_arena_init(&run->arena, 0);
 	atl_arena_init(&run->chunk_arena, 0);
 	atl_buf_init(&run->sent, ATL_CHAT_BODY_MAX);

@@ -77,6 +77,7 @@ struct atl_chat_request {
 struct atl_chat_usage { /* -1: not told */
 	int64_t prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens;
 };
+#define ATL_CHAT_USAGE_NOT_TOLD ((struct atl_chat_usage){-1, -1, -1, -1})
 struct atl_chat_result {
 	const char *finish_reason; /* stop, length, tool_calls, content_filter, ... or "" */
 	struct atl_chat_usage usage;

@@ -96,7 +96,7 @@ static bool take_choice(struct atl_arena *arena, const struct atl_json *choice, 
 enum atl_err atl_chat_chunk_parse(struct atl_arena *arena, const char *who, const char *data, size_t length,
 				  struct atl_chat_chunk *ret, struct atl_errinfo *info)
 {
-	struct atl_chat_chunk chunk = {.usage = {-1, -1, -1, -1}};
+	struct atl_chat_chunk chunk = {.usage = ATL_CHAT_USAGE_NOT_TOLD};
 	const struct atl_json *choices, *error;
 	struct atl_json *root;
 

@@ -185,7 +185,7 @@ struct site *site_create(void)
 	app->session_ttl_ms = 24 * 3600 * 1000LL;
 	app->started_ms = atl_now_ms();
 	atl_arena_init(&words, (size_t)64 << 20);
-	model_says((struct atl_chat_script){ .usage = { -1, -1, -1, -1 } });
+	model_says((struct atl_chat_script){ .usage = ATL_CHAT_USAGE_NOT_TOLD });
 	parts_up(site);
 	return site;
 }

@@ -18,7 +18,7 @@ static const struct atl_chat_step MORE[] = { DELTA(" and more") };
 
 static void says(struct atl_chat_script script)
 {
-	script.usage = (struct atl_chat_usage){ -1, -1, -1, -1 };
+	script.usage = ATL_CHAT_USAGE_NOT_TOLD;
 	model_says(script);
 }
 
@@ -233,7 +233,7 @@ static void test_no_model(void **state)
 
 static void test_fallback(void **state)
 {
-	struct model_script does = { .script = { .err = ATL_ERR_UPSTREAM, .usage = { -1, -1, -1, -1 } },
+	struct model_script does = { .script = { .err = ATL_ERR_UPSTREAM, .usage = ATL_CHAT_USAGE_NOT_TOLD },
 				     .has_fallback = true,
 				     .fallback = { STEPS(THREE), .usage = { 11, 7, -1, -1 } } };
 	struct site *site = *state;
@@ -246,7 +246,7 @@ static void test_fallback(void **state)
 	assert_int_equal(int_at(req, "prompt_tokens"), 11);
 	assert_int_equal(int_at(req, "completion_tokens"), 7);
 	/* after the first word there is no second model */
-	does.script = (struct atl_chat_script){ STEPS(THREE), .err = ATL_ERR_UPSTREAM_CUT, .usage = { -1, -1, -1, -1 } };
+	does.script = (struct atl_chat_script){ STEPS(THREE), .err = ATL_ERR_UPSTREAM_CUT, .usage = ATL_CHAT_USAGE_NOT_TOLD };
 	model_does(&does);
 	req = ended(site, send(site, make_conversation(site, &owner, NULL), "Half"));
 	assert_string_equal(text_at(req, "status"), "failed");

@@ -199,7 +199,7 @@ static void test_ceiling_stops(void **state)
 	price(site, "scripted/first", 0, 1000000, 0); /* a micro-dollar a token */
 	for (int i = 0; i < 200; i++)
 		atl_price_learned(site->app.prices, "scripted/first", 2); /* its replies are short */
-	says(ENDLESS, ATL_COUNT(ENDLESS), (struct atl_chat_usage){ -1, -1, -1, -1 });
+	says(ENDLESS, ATL_COUNT(ENDLESS), ATL_CHAT_USAGE_NOT_TOLD);
 	id = text_at(send(site, conversation, ",\"max_cost_micro_usd\":100"), "reply.id");
 	ears_wait(site, "message.delta", "f ");
 	expect(ask(site, &owner, fmt("POST /api/v1/messages/%s/stop", id), NULL), 202); /* below it: runs until it is stopped */

@@ -244,7 +244,7 @@ static struct atl_reply *make_reply(struct atl_app *app, const struct begin *b, 
 	atl_str_copy(r->from_id, sizeof r->from_id, b->from_id ? b->from_id : "");
 	r->continues = b->mode == ATL_GENERATION_CONTINUE;
 	r->model_wanted = model ? strdup(model) : NULL;
-	r->result.usage = (struct atl_chat_usage){-1, -1, -1, -1};
+	r->result.usage = ATL_CHAT_USAGE_NOT_TOLD;
 	r->estimate = -1;
 	r->ceiling = ATL_COST_CEILING_NONE;
 	atl_buf_init(&r->content, ATL_MESSAGE_BYTES_MAX);

@@ -224,7 +224,7 @@ static void run_on_loop(void *arg)
 	free(p);
 	r->prepared = NULL;
 	if (err) {
-		struct atl_chat_result none = {.finish_reason = "", .usage = {-1, -1, -1, -1}};
+		struct atl_chat_result none = {.finish_reason = "", .usage = ATL_CHAT_USAGE_NOT_TOLD};
 		struct atl_errinfo info = r->info;
 		on_done(r, err, &info, &none);
 	}

@@ -1,4 +1,4 @@
-/* test_db.c - what atl_db promises, on every driver: values, transactions, threads, errors, closing. */
+/* test_db.c - what atl_db promises, on every driver: values, transactions, threads, errors, messages. */
 #include <float.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -9,35 +9,7 @@
 
 #include "base/arena.h"
 #include "db/driver.h"
-#include "support.h"
-
-static struct atl_db *db_of(void **state)
-{
-	return ((struct fixture *)*state)->db;
-}
-
-static bool on_postgres(void **state)
-{
-	return strcmp(((struct fixture *)*state)->kind, "postgres") == 0;
-}
-
-static int setup(void **state)
-{
-	struct fixture *fixture = *state;
-
-	fixture_create(fixture);
-	fixture_open(fixture);
-	execute(fixture->db, on_postgres(state) ? "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT, number DOUBLE PRECISION, "
-						  "data BYTEA, at BIGINT, place BIGINT UNIQUE)" :
-						  "CREATE TABLE items (id BIGINT PRIMARY KEY, name TEXT, number DOUBLE PRECISION, "
-						  "data BLOB, at BIGINT, place BIGINT UNIQUE)");
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	return fixture_destroy(*state);
-}
+#include "drivers.h"
 
 /* ---- values ---- */
 
@@ -580,147 +552,6 @@ static void a_deferred_rule_fails_its_own_transaction(void **state)
 	execute(db_of(state), "INSERT INTO parts (id, item) VALUES (1, 99)");
 }
 
-/* ---- queued writes ---- */
-
-struct queued {
-	struct atl_db *db;
-	int64_t id;
-	atomic_int done;
-	enum atl_err err, nested;
-	sem_t *inside; /* fn posts it */
-	sem_t *gate;   /* fn waits for it */
-};
-
-static enum atl_err queued_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
-{
-	struct queued *queued = arg;
-
-	if (queued->inside)
-		sem_post(queued->inside);
-	queued->inside = NULL;
-	if (queued->gate) {
-		while (sem_wait(queued->gate) != 0)
-			;
-		queued->gate = NULL;
-	}
-	return atl_exec(conn, info, "INSERT INTO items (id) VALUES (?)", "i", queued->id);
-}
-
-static void queued_done(void *arg, enum atl_err err)
-{
-	struct queued *queued = arg;
-
-	queued->err = err;
-	queued->nested = atl_db_tx(queued->db, write_tx, NULL, NULL);
-	atomic_fetch_add(&queued->done, 1);
-}
-
-#define QUEUED 300
-
-static void close_finishes_what_waits(void **state)
-{
-	static struct queued queued[QUEUED];
-	struct fixture *fixture = *state;
-	sem_t gate;
-
-	sem_init(&gate, 0, 0);
-	for (int i = 0; i < QUEUED; i++) {
-		queued[i] = (struct queued){ .db = fixture->db, .id = i == QUEUED - 1 ? 0 : i, .gate = i < 2 ? &gate : NULL };
-		assert_int_equal(atl_db_tx_async(fixture->db, queued_tx, &queued[i], queued_done), ATL_OK);
-	}
-	sem_post(&gate);
-	sem_post(&gate);
-	fixture_close(fixture);
-	for (int i = 0; i < QUEUED; i++)
-		assert_int_equal(atomic_load(&queued[i].done), 1);
-	/* ids 0 and 0: which of the two was first depends on the driver's threads */
-	for (int i = 1; i < QUEUED - 1; i++)
-		assert_int_equal(queued[i].err, ATL_OK);
-	assert_int_not_equal(queued[0].err == ATL_OK, queued[QUEUED - 1].err == ATL_OK);
-	assert_int_equal(queued[5].nested, ATL_ERR_INTERNAL);
-	sem_destroy(&gate);
-	fixture_open(fixture);
-	assert_int_equal(number_of(fixture->db, "SELECT count(*) FROM items"), QUEUED - 1);
-}
-
-static void a_full_queue_says_busy(void **state)
-{
-	static struct queued queued[ATL_DB_QUEUE_MAX + 2];
-	struct fixture *fixture = *state;
-	sem_t gate, inside;
-	int accepted = 1;
-	size_t depth;
-	enum atl_err err, waiting_err;
-
-	sem_init(&gate, 0, 0);
-	sem_init(&inside, 0, 0);
-	queued[0] = (struct queued){ .db = fixture->db, .gate = &gate, .inside = &inside };
-	err = atl_db_tx_async(fixture->db, queued_tx, &queued[0], queued_done);
-	assert_int_equal(err, ATL_OK);
-	sem_wait(&inside); /* the writer is busy with the first and takes nothing more until the gate opens */
-	while (!err && accepted < (int)ATL_COUNT(queued)) {
-		queued[accepted] = (struct queued){ .db = fixture->db, .id = accepted };
-		err = atl_db_tx_async(fixture->db, queued_tx, &queued[accepted], queued_done);
-		accepted += !err;
-	}
-	depth = atl_db_queue_depth(fixture->db);
-	waiting_err = try_execute(fixture->db, "DELETE FROM items", NULL);
-	sem_post(&gate); /* before any assertion: what fails must not leave the writer waiting */
-	fixture_close(fixture);
-	assert_int_equal(err, ATL_ERR_DB_BUSY);
-	assert_int_equal(waiting_err, ATL_ERR_DB_BUSY);
-	assert_int_equal(depth, ATL_DB_QUEUE_MAX);
-	assert_int_equal(accepted, ATL_DB_QUEUE_MAX + 1);
-	fixture_open(fixture);
-	assert_int_equal(number_of(fixture->db, "SELECT count(*) FROM items"), accepted);
-	sem_destroy(&gate);
-	sem_destroy(&inside);
-}
-
-static enum atl_err large_tx(struct atl_conn *conn, void *arg, struct atl_errinfo *info)
-{
-	struct queued *queued = arg;
-
-	return atl_exec(conn, info, "INSERT INTO items (id, data) VALUES (?, zeroblob(4000000))", "i", queued->id);
-}
-
-/* Three in one commit, and the middle one fills the disk: what was acknowledged is there, what failed is not. */
-static void a_full_disk_fails_only_what_is_told(void **state)
-{
-	static struct queued queued[4];
-	struct fixture *fixture = *state;
-	enum atl_err errs[4];
-	sem_t gate, inside;
-	char sql[80];
-
-	sem_init(&gate, 0, 0);
-	sem_init(&inside, 0, 0);
-	execute(fixture->db, "PRAGMA max_page_count = 100");
-	for (int i = 0; i < 4; i++)
-		queued[i] = (struct queued){ .db = fixture->db, .id = i + 1 };
-	queued[0].gate = &gate;
-	queued[0].inside = &inside;
-	errs[0] = atl_db_tx_async(fixture->db, queued_tx, &queued[0], queued_done);
-	assert_int_equal(errs[0], ATL_OK);
-	sem_wait(&inside);
-	for (int i = 1; i < 4; i++)
-		errs[i] = atl_db_tx_async(fixture->db, i == 2 ? large_tx : queued_tx, &queued[i], queued_done);
-	sem_post(&gate);
-	fixture_close(fixture);
-	fixture_open(fixture);
-	for (int i = 0; i < 4; i++) {
-		assert_int_equal(errs[i], ATL_OK);
-		assert_int_equal(atomic_load(&queued[i].done), 1);
-		snprintf(sql, sizeof(sql), "SELECT count(*) FROM items WHERE id = %d", i + 1);
-		assert_int_equal(number_of(fixture->db, sql), queued[i].err == ATL_OK);
-	}
-	assert_int_equal(queued[0].err, ATL_OK);
-	assert_int_equal(queued[2].err, ATL_ERR_DISK);
-	execute(fixture->db, "INSERT INTO items (id) VALUES (50)");
-	sem_destroy(&gate);
-	sem_destroy(&inside);
-}
-
 /* ---- addresses ---- */
 
 static void bad_addresses_are_told(void **state)
@@ -804,8 +635,6 @@ static void a_changed_table_is_prepared_anew(void **state)
 	assert_int_equal(number_of(db_of(state), "SELECT * FROM items"), 6);
 }
 
-static struct fixture sqlite = { .kind = "sqlite" }, postgres = { .kind = "postgres" };
-
 /* ---- messages between servers ---- */
 
 static struct hearing {
@@ -873,39 +702,25 @@ static void committed_messages_are_heard(void **state)
 	sem_destroy(&hearing.any);
 }
 
-#define ROW(test, fixture) { #test " (" #fixture ")", test, setup, teardown, &(fixture) }
 #define BOTH(X)                                                                                                      \
 	X(values_come_back) X(full_arena_fails_the_read) X(bad_parameters_are_refused)                               \
 	X(question_marks_in_quotes_are_text) X(no_append_is_lost) X(a_failed_one_leaves_the_others)                  \
 	X(read_then_write_is_atomic) X(readers_see_a_snapshot) X(readers_cannot_write) X(nested_use_is_refused)      \
 	X(a_failed_statement_ends_the_transaction) X(changes_are_counted) X(queries_overlap)                         \
 	X(more_statements_than_the_cache_holds) X(one_text_with_several_kinds)                                       \
-	X(a_deferred_rule_fails_its_own_transaction) X(close_finishes_what_waits) \
-	X(committed_messages_are_heard)
-#define ON_SQLITE(test) ROW(test, sqlite),
-#define ON_POSTGRES(test) ROW(test, postgres),
+	X(a_deferred_rule_fails_its_own_transaction) X(committed_messages_are_heard)
+#define ON_SQLITE(test) ROW(test, sqlite, items_create, items_destroy),
+#define ON_POSTGRES(test) ROW(test, postgres, items_create, items_destroy),
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bad_addresses_are_told),
-		BOTH(ON_SQLITE)
-		ROW(a_full_queue_says_busy, sqlite),
-		ROW(a_full_disk_fails_only_what_is_told, sqlite),
-	};
+	static const struct CMUnitTest first[] = { cmocka_unit_test(bad_addresses_are_told), BOTH(ON_SQLITE) };
 	static const struct CMUnitTest more[] = {
 		BOTH(ON_POSTGRES)
-		ROW(a_broken_connection_is_replaced, postgres),
-		ROW(an_unknown_commit_is_told_and_not_run_again, postgres),
-		ROW(a_changed_table_is_prepared_anew, postgres),
+		ROW(a_broken_connection_is_replaced, postgres, items_create, items_destroy),
+		ROW(an_unknown_commit_is_told_and_not_run_again, postgres, items_create, items_destroy),
+		ROW(a_changed_table_is_prepared_anew, postgres, items_create, items_destroy),
 	};
-	struct CMUnitTest all[ATL_COUNT(tests) + ATL_COUNT(more)];
-	size_t count = ATL_COUNT(tests);
 
-	memcpy(all, tests, sizeof(tests));
-	if (postgres_there()) {
-		memcpy(all + count, more, sizeof(more));
-		count += ATL_COUNT(more);
-	}
-	return _cmocka_run_group_tests("db", all, count, NULL, NULL);
+	return run_on_drivers("db", first, ATL_COUNT(first), more, ATL_COUNT(more));
 }

@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 #include "db/migrate.h"
-#include "support.h"
+#include "drivers.h"
 
 static const struct atl_migration list[] = {
 	{ 1, "first",
@@ -36,11 +36,6 @@ static int teardown(void **state)
 {
 	atl_migrate_between = NULL;
 	return fixture_destroy(*state);
-}
-
-static bool on_postgres(void **state)
-{
-	return strcmp(((struct fixture *)*state)->kind, "postgres") == 0;
 }
 
 /* ---- order and sections ---- */
@@ -284,31 +279,21 @@ static void a_kill_anywhere_does_no_harm(void **state)
 	atl_buf_finish(&after);
 }
 
-static struct fixture sqlite = { .kind = "sqlite" }, postgres = { .kind = "postgres" };
-
-#define ROW(test, fixture) { #test " (" #fixture ")", test, setup, teardown, &(fixture) }
 #define BOTH(X)                                                                                                      \
 	X(in_order_and_only_once) X(the_programs_own_are_accepted) X(a_newer_schema_is_refused)                      \
 	X(a_changed_migration_is_refused) X(a_failing_migration_leaves_nothing) X(a_gap_in_the_numbers_is_refused)   \
 	X(several_at_once_apply_each_once)
-#define ON_SQLITE(test) ROW(test, sqlite),
-#define ON_POSTGRES(test) ROW(test, postgres),
+#define ON_SQLITE(test) ROW(test, sqlite, setup, teardown),
+#define ON_POSTGRES(test) ROW(test, postgres, setup, teardown),
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {
+	static const struct CMUnitTest first[] = {
 		BOTH(ON_SQLITE)
-		ROW(the_search_index_follows, sqlite),
-		ROW(a_kill_anywhere_does_no_harm, sqlite),
+		ROW(the_search_index_follows, sqlite, setup, teardown),
+		ROW(a_kill_anywhere_does_no_harm, sqlite, setup, teardown),
 	};
 	static const struct CMUnitTest more[] = { BOTH(ON_POSTGRES) };
-	struct CMUnitTest all[ATL_COUNT(tests) + ATL_COUNT(more)];
-	size_t count = ATL_COUNT(tests);
 
-	memcpy(all, tests, sizeof(tests));
-	if (postgres_there()) {
-		memcpy(all + count, more, sizeof(more));
-		count += ATL_COUNT(more);
-	}
-	return _cmocka_run_group_tests("migrate", all, count, NULL, NULL);
+	return run_on_drivers("migrate", first, ATL_COUNT(first), more, ATL_COUNT(more));
 }

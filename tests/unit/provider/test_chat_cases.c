@@ -353,7 +353,7 @@ static void set_endpoint(struct test_case *c, struct told *told, int port)
 static void run_case(void **state)
 {
 	struct test_case c = {0};
-	struct told told = {.usage = {-1, -1, -1, -1}};
+	struct told told = {.usage = ATL_CHAT_USAGE_NOT_TOLD};
 	struct atl_guard guard = {.allow_private = true};
 	struct scripted server;
 
